@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: MIT
+# One interface target with every flag of our own code: warnings are errors, hardened, nothing exported by default,
+# no unique symbols (they would keep the plugin mapped after dlclose).
+add_library(echo_flags INTERFACE)
+target_compile_options(echo_flags INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion
+  -fvisibility=hidden -fstack-protector-strong -fno-strict-aliasing
+  $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<COMPILE_LANGUAGE:CXX>>:-fno-gnu-unique>
+  $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
+if(NOT ECHO_SANITIZE)
+  target_compile_definitions(echo_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+endif()
+target_link_options(echo_flags INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--no-undefined-version)
+if(ECHO_CHECKS)
+  target_compile_definitions(echo_flags INTERFACE ECHO_DEEP_CHECKS=1)
+endif()
+if(ECHO_SANITIZE)
+  string(REPLACE "," ";" echo_sanitizers "${ECHO_SANITIZE}")
+  target_compile_options(echo_flags INTERFACE -fsanitize=${ECHO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  target_link_options(echo_flags INTERFACE -fsanitize=${ECHO_SANITIZE})
+endif()

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * echo/jit.h - libecho_jit: LLVM IR onto any heap plugin.
+ *
+ * Purpose     Takes LLVM 19 IR (text or bitcode) in which references are `ptr addrspace(1)` and heap operations are
+ *             calls to abstract operations, lowers them by the heap's recipes, compiles with ORC, feeds the stack maps
+ *             to the heap as its frame source, and enters the code. No LLVM type crosses this header.
+ *
+ * Abstract operations (declare them in the module; a wrong type is BAD_ABSTRACT_OPERATION)
+ *   ptr addrspace(1) @echo.gc.new(ptr layout)                       SAFEPOINT  layout: a constant echo_layout
+ *   ptr addrspace(1) @echo.gc.new_array(ptr layout, i64 length)     SAFEPOINT
+ *   void @echo.gc.store(ptr addrspace(1) object, ptr addrspace(1) slot, ptr addrspace(1) value)
+ *   void @echo.gc.array_store(ptr addrspace(1) array, i64 index, ptr addrspace(1) value)
+ *   i64  @echo.gc.header(ptr addrspace(1) object)                   the header word
+ *   i64  @echo.gc.length(ptr addrspace(1) array)                    the length word
+ *   void @echo.gc.safepoint()                                       SAFEPOINT  an explicit poll
+ *   void @echo.gc.raw_copy(ptr addrspace(1) to, ptr addrspace(1) from, i64 bytes)   bytes that hold no reference
+ *   void @echo.gc.raw_fill(ptr addrspace(1) to, i8 byte, i64 bytes)
+ *   A plain store of a reference into a heap object is lowered as echo.gc.store. Loads are plain loads.
+ *
+ * Rules       Every function defined in a module is a collected function unless it carries "gc-leaf-function".
+ *             The compiler inserts polls at loop back-edges, returns and landing pads. [jit.poll.1]
+ *             Every function gets the thread as a swiftself parameter (a pinned register). [jit.thread.1]
+ *             Functions that a module only declares are native; a call to one publishes the anchor first, so it may
+ *             come back through echo_jit_call, allocate or collect; it may not hold references meanwhile except in
+ *             handles. Mark the declaration "gc-leaf-function" if it does none of this. [jit.native.1]
+ *             References live in SSA values, heap objects and module globals (registered as roots) only; anything
+ *             else is refused by name with function, variable and line. [jit.refuse.1]
+ */
+#ifndef ECHO_JIT_H
+#define ECHO_JIT_H
+
+#include "echo/heap.h"
+
+ECHO_BEGIN_DECLS
+
+typedef struct echo_jit echo_jit;
+
+/* Test-only switches: each removes one safeguard, so that a test can show what it is for. */
+enum {
+  ECHO_JIT_ALLOW_REF_IN_STACK = 1u << 0,   /* keep stack slots that hold references: their objects are lost */
+  ECHO_JIT_ALLOW_REF_IN_RAW = 1u << 1,     /* keep references in raw memory */
+  ECHO_JIT_ALLOW_REF_MEMCPY = 1u << 2,     /* keep memcpy and friends over references */
+  ECHO_JIT_NO_BARRIER_ELISION = 1u << 3,   /* barriers on initialising stores too */
+  ECHO_JIT_ALLOW_REF_AS_INTEGER = 1u << 4, /* keep ptrtoint and inttoptr */
+  ECHO_JIT_ALLOW_UNSUPPORTED_FRAME = 1u << 5,
+  ECHO_JIT_OMIT_BARRIERS = 1u << 6 /* store without barrier: the barrier verifier must notice */
+};
+
+typedef struct echo_jit_options {
+  uint32_t size;            /* sizeof(echo_jit_options) */
+  uint32_t optimise;        /* 0 or 2 */
+  uint32_t compile_threads; /* 0: compile on the calling thread */
+  uint32_t switches;        /* ECHO_JIT_*: tests only, else 0 */
+  const char* dump_objects; /* directory for the object files (disassembly), or null */
+  const char* dump_ir;      /* directory for the IR after lowering, or null */
+} echo_jit_options;
+
+typedef struct echo_jit_statistics {
+  uint32_t size; /* set by the caller */
+  uint32_t functions, sites;
+  uint64_t map_bytes, code_bytes;
+  uint64_t derived_pairs, polls_inserted, barriers_emitted, barriers_elided;
+  double parse_ms, optimise_ms, lower_ms, link_ms;
+} echo_jit_statistics;
+
+enum {
+  ECHO_JIT_SYMBOL_NATIVE = 0, /* called with the anchor published: may collect or re-enter */
+  ECHO_JIT_SYMBOL_LEAF = 1    /* neither collects nor blocks nor re-enters: called directly */
+};
+
+typedef struct echo_jit_api {
+  uint32_t size;
+  uint16_t abi_major, abi_minor;
+  echo_status (*create)(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options, echo_jit** out,
+                        echo_error* why);
+  echo_status (*destroy)(echo_jit* jit, echo_error* why);
+  echo_status (*add_module)(echo_jit* jit, const char* name, const void* bytes, uint64_t length, echo_error* why);
+  echo_status (*define)(echo_jit* jit, const char* name, void* address, uint32_t kind, echo_error* why);
+  echo_status (*lookup)(echo_jit* jit, const char* name, void** out, echo_error* why);
+  echo_status (*call)(echo_jit* jit, echo_thread* thread, void* function, const uint64_t* arguments,
+                      uint32_t argument_count, uint64_t* result, echo_error* why);
+  void (*abandon)(echo_jit* jit, echo_thread* thread, const echo_error* why);
+  echo_status (*function_at)(echo_jit* jit, uintptr_t pc, char* name, uint64_t capacity);
+  echo_status (*statistics)(echo_jit* jit, echo_jit_statistics* out);
+} echo_jit_api;
+
+/* The table of libecho_jit; null with a sentence for versions it does not serve. NO-SAFEPOINT. */
+ECHO_EXPORT const echo_jit_api* echo_jit_plugin(uint32_t wanted_major, uint32_t wanted_minor, echo_error* why);
+
+/* Creates a JIT for one heap and becomes the heap's frame source. WRONG_STATE if the heap has another source;
+ * VERSION_MISMATCH if the table is too old; INVALID_ARGUMENT. The caller owns *out. NO-SAFEPOINT. */
+ECHO_EXPORT echo_status echo_jit_create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
+                                        echo_jit** out, echo_error* why);
+/* Frees code and maps and unregisters global roots. WRONG_STATE while a thread is inside echo_jit_call. */
+ECHO_EXPORT echo_status echo_jit_destroy(echo_jit* jit, echo_error* why);
+/* Parses, checks, optimises and lowers one module (`bytes` is copied); `name` appears in messages. IR_INVALID and the
+ * refusals 101..113. Any thread; a calling thread that is attached must be native. */
+ECHO_EXPORT echo_status echo_jit_add_module(echo_jit* jit, const char* name, const void* bytes, uint64_t length,
+                                            echo_error* why);
+/* Defines a native symbol for modules added later. INVALID_ARGUMENT if defined already. */
+ECHO_EXPORT echo_status echo_jit_define(echo_jit* jit, const char* name, void* address, uint32_t kind, echo_error* why);
+/* Address of a compiled function, for echo_jit_call only. MISSING_SYMBOL names all missing symbols. */
+ECHO_EXPORT echo_status echo_jit_lookup(echo_jit* jit, const char* name, void** out, echo_error* why);
+/* Enters managed code on a managed thread: at most 6 integer or pointer arguments; *result is the returned word.
+ * May nest: native functions called from managed code may call again. SAFEPOINT. ABANDONED or the raised error. */
+ECHO_EXPORT echo_status echo_jit_call(echo_jit* jit, echo_thread* thread, void* function, const uint64_t* arguments,
+                                      uint32_t argument_count, uint64_t* result, echo_error* why);
+/* Leaves the innermost echo_jit_call of this thread with an error; only managed frames lie between. Does not return
+ * when a call is active; returns (doing nothing) when none is. To be called from a native function or cold path whose
+ * own frames need no clean-up. */
+ECHO_EXPORT void echo_jit_abandon(echo_jit* jit, echo_thread* thread, const echo_error* why);
+/* Name of the function whose code contains pc. MISSING_SYMBOL. Async-signal-safe. */
+ECHO_EXPORT echo_status echo_jit_function_at(echo_jit* jit, uintptr_t pc, char* name, uint64_t capacity);
+ECHO_EXPORT echo_status echo_jit_get_statistics(echo_jit* jit, echo_jit_statistics* out);
+
+ECHO_END_DECLS
+
+#endif /* ECHO_JIT_H */
