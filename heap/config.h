@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The values of the heap's options, checked and in units. The table that parses and documents them is
+//             in vm_iface/src/options.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace echo {
+
+struct Config {
+  std::size_t max_heap = std::size_t{1} << 30;      // used slabs and large pages, bytes
+  std::size_t initial_trigger = std::size_t{32} << 20; // first collection, bytes used
+  std::uint64_t growth_percent = 200;               // next collection at used-after-mark times this
+  std::size_t reserve_bytes = 0;                    // address space; 0: the larger of 64 GiB and twice max_heap
+  std::size_t keep_free = std::size_t{32} << 20;    // empty memory kept after a collection before giving it back
+  bool huge_pages = true;                           // advise transparent huge pages
+  bool census = true;                               // count allocated objects exactly
+  // stress
+  std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
+  bool poison = false;              // fill freed memory with kPoisonWord
+  bool verify = false;              // verify before and after every collection
+  bool stress_yield = false;        // yield at random at every protocol step
+  bool stress_barriers = false;     // barrier always on, deletion log verified at every stop
+  std::uint64_t seed = 1;           // of random stress decisions
+};
+
+} // namespace echo

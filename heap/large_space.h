@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Objects over 32 KiB: page runs in chunks of their own. They never move.
+// Drawing     a chunk of kind LARGE: 512 pages, a bitmap of pages in use and one of pages known to be zero;
+//             objects over 2 MiB begin at a chunk and take neighbouring chunks, the last one shared with nobody
+//
+// Invariants  [heap.large.2] A page belongs to at most one object. [heap.large.3] An object enters the table when its
+//             header is written, so that a sweep can not see it half made. [heap.large.4] Pages given back are whole
+//             and nobody's.
+// Equations   pages(object) = ceil(bytes / 4096): at most 11 % of tail waste at 32 KiB, falling with size
+#pragma once
+
+#include "heap/layout_table.h"
+#include "heap/mutex.h"
+#include "heap/side_metadata.h"
+#include "heap/slab_pool.h"
+
+#include <array>
+#include <map>
+#include <vector>
+
+namespace echo {
+
+class LargeSpace {
+public:
+  explicit LargeSpace(SlabPool& pool) : pool_(pool) {}
+
+  // Pages for `bytes` bytes. *zeroed: they are zero already. The caller writes the header and zeroes, then publishes.
+  Grant reserve(std::size_t bytes, Urgency urgency, Address* out, bool* zeroed) ECHO_EXCLUDES(mutex_);
+  // The object at `start` is complete. [heap.large.3]
+  void publish(Address start) ECHO_EXCLUDES(mutex_);
+
+  // The start of the large object that contains a, or 0.
+  Address find(Address a) ECHO_EXCLUDES(mutex_);
+  // In a stop: clears all M bits of large objects.
+  void clear_marks(const SideMetadata& bits) ECHO_EXCLUDES(mutex_);
+  struct Swept {
+    std::size_t objects = 0, bytes = 0;           // freed
+    std::size_t live_objects = 0, live_bytes = 0; // kept: object bytes
+  };
+  // In a stop, after marking: frees the unmarked; O(large objects).
+  Swept sweep(const SideMetadata& bits, const LayoutTable& layouts, bool poison) ECHO_EXCLUDES(mutex_);
+  // Gives back the dirty free pages of one chunk; true if there may be more. Outside stops.
+  bool return_free_pages() ECHO_EXCLUDES(mutex_);
+
+  std::size_t object_count() ECHO_EXCLUDES(mutex_);
+  std::size_t page_bytes() ECHO_EXCLUDES(mutex_);
+  std::vector<Address> snapshot() ECHO_EXCLUDES(mutex_);
+
+private:
+  struct Extent {
+    std::size_t pages = 0;
+    bool published = false;
+  };
+  struct PageMap {
+    std::array<std::uint64_t, kPagesPerChunk / 64> used{};
+    std::array<std::uint64_t, kPagesPerChunk / 64> dirty{}; // was written since the system zeroed it
+    std::size_t free_pages = kPagesPerChunk;
+  };
+
+  Grant reserve_small(std::size_t pages, Address* out, bool* zeroed) ECHO_REQUIRES(mutex_);
+  void free_extent(Address start, const Extent& extent, bool poison) ECHO_REQUIRES(mutex_);
+  static bool find_run(const PageMap& map, std::size_t pages, std::size_t* first);
+
+  SlabPool& pool_;
+  Mutex mutex_;
+  std::map<Address, Extent> extents_ ECHO_GUARDED_BY(mutex_);
+  std::map<Address, PageMap> shared_chunks_ ECHO_GUARDED_BY(mutex_);
+  std::size_t page_bytes_ ECHO_GUARDED_BY(mutex_) = 0;
+};
+
+} // namespace echo

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The memory of one heap as a whole: reservation, tables, bitmaps, small and large spaces, layouts.
+// Invariants  those of its parts; check() asks each of them.
+#pragma once
+
+#include "heap/config.h"
+#include "heap/large_space.h"
+#include "heap/layout_table.h"
+#include "heap/run_allocator.h"
+#include "heap/side_metadata.h"
+#include "heap/slab_pool.h"
+
+namespace echo {
+
+class Memory {
+public:
+  explicit Memory(const Config& config) : supply(pool, bits, config.poison), large(pool), config_(config) {}
+
+  // False if the operating system refused address space.
+  bool open() {
+    return layouts.open() && pool.open(config_) && bits.open(pool.slabs().base(), pool.slabs().bytes());
+  }
+  // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records.
+  std::size_t metadata_bytes() {
+    const std::size_t slabs = pool.slab_high_water();
+    return bits.bytes_for(slabs * kSlabBytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord);
+  }
+
+  LayoutTable layouts;
+  SlabPool pool;
+  SideMetadata bits;
+  SlabSupply supply;
+  LargeSpace large;
+
+private:
+  const Config config_;
+};
+
+} // namespace echo

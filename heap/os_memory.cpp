@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Page calls for Linux: mmap, mprotect, madvise; and the clocks.
+#include "heap/os_memory.h"
+
+#include "heap/words.h"
+
+#include <cerrno>
+#include <ctime>
+#include <sys/mman.h>
+
+namespace echo::os {
+
+namespace {
+
+void* map_aligned(std::size_t bytes, std::size_t alignment, int protection) {
+  std::uint64_t padded = 0;
+  if (bytes == 0 || !is_aligned(bytes, kPageBytes) || !checked_add(bytes, alignment, &padded)) {
+    return nullptr;
+  }
+  void* raw = ::mmap(nullptr, padded, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (raw == MAP_FAILED) {
+    return nullptr;
+  }
+  const auto start = reinterpret_cast<Address>(raw);
+  const Address aligned = round_up(start, alignment);
+  const Address end = start + padded;
+  if (aligned > start) {
+    ::munmap(raw, aligned - start);
+  }
+  if (end > aligned + bytes) {
+    ::munmap(reinterpret_cast<void*>(aligned + bytes), end - (aligned + bytes));
+  }
+  return reinterpret_cast<void*>(aligned);
+}
+
+std::uint64_t read_clock(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+} // namespace
+
+void* reserve(std::size_t bytes, std::size_t alignment) { return map_aligned(bytes, alignment, PROT_NONE); }
+
+void* map_zeroed(std::size_t bytes, std::size_t alignment) {
+  return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
+}
+
+bool commit(void* at, std::size_t bytes) { return ::mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0; }
+
+bool discard(void* at, std::size_t bytes) {
+  int result = 0;
+  do {
+    result = ::madvise(at, bytes, MADV_DONTNEED);
+  } while (result != 0 && errno == EAGAIN);
+  return result == 0;
+}
+
+void advise_huge(void* at, std::size_t bytes) { (void)::madvise(at, bytes, MADV_HUGEPAGE); }
+
+void release(void* at, std::size_t bytes) { (void)::munmap(at, bytes); }
+
+std::uint64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
+
+std::uint64_t thread_cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+
+} // namespace echo::os

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     A thread's own allocation state and the shared supply behind it: spans to bump through, cut from holes of
+//             recycled slabs or from empty slabs.
+// Drawing     levels:  [cursor, limit) of the thread  <-  runs of the thread's slab  <-  recyclable slabs (unswept)
+//                                                     <-  empty slabs  <-  chunks
+//             objects over kMediumBytes that do not fit the current hole use an overflow span in an empty slab, so that
+//             one large object does not throw away every small hole (Immix: Blackburn and McKinley, PLDI 2008).
+//
+// Invariants  [heap.alloc.1] A span belongs to one thread and no live object lies in it. [heap.alloc.2] Objects in
+//             [span start, cursor) lie end to end, headers written, fillers included. [heap.alloc.3] Every span ever
+//             allocated into is retired before the next mark and counted once.
+#pragma once
+
+#include "heap/large_space.h"
+#include "heap/run_list.h"
+#include "heap/side_metadata.h"
+#include "heap/slab_pool.h"
+
+#include <array>
+#include <vector>
+
+namespace echo {
+
+inline constexpr std::size_t kMediumBytes = 128;
+inline constexpr std::size_t kMinRunGranules = 2;
+
+// Objects lie in [start, cursor); free memory is [cursor, limit).
+struct Span {
+  Address start = 0, cursor = 0, limit = 0;
+  bool fits(std::size_t bytes) const { return limit - cursor >= bytes; }
+};
+
+// Objects allocated end to end since the last mark.
+struct RetiredSpan {
+  Address start = 0, end = 0;
+};
+
+// Recyclable slabs, shared by all threads.
+class SlabSupply {
+public:
+  SlabSupply(SlabPool& pool, SideMetadata& bits, bool poison) : pool_(pool), bits_(bits), poison_(poison) {}
+
+  // A slab with free runs listed into out; false if there is none.
+  bool take_recyclable(SlabIndex* slab, FreeRun* out, std::size_t* count) ECHO_EXCLUDES(mutex_);
+  struct AfterMark {
+    std::size_t live_bytes = 0;     // objects, small
+    std::size_t slabs_kept = 0;     // slabs with live objects
+    std::size_t slabs_freed = 0;
+    std::size_t hole_bytes = 0;     // free bytes in slabs that were made recyclable
+  };
+  // In a stop: every slab in use was retired and has its live count. Frees the empty ones, lists the others.
+  AfterMark rebuild() ECHO_EXCLUDES(mutex_);
+  // Makes also the densely filled slabs recyclable: the last resort before out of memory.
+  bool admit_dense() ECHO_EXCLUDES(mutex_);
+  void retire(const RetiredSpan& span) ECHO_EXCLUDES(mutex_);
+  // Takes the log of spans retired since the last call.
+  std::vector<RetiredSpan> take_retired() ECHO_EXCLUDES(mutex_);
+  std::vector<RetiredSpan> retired_copy() ECHO_EXCLUDES(mutex_);
+  std::uint64_t retired_bytes() const { return retired_bytes_.load(std::memory_order_relaxed); }
+
+  SlabPool& pool() { return pool_; }
+
+private:
+  void poison_holes(SlabIndex slab);
+
+  SlabPool& pool_;
+  SideMetadata& bits_;
+  const bool poison_;
+  Mutex mutex_;
+  std::vector<SlabIndex> recyclable_ ECHO_GUARDED_BY(mutex_); // taken from the back: sparsest first
+  std::vector<SlabIndex> dense_ ECHO_GUARDED_BY(mutex_);
+  std::vector<RetiredSpan> retired_ ECHO_GUARDED_BY(mutex_);
+  std::atomic<std::uint64_t> retired_bytes_{0}; // cumulative
+};
+
+// One thread's allocator. Not thread-safe: its own thread, or a stop.
+class RunAllocator {
+public:
+  explicit RunAllocator(SlabSupply& supply) : supply_(supply) {}
+
+  // Memory for `bytes` (a multiple of 8, at most kLargeBytes) at `alignment`; contents unspecified.
+  Grant allocate(std::size_t bytes, std::size_t alignment, Urgency urgency, Address* out);
+  // The span that inline allocation bumps through.
+  Span& current() { return current_; }
+  const Span& overflow() const { return overflow_; }
+  // Gives up all memory; what was allocated goes to the log. [heap.alloc.3]
+  void retire();
+
+private:
+  static Address bump(Span& span, std::size_t bytes, std::size_t alignment);
+  bool next_run(std::size_t bytes);
+  void close(Span& span, SlabIndex slab, bool owns_slab);
+
+  SlabSupply& supply_;
+  Span current_;
+  Span overflow_;
+  SlabIndex slab_;
+  SlabIndex overflow_slab_;
+  bool owns_slab_ = false;
+  bool owns_overflow_ = false;
+  std::size_t next_ = 0;
+  std::size_t count_ = 0;
+  std::array<FreeRun, kMaxRunsPerSlab> runs_{};
+};
+
+} // namespace echo

@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Lowest-address-first supply of slabs and chunks under one lock, off every fast path.
+#include "heap/slab_pool.h"
+
+#include "heap/assert.h"
+#include "heap/os_memory.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace echo {
+
+SlabPool::~SlabPool() {
+  if (reservation_ != nullptr) {
+    os::release(reservation_, reservation_bytes_);
+  }
+}
+
+bool SlabPool::open(const Config& config) {
+  limit_ = config.max_heap;
+  huge_pages_ = config.huge_pages;
+  // Twice the limit leaves room for chunks that fragmentation keeps from large objects.
+  const std::size_t twice = round_up(2 * config.max_heap + kChunkBytes, kChunkBytes);
+  std::size_t want = std::max(std::size_t{64} << 30, twice);
+  if (config.reserve_bytes != 0) {
+    want = std::max(round_up(config.reserve_bytes, kChunkBytes), twice);
+  }
+  for (; want >= twice; want = want == twice ? 0 : std::max(twice, round_up(want / 4, kChunkBytes))) {
+    reservation_ = os::reserve(want, kChunkBytes);
+    if (reservation_ != nullptr) {
+      break; // an address-space limit may allow less than the default
+    }
+  }
+  if (reservation_ == nullptr) {
+    return false;
+  }
+  reservation_bytes_ = want;
+  const MutexLock lock(mutex_);
+  trigger_ = std::min(config.initial_trigger, limit_);
+  return slabs_.open(reinterpret_cast<Address>(reservation_), want);
+}
+
+Grant SlabPool::admit(std::size_t bytes, Urgency urgency) const {
+  if (bytes > limit_ || used_ > limit_ - bytes) {
+    return Grant::OverLimit;
+  }
+  if (urgency == Urgency::Normal && used_ + bytes > trigger_) {
+    return Grant::OverTrigger;
+  }
+  return Grant::Ok;
+}
+
+// Commits the chunk, or takes it out of the returned state.
+Grant SlabPool::make_usable(std::size_t chunk) {
+  ChunkState& state = chunk_state_[chunk];
+  ECHO_CHECK(state != ChunkState::Returning, "[heap.pool.2] a returning chunk is handed out");
+  if (state == ChunkState::Committed) {
+    return Grant::Ok;
+  }
+  if (state == ChunkState::Untouched) {
+    void* at = reinterpret_cast<void*>(slabs_.base() + chunk * kChunkBytes);
+    if (!os::commit(at, kChunkBytes)) {
+      return Grant::Refused;
+    }
+    if (huge_pages_) {
+      os::advise_huge(at, kChunkBytes);
+    }
+  } else {
+    returned_ -= kChunkBytes;
+  }
+  state = ChunkState::Committed;
+  committed_ += kChunkBytes;
+  peak_committed_ = std::max(peak_committed_, committed_);
+  ++empty_chunks_;
+  return Grant::Ok;
+}
+
+// Adds `count` untouched chunks at the end of what was ever used.
+Grant SlabPool::extend(std::size_t count, std::size_t* first) {
+  *first = free_mask_.size();
+  if (count > slabs_.bytes() / kChunkBytes - *first) {
+    return Grant::Refused;
+  }
+  free_mask_.insert(free_mask_.end(), count, kAllFree);
+  chunk_state_.insert(chunk_state_.end(), count, ChunkState::Untouched);
+  return Grant::Ok;
+}
+
+Grant SlabPool::take_slab(Urgency urgency, SlabIndex* out) {
+  const MutexLock lock(mutex_);
+  if (const Grant grant = admit(kSlabBytes, urgency); grant != Grant::Ok) {
+    return grant;
+  }
+  std::size_t chunk = first_free_hint_;
+  while (chunk < free_mask_.size() && free_mask_[chunk] == 0) {
+    ++chunk;
+  }
+  first_free_hint_ = chunk;
+  if (chunk == free_mask_.size()) {
+    if (const Grant grant = extend(1, &chunk); grant != Grant::Ok) {
+      return grant;
+    }
+  }
+  if (const Grant grant = make_usable(chunk); grant != Grant::Ok) {
+    return grant;
+  }
+  if (free_mask_[chunk] == kAllFree) {
+    --empty_chunks_;
+  }
+  const int bit = std::countr_zero(free_mask_[chunk]);
+  free_mask_[chunk] &= free_mask_[chunk] - 1;
+  used_ += kSlabBytes;
+  out->number = static_cast<std::uint32_t>(chunk * kSlabsPerChunk + static_cast<std::size_t>(bit));
+  slabs_.set_use(*out, SlabUse::Owned);
+  return Grant::Ok;
+}
+
+void SlabPool::note_free(std::size_t chunk) {
+  first_free_hint_ = std::min(first_free_hint_, chunk);
+  if (free_mask_[chunk] == kAllFree) {
+    ++empty_chunks_;
+  }
+}
+
+void SlabPool::put_slab(SlabIndex slab) {
+  const MutexLock lock(mutex_);
+  const std::size_t chunk = slab.number / kSlabsPerChunk;
+  const std::uint32_t bit = std::uint32_t{1} << (slab.number % kSlabsPerChunk);
+  ECHO_CHECK((free_mask_[chunk] & bit) == 0, "[heap.pool.2] a free slab is freed");
+  slabs_.set_kind(slab, SlabKind::Free);
+  slabs_.set_use(slab, SlabUse::Empty);
+  slabs_.live_granules(slab) = 0;
+  free_mask_[chunk] |= bit;
+  used_ -= kSlabBytes;
+  note_free(chunk);
+}
+
+Grant SlabPool::take_chunks(std::size_t count, Address* out, bool* zeroed) {
+  const MutexLock lock(mutex_);
+  std::size_t first = 0;
+  std::size_t run = 0;
+  for (std::size_t c = 0; c < free_mask_.size() && run < count; ++c) {
+    run = free_mask_[c] == kAllFree ? run + 1 : 0;
+    first = c + 1 - run;
+  }
+  if (run < count) {
+    if (const Grant grant = extend(count, &first); grant != Grant::Ok) {
+      return grant;
+    }
+  }
+  *zeroed = true;
+  for (std::size_t c = first; c < first + count; ++c) {
+    *zeroed = *zeroed && chunk_state_[c] != ChunkState::Committed;
+    if (const Grant grant = make_usable(c); grant != Grant::Ok) {
+      return grant; // the chunks before stay committed and free
+    }
+  }
+  for (std::size_t c = first; c < first + count; ++c) {
+    free_mask_[c] = 0;
+    --empty_chunks_;
+    for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
+      const SlabIndex slab{static_cast<std::uint32_t>(c * kSlabsPerChunk + s)};
+      slabs_.set_use(slab, SlabUse::Large);
+    }
+  }
+  *out = slabs_.base() + first * kChunkBytes;
+  return Grant::Ok;
+}
+
+void SlabPool::put_chunks(Address first_address, std::size_t count) {
+  const MutexLock lock(mutex_);
+  const std::size_t first = (first_address - slabs_.base()) / kChunkBytes;
+  for (std::size_t c = first; c < first + count; ++c) {
+    ECHO_CHECK(free_mask_[c] == 0, "[heap.pool.2] a chunk with free slabs is freed");
+    for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
+      const SlabIndex slab{static_cast<std::uint32_t>(c * kSlabsPerChunk + s)};
+      slabs_.set_kind(slab, SlabKind::Free);
+      slabs_.set_use(slab, SlabUse::Empty);
+    }
+    free_mask_[c] = kAllFree;
+    note_free(c);
+  }
+}
+
+Grant SlabPool::charge(std::size_t bytes, Urgency urgency) {
+  const MutexLock lock(mutex_);
+  const Grant grant = admit(bytes, urgency);
+  if (grant == Grant::Ok) {
+    used_ += bytes;
+  }
+  return grant;
+}
+
+void SlabPool::uncharge(std::size_t bytes) {
+  const MutexLock lock(mutex_);
+  used_ -= bytes;
+}
+
+void SlabPool::set_trigger(std::size_t bytes) {
+  const MutexLock lock(mutex_);
+  trigger_ = std::min(bytes, limit_);
+}
+
+std::size_t SlabPool::trigger() {
+  const MutexLock lock(mutex_);
+  return trigger_;
+}
+
+std::size_t SlabPool::used_bytes() {
+  const MutexLock lock(mutex_);
+  return used_;
+}
+
+std::size_t SlabPool::committed_bytes() {
+  const MutexLock lock(mutex_);
+  return committed_;
+}
+
+std::size_t SlabPool::peak_committed_bytes() {
+  const MutexLock lock(mutex_);
+  return peak_committed_;
+}
+
+std::size_t SlabPool::returned_bytes() {
+  const MutexLock lock(mutex_);
+  return returned_;
+}
+
+std::uint32_t SlabPool::slab_high_water() {
+  const MutexLock lock(mutex_);
+  return static_cast<std::uint32_t>(free_mask_.size() * kSlabsPerChunk);
+}
+
+bool SlabPool::return_one_chunk(std::size_t keep) {
+  std::size_t chunk = 0;
+  {
+    const MutexLock lock(mutex_);
+    if (empty_chunks_ * kChunkBytes <= keep) {
+      return false;
+    }
+    chunk = free_mask_.size();
+    while (chunk > 0) { // the highest: allocation takes the lowest
+      --chunk;
+      if (free_mask_[chunk] == kAllFree && chunk_state_[chunk] == ChunkState::Committed) {
+        break;
+      }
+    }
+    ECHO_CHECK(free_mask_[chunk] == kAllFree && chunk_state_[chunk] == ChunkState::Committed,
+               "[heap.pool.2] an empty chunk is counted but not found");
+    free_mask_[chunk] = 0;
+    chunk_state_[chunk] = ChunkState::Returning;
+    --empty_chunks_;
+    for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
+      slabs_.set_use({static_cast<std::uint32_t>(chunk * kSlabsPerChunk + s)}, SlabUse::Returning);
+    }
+  }
+  const bool gone = os::discard(reinterpret_cast<void*>(slabs_.base() + chunk * kChunkBytes), kChunkBytes);
+  const MutexLock lock(mutex_);
+  free_mask_[chunk] = kAllFree;
+  first_free_hint_ = std::min(first_free_hint_, chunk);
+  for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
+    slabs_.set_use({static_cast<std::uint32_t>(chunk * kSlabsPerChunk + s)}, SlabUse::Empty);
+  }
+  if (gone) {
+    chunk_state_[chunk] = ChunkState::Returned;
+    committed_ -= kChunkBytes;
+    returned_ += kChunkBytes;
+  } else {
+    chunk_state_[chunk] = ChunkState::Committed;
+    ++empty_chunks_;
+  }
+  return gone;
+}
+
+const char* SlabPool::check() {
+  const MutexLock lock(mutex_);
+  std::size_t empty = 0;
+  std::size_t committed = 0;
+  std::size_t slab_bytes = 0;
+  for (std::size_t c = 0; c < free_mask_.size(); ++c) {
+    const bool usable = chunk_state_[c] == ChunkState::Committed;
+    empty += (usable && free_mask_[c] == kAllFree) ? 1 : 0;
+    committed += (usable || chunk_state_[c] == ChunkState::Returning) ? kChunkBytes : 0;
+    for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
+      const SlabIndex slab{static_cast<std::uint32_t>(c * kSlabsPerChunk + s)};
+      const SlabUse use = slabs_.use(slab);
+      const bool free_bit = (free_mask_[c] >> s & 1) != 0;
+      if (free_bit != (use == SlabUse::Empty)) {
+        return "[heap.pool.2] free mask and use disagree";
+      }
+      if (use == SlabUse::Empty && slabs_.kind(slab) != SlabKind::Free) {
+        return "[heap.kind.1] an empty slab has a kind";
+      }
+      if (use == SlabUse::Owned || use == SlabUse::Filled || use == SlabUse::Unswept) {
+        slab_bytes += kSlabBytes;
+      }
+    }
+  }
+  if (empty != empty_chunks_) {
+    return "[heap.pool.2] empty chunks are miscounted";
+  }
+  if (committed != committed_) {
+    return "[heap.pool.3] committed bytes are miscounted";
+  }
+  return slab_bytes <= used_ && used_ <= limit_ ? "" : "[heap.pool.1] used bytes are miscounted";
+}
+
+} // namespace echo

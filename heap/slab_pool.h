@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Chunks and empty slabs: where memory enters the heap, is accounted against the limit, and leaves it.
+// Invariants  [heap.pool.1] used + request <= limit whenever something is handed out. [heap.pool.2] A chunk is free,
+//             in use, or returning; free slabs are exactly the set bits of the free masks. [heap.pool.3] Memory handed
+//             out is committed. [heap.pool.4] Giving back happens outside stops and never holds the lock meanwhile.
+// Equations   used_bytes = 64 KiB * slabs with objects + pages of large objects
+//             committed  = 2 MiB * (chunks committed - chunks returned)
+#pragma once
+
+#include "heap/config.h"
+#include "heap/mutex.h"
+#include "heap/slab_table.h"
+
+#include <vector>
+
+namespace echo {
+
+enum class Grant : std::uint8_t {
+  Ok,
+  OverTrigger, // a collection is due first
+  OverLimit,   // the heap limit
+  Refused      // the operating system
+};
+
+// How far an allocation may go.
+enum class Urgency : std::uint8_t {
+  Normal, // up to the trigger
+  Forced  // up to the limit
+};
+
+class SlabPool {
+public:
+  ~SlabPool();
+  bool open(const Config& config);
+
+  SlabTable& slabs() { return slabs_; }
+  const SlabTable& slabs() const { return slabs_; }
+
+  // An empty slab; its contents are unspecified.
+  Grant take_slab(Urgency urgency, SlabIndex* out) ECHO_EXCLUDES(mutex_);
+  // `count` neighbouring empty chunks for the large-object space; *zeroed: nothing was written to them yet. Accounts
+  // nothing: the large-object space accounts pages.
+  Grant take_chunks(std::size_t count, Address* out, bool* zeroed) ECHO_EXCLUDES(mutex_);
+  // Puts empty chunks back.
+  void put_chunks(Address first, std::size_t count) ECHO_EXCLUDES(mutex_);
+  // Puts a slab back. Its kind becomes FREE.
+  void put_slab(SlabIndex slab) ECHO_EXCLUDES(mutex_);
+
+  // Accounts pages of large objects. [heap.pool.1]
+  Grant charge(std::size_t bytes, Urgency urgency) ECHO_EXCLUDES(mutex_);
+  void uncharge(std::size_t bytes) ECHO_EXCLUDES(mutex_);
+
+  void set_trigger(std::size_t bytes) ECHO_EXCLUDES(mutex_);
+  std::size_t trigger() ECHO_EXCLUDES(mutex_);
+  std::size_t limit() const { return limit_; }
+  std::size_t used_bytes() ECHO_EXCLUDES(mutex_);
+  std::size_t committed_bytes() ECHO_EXCLUDES(mutex_);
+  std::size_t peak_committed_bytes() ECHO_EXCLUDES(mutex_);
+  std::size_t returned_bytes() ECHO_EXCLUDES(mutex_);
+  // Slabs below this index have been handed out at some time.
+  std::uint32_t slab_high_water() ECHO_EXCLUDES(mutex_);
+
+  // Gives back one empty chunk if more than `keep` bytes of empty chunks are committed; true if it did.
+  bool return_one_chunk(std::size_t keep) ECHO_EXCLUDES(mutex_);
+
+  // "" if the pool's equations hold, else what is broken. Deep: walks all slabs.
+  const char* check() ECHO_EXCLUDES(mutex_);
+
+private:
+  enum class ChunkState : std::uint8_t { Untouched, Committed, Returned, Returning };
+  static constexpr std::uint32_t kAllFree = 0xFFFFFFFFu;
+
+  Grant admit(std::size_t bytes, Urgency urgency) const ECHO_REQUIRES(mutex_);
+  Grant make_usable(std::size_t chunk) ECHO_REQUIRES(mutex_);
+  void note_free(std::size_t chunk) ECHO_REQUIRES(mutex_);
+  Grant extend(std::size_t count, std::size_t* first) ECHO_REQUIRES(mutex_);
+
+  Mutex mutex_;
+  SlabTable slabs_;
+  void* reservation_ = nullptr;
+  std::size_t reservation_bytes_ = 0;
+  std::size_t limit_ = 0;
+  bool huge_pages_ = true;
+  std::size_t trigger_ ECHO_GUARDED_BY(mutex_) = 0;
+  std::size_t used_ ECHO_GUARDED_BY(mutex_) = 0;
+  std::size_t committed_ ECHO_GUARDED_BY(mutex_) = 0;
+  std::size_t peak_committed_ ECHO_GUARDED_BY(mutex_) = 0;
+  std::size_t returned_ ECHO_GUARDED_BY(mutex_) = 0;
+  std::size_t empty_chunks_ ECHO_GUARDED_BY(mutex_) = 0; // committed and wholly free
+  std::vector<std::uint32_t> free_mask_ ECHO_GUARDED_BY(mutex_); // per chunk below the high water
+  std::vector<ChunkState> chunk_state_ ECHO_GUARDED_BY(mutex_);
+  std::size_t first_free_hint_ ECHO_GUARDED_BY(mutex_) = 0; // no chunk below has a free slab
+};
+
+} // namespace echo

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     What every slab of the reservation is used for: dense side tables indexed by (p - base) >> 16.
+// Drawing     kind[]  one byte per slab: the marker's only question about an address
+//             use[]   one byte per slab: what the allocator may do with it
+//             live[]  16 bits per slab: granules found live by the last mark
+//
+// Invariants  [heap.kind.1] kind FREE <=> no object lies in the slab. [heap.kind.2] A word outside the reservation, or
+//             in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use is in exactly one use.
+// Equations   use(s) = empty <=> kind(s) = FREE
+#pragma once
+
+#include "heap/words.h"
+
+#include <atomic>
+
+namespace echo {
+
+// collector.md 4: slab kinds. YOUNG and FRESH are black by kind while marking.
+enum class SlabKind : std::uint8_t { Free = 0, Young = 1, Fresh = 2, Old = 3, Large = 4, Root = 5, Raw = 6 };
+
+enum class SlabUse : std::uint8_t {
+  Empty = 0,   // no object; may be handed out
+  Owned = 1,   // a mutator allocates in it
+  Filled = 2,  // given up by its mutator, not touched until the next mark
+  Unswept = 3, // marked; its free runs may be listed and handed out
+  Large = 4,   // part of a run of pages of the large-object space
+  Returning = 5 // being given back to the operating system
+};
+
+class SlabTable {
+public:
+  ~SlabTable();
+  bool open(Address base, std::size_t bytes);
+
+  Address base() const { return base_; }
+  std::size_t bytes() const { return bytes_; }
+  bool contains(Address a) const { return a - base_ < bytes_; }
+  SlabIndex index_of(Address a) const { return {static_cast<std::uint32_t>((a - base_) / kSlabBytes)}; }
+  Address address_of(SlabIndex s) const { return base_ + std::size_t{s.number} * kSlabBytes; }
+
+  // Read by markers and barriers without a lock: relaxed, kinds change only in stops or for slabs nobody knows yet.
+  SlabKind kind(SlabIndex s) const {
+    return static_cast<SlabKind>(__atomic_load_n(&kinds_[s.number], __ATOMIC_RELAXED));
+  }
+  void set_kind(SlabIndex s, SlabKind k) {
+    __atomic_store_n(&kinds_[s.number], static_cast<std::uint8_t>(k), __ATOMIC_RELAXED);
+  }
+  // The kind of an arbitrary word: FREE if it lies outside the reservation.
+  SlabKind kind_of_word(Address a) const { return contains(a) ? kind(index_of(a)) : SlabKind::Free; }
+
+  SlabUse use(SlabIndex s) const { return static_cast<SlabUse>(uses_[s.number]); }
+  void set_use(SlabIndex s, SlabUse u) { uses_[s.number] = static_cast<std::uint8_t>(u); }
+
+  std::uint16_t& live_granules(SlabIndex s) { return live_[s.number]; }
+
+private:
+  Address base_ = 0;
+  std::size_t bytes_ = 0;
+  std::size_t table_bytes_ = 0;
+  std::uint8_t* kinds_ = nullptr;
+  std::uint8_t* uses_ = nullptr;
+  std::uint16_t* live_ = nullptr;
+};
+
+} // namespace echo
