@@ -4,9 +4,9 @@
  *
  * Purpose     A collection at any depth must find the references of every frame; frames are entered, left and
  *             re-entered between collections, so remembering a part of the stack must not remember too much.
- *             deep_recursion [depth=100000] [threads=1] [rounds=40].
- * Equations   Per share and round: depth * (32 + 24 + 32) B and 3/8 as much again for the zigzag; live at
- * most depth * 56 B. Defaults: 0.8 GB allocated, 6 MB live per share.
+ * Usage       deep_recursion [depth=100000] [threads=1] [rounds=40]
+ * Equations   Per share and round: depth * (32 + 24 + 32) B going down and up, depth/3 * 81/64 * 32 B for the
+ *             zigzag; live at most depth * 56 B. Defaults: 810 MB allocated, 6 MB live per running share.
  */
 #include "program.h"
 

@@ -3,10 +3,12 @@
  * gcbench - a live set under churn: mixed sizes from 16 to 1024 bytes, trees, and large arrays.
  *
  * Purpose     After Ellis, Kovac and Boehm's GCBench, with what it lacks: objects of many sizes that die in
- * random order, so that free memory comes back in holes, and arrays that need memory of their own. gcbench
- * [slots=16384] [threads=1] [rounds=24]. Equations   Per share: live = slots * 520 B on average + a tree of
- * 2^13 nodes of 40 B + 4 large arrays of 64 KiB .. 1 MiB; allocated = rounds * slots * (520 B + 1/2048 of 576
- * KiB on average + trees). Defaults: 0.5 GB allocated, 20 MB live.
+ *             random order, so that free memory comes back in holes, and arrays that need memory of their
+ *             own.
+ * Usage       gcbench [slots=16384] [threads=1] [rounds=24]
+ * Equations   Per share: live = slots * 520 B on average + a tree of 2^13 nodes of 40 B + 4 large arrays of
+ *             64 KiB .. 1 MiB; allocated = rounds * slots * (520 B + 550 KiB / 2048 + trees).
+ *             Defaults: 670 MB allocated, 22 MB live.
  */
 #include "program.h"
 

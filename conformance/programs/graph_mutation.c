@@ -3,12 +3,13 @@
  * graph_mutation - a graph of 64 MB whose edges and nodes are replaced all the time.
  *
  * Purpose     Stores into old objects are the work here: every step moves edges and replaces a node, so the
- * graph that a collection finds is never the one the last collection found, and freed nodes are spread over
- * all of the heap. graph_mutation [megabytes=64] [threads=1] [rounds=4]. Equations   Nodes are 64 B,
- * megabytes * 2^20 / 64 of them, half in each share. Per round and share: one step per two nodes; a step
- * allocates a node of 64 B and a record of 40 B, of which the last 1024 are kept. A node is reachable from
- * the table or through edges of others, so replaced nodes live on until the last edge to them goes. Defaults:
- * 280 MB allocated, 64 MB in the table and about as much behind edges.
+ *             graph that a collection finds is never the one the last collection found, and freed nodes are
+ *             spread over all of the heap.
+ * Usage       graph_mutation [megabytes=64] [threads=1] [rounds=4]; 0 megabytes is a graph of 128 nodes
+ * Equations   Nodes are 64 B, megabytes * 2^20 / 64 of them, half in each share. Per round and share:
+ *             one step per two nodes; a step allocates a node, a record of 48 B and a trail of 272 B, of
+ *             which the last 1024 are kept. A replaced node lives on until the last edge to it goes.
+ *             Defaults: 880 MB allocated, 72 MB in the tables and some more behind edges.
  */
 #include "program.h"
 
@@ -34,7 +35,8 @@ struct record {
   uint64_t step;
 };
 ECHO_LAYOUT(record_layout, struct record, ECHO_STRONG(struct record, older),
-            ECHO_STRONG(struct record, before), ECHO_STRONG(struct record, after), ECHO_STRONG(struct record, trail));
+            ECHO_STRONG(struct record, before), ECHO_STRONG(struct record, after),
+            ECHO_STRONG(struct record, trail));
 ECHO_ARRAY_REF(table_layout);
 ECHO_ARRAY_RAW(words_layout, uint64_t);
 
@@ -147,7 +149,8 @@ static void mutate(echo_any job_object) {
         check_node(r->before, seed);
         check_node(r->after, seed);
         for (int64_t k = 0; k < TRAIL; ++k)
-          check(echo_at(r->trail, uint64_t, k) == scramble(seed + 2, r->step) + (uint64_t)k, "a trail was overwritten");
+          check(echo_at(r->trail, uint64_t, k) == scramble(seed + 2, r->step) + (uint64_t)k,
+                "a trail was overwritten");
         sum = mix(sum, r->before->number);
       }
       newest = 0;

@@ -3,10 +3,12 @@
  * lists_queues - lists that are mapped, filtered and reversed, a long-lived queue, a growing deque.
  *
  * Purpose     Long chains (a marker that recurses dies of them), a queue whose dead head would keep
- * everything alive in a collector that promotes or scans too much, and arrays of references that are copied
- * when they grow. lists_queues [length=50000] [threads=1] [rounds=20]. Equations   Per share and round: 4
- * lists of `length` cells of 24 B or less, 4 * length queue cells of 32 B (at most length/8 + 1 in the
- * queue), a deque of 2 * length boxes. Defaults: 0.7 GB allocated, 8 MB live.
+ *             everything alive in a collector that retains too much, and arrays of references that are
+ *             copied when they grow.
+ * Usage       lists_queues [length=50000] [threads=1] [rounds=20]
+ * Equations   Per share and round: 3 * length list cells of 24 B, 4 * length queue cells of 32 B (at most
+ *             length/8 + 1 at a time), 2 * length boxes of 16 B and arrays of 32 * length B in all.
+ *             Defaults: 550 MB allocated, 4 MB live.
  */
 #include "program.h"
 

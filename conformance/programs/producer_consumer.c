@@ -3,14 +3,14 @@
  * producer_consumer - objects pass from one thread to another through a ring on the heap.
  *
  * Purpose     What one thread allocates another reads and drops, so the two agree on nothing but the ring;
- * the positions are atomics in raw memory, as a language's run-time would have them. With one thread the ring
- *             is filled and drained in turn: the messages and their order are the same.
- *             producer_consumer [messages=1000000] [threads=1] [rounds=2].
+ *             the positions are atomics in raw memory, as a language's run-time would have them. With one
+ *             thread the ring is filled and drained in turn: messages and order are the same.
+ * Usage       producer_consumer [messages=1000000] [threads=1] [rounds=2]
  * Invariants  [ring.order.1] The producer writes slot p % capacity before it publishes produced = p + 1
- * (release); the consumer reads it after it has seen that (acquire), clears it, then publishes consumed = p +
- * 1, which the producer has seen before it writes the slot again. Equations   A message of 40 B carries a
- * chain of 1 .. 4 parcels of 32 B: 120 B on average per message; live: capacity (256) messages. Defaults: 240
- * MB allocated, 32 KB live.
+ *             (release); the consumer reads it after it has seen that (acquire), clears it, then publishes
+ *             consumed = p + 1, which the producer has seen before it writes the slot again.
+ * Equations   A message of 40 B carries a chain of 1 .. 4 parcels of 32 B: 120 B on average; live: at most
+ *             256 messages. Defaults: 240 MB allocated, 31 KB live.
  */
 #include "program.h"
 
