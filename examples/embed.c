@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT - four million pairs through a 32 MB heap; the last thousand are kept in a list. */
+/* SPDX-License-Identifier: MIT - four million pairs through a 32 MB heap; the last thousand stay listed. */
 #include <echo/heap.h>
 #include <stdio.h>
 
