@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * command_line.cpp - see command_line.h. The only file that knows CLI11.
+ *
+ * Method      argv is split at the first "--" before CLI11 sees it, so the program's arguments are never
+ * interpreted. CLI11 throws on a wrong command line; every such exception becomes a Failure here.
+ * [run.error.1]
+ */
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <array>
+#include <cstring>
+#include <utility>
+
+#include "echo/jit.h"
+#include "sizes.h"
+
+namespace echo::run {
+
+namespace {
+
+constexpr std::array<std::pair<const char*, uint32_t>, 7> switch_names{{
+    {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
+    {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
+    {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
+    {"no-barrier-elision", ECHO_JIT_NO_BARRIER_ELISION},
+    {"allow-ref-as-integer", ECHO_JIT_ALLOW_REF_AS_INTEGER},
+    {"allow-unsupported-frame", ECHO_JIT_ALLOW_UNSUPPORTED_FRAME},
+    {"omit-barriers", ECHO_JIT_OMIT_BARRIERS},
+}};
+
+std::string switch_list() {
+  std::string list;
+  for (const auto& [name, bit] : switch_names)
+    list.append(list.empty() ? "" : ", ").append(name);
+  return list;
+}
+
+constexpr const char* footer = R"(Exit status
+  the program's own (main's result or exit()'s argument, low 8 bits), or
+  2  the input was refused before any of it ran: wrong options, a missing file, another plugin version,
+     invalid IR, an operation the compiler refuses, a missing symbol, no main
+  3  the program was ended by an error: the heap limit, an exhausted stack, a failure inside the heap
+     or in one of its threads, a report file that cannot be written
+  128+N as usual when the program dies of signal N (abort() stays abort)
+  With 2 and 3 standard error has exactly one line  echo-run: CODE: what, where, what to do
+  and the JSON file has the same under "error", which tells them from a program that itself exits with 2 or 3.
+
+Usage of the tail: echo-run PROGRAM [OPTIONS] -- ARGS gives ARGS to the program, unread.
+The program gets main(argc, argv, environ), owns standard output, and may use the C library and echo/cc.h.
+When main returns, echo-run waits for the program's other threads; exit() ends the program at once.
+The definitions of everything reported are in docs/echo-run.md.)";
+
+Failure convert_stack(const std::string& text, uint64_t& out) {
+  const std::optional<uint64_t> bytes = parse_size(text);
+  if (!bytes || *bytes < stack_least || *bytes > stack_most)
+    return {ECHO_BAD_OPTION_VALUE, "'" + text + "' is no stack size, in --stack, give " +
+                                       size_option(stack_least) + " to " + size_option(stack_most) +
+                                       ", e.g. --stack=" + size_option(stack_default)};
+  out = *bytes;
+  return {};
+}
+
+Failure convert_switches(const std::vector<std::string>& names, uint32_t& out) {
+  for (const std::string& name : names) {
+    uint32_t found = 0;
+    for (const auto& [known, bit] : switch_names)
+      if (name == known)
+        found = bit;
+    if (found == 0)
+      return {ECHO_BAD_OPTION_VALUE,
+              "'" + name + "' is no switch, in --unsafe, give one of " + switch_list()};
+    out |= found;
+  }
+  return {};
+}
+
+Failure parse_failure(const CLI::ParseError& error, const CLI::App& app) {
+  const std::string help = "see echo-run --help";
+  if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr)
+    return {ECHO_INVALID_ARGUMENT,
+            "no program was given, on the command line, give the path of a .ll or .bc file"};
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    const std::vector<std::string> extras = app.remaining();
+    const std::string first = extras.empty() ? std::string() : extras.front();
+    if (first.size() > 1 && first.front() == '-')
+      return {ECHO_UNKNOWN_OPTION, "'" + first + "' is no option, on the command line, " + help};
+    return {ECHO_INVALID_ARGUMENT,
+            "'" + first +
+                "' is one argument too many, on the command line, arguments of the program go after --"};
+  }
+  return {ECHO_BAD_OPTION_VALUE, std::string(error.what()) + ", on the command line, " + help};
+}
+
+} // namespace
+
+Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optional<std::string>& answer) {
+  int own = 0;
+  while (own < argc && std::strcmp(argv[own], "--") != 0)
+    ++own;
+  for (int index = own + 1; index < argc; ++index)
+    out.arguments.emplace_back(argv[index]);
+
+  CLI::App app("Runs a program in LLVM IR on a garbage-collected heap and reports what the collector did.",
+               "echo-run");
+  app.footer(footer);
+  std::string stack, optimise;
+  std::vector<std::string> switches;
+  bool version = false;
+  app.add_option("PROGRAM", out.program, "LLVM 19 IR: text (.ll) or bitcode (.bc)")->required();
+  app.add_option("--heap-plugin", out.heap_plugin,
+                 "The heap; default: libecho_heap.so in ../lib of this executable")
+      ->type_name("PATH");
+  app.add_option(
+         "--heap", out.heap_options,
+         "Options of the heap, name=value,...; --heap=help lists them. They override ECHO_HEAP_OPTIONS")
+      ->type_name("OPTIONS");
+  app.add_option("--json", out.json, "Also write the report as JSON")->type_name("FILE");
+  app.add_option("--stack", stack, "Stack of each program thread, 256k to 64g; default 256m")
+      ->type_name("SIZE");
+  app.add_flag("--quiet", out.quiet, "No report and no progress on standard error; errors still");
+  app.add_option("--opt", optimise, "Optimise: 0 or 2 (default)")->type_name("0|2");
+  app.add_option("--dump-objects", out.dump_objects, "Write the compiled object files here")
+      ->type_name("DIR");
+  app.add_option("--dump-ir", out.dump_ir, "Write the IR after lowering here")->type_name("DIR");
+  app.add_option("--unsafe", switches, "For tests: switch safeguards off: " + switch_list())
+      ->type_name("SWITCH,...")
+      ->delimiter(',');
+  app.add_flag("--version", version, "Print the version and end");
+
+  try {
+    std::vector<std::string> reversed; /* CLI11 pops arguments from the back */
+    for (int index = own - 1; index > 0; --index)
+      reversed.emplace_back(argv[index]);
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    answer = app.help();
+    return {};
+  } catch (const CLI::ParseError& error) {
+    if (version) {
+      answer = "";
+    } else {
+      return parse_failure(error, app);
+    }
+  }
+  if (version) {
+    answer = "echo-run " ECHO_RUN_VERSION ", heap ABI " + std::to_string(ECHO_ABI_MAJOR) + "." +
+             std::to_string(ECHO_ABI_MINOR) + "\n";
+    return {};
+  }
+  if (!stack.empty() || app.count("--stack") != 0)
+    if (Failure failure = convert_stack(stack, out.stack_bytes))
+      return failure;
+  if (app.count("--opt") != 0) {
+    if (optimise != "0" && optimise != "2")
+      return {ECHO_BAD_OPTION_VALUE, "'" + optimise + "' is no optimisation level, in --opt, give 0 or 2"};
+    out.optimise = optimise == "0" ? 0 : 2;
+  }
+  return convert_switches(switches, out.switches);
+}
+
+} // namespace echo::run

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * command_line.h - the command line of echo-run.
+ */
+#ifndef ECHO_RUN_COMMAND_LINE_H
+#define ECHO_RUN_COMMAND_LINE_H
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "failure.h"
+
+namespace echo::run {
+
+/* Bounds of --stack: the collector may run on a program's stack; above, one address space holds 256 such
+ * stacks. */
+constexpr uint64_t stack_least = uint64_t{256} << 10;
+constexpr uint64_t stack_most = uint64_t{64} << 30;
+constexpr uint64_t stack_default = uint64_t{256} << 20;
+
+struct CommandLine {
+  std::string program;
+  std::vector<std::string> arguments; /* after --, without the program's own name */
+  std::optional<std::string> heap_plugin, heap_options, json, dump_objects, dump_ir;
+  uint64_t stack_bytes = stack_default;
+  uint32_t optimise = 2;
+  uint32_t switches = 0; /* ECHO_JIT_*: tests only */
+  bool quiet = false;
+};
+
+/* Fills `out`. A text in `answer` is to be printed instead of running anything (--help, --version). */
+Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optional<std::string>& answer);
+
+} // namespace echo::run
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * native_functions.cpp - see native_functions.h.
+ *
+ * Called by compiled code on a managed thread with its anchor published, so they may collect; references
+ * arrive as raw pointers. The frames that abandon the program own nothing [run.thread.3]: each function is
+ * split into one that works with C++ objects and returns, and one that only decides.
+ */
+#include "native_functions.h"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <sched.h>
+
+#include "current_thread.h"
+#include "program.h"
+
+namespace echo::run {
+
+namespace {
+
+void fill(echo_error& why, int32_t code, const char* message) {
+  why.code = code;
+  std::strncpy(why.message, message, sizeof why.message - 1);
+  why.message[sizeof why.message - 1] = '\0';
+}
+
+/* True, with `why` filled, if there is a failure. */
+bool failed(const Failure& failure, echo_error& why) {
+  if (!failure)
+    return false;
+  fill(why, failure.code, failure.sentence.c_str());
+  return true;
+}
+
+} // namespace
+
+/* A friend of Program: the private operations the program's calls stand for. */
+struct NativeFunctions {
+  static bool spawn(void* function, echo_ref argument, int64_t& number, echo_error& why) {
+    return failed(current_thread.program->spawn(function, argument, number), why);
+  }
+  static bool join(int64_t number, echo_error& why) {
+    return failed(current_thread.program->join(number), why);
+  }
+  static const Plugins& plugins() { return current_thread.program->plugins_; }
+  static void mix(int64_t value) { current_thread.program->checksum_.mix(value); }
+
+  [[noreturn]] static void leave(const echo_error& why) {
+    Program& program = *current_thread.program;
+    program.plugins_.jit->abandon(program.jit_, current_thread.thread, &why);
+    /* It returns only where no managed call is active, and only managed code calls the functions below. */
+    std::abort();
+  }
+};
+
+namespace {
+
+extern "C" {
+
+void echo_run_checksum(int64_t value) {
+  NativeFunctions::mix(value);
+}
+
+void echo_run_collect() {
+  echo_error why{};
+  const echo_status status =
+      NativeFunctions::plugins().heap->collect(current_thread.thread, ECHO_COLLECT_FULL, &why);
+  if (status == ECHO_OK)
+    return;
+  why.code = status;
+  NativeFunctions::leave(why);
+}
+
+int64_t echo_run_spawn(void* function, echo_ref argument) {
+  echo_error why{};
+  int64_t number = 0;
+  if (NativeFunctions::spawn(function, argument, number, why))
+    NativeFunctions::leave(why);
+  return number;
+}
+
+void echo_run_join(int64_t number) {
+  echo_error why{};
+  if (NativeFunctions::join(number, why))
+    NativeFunctions::leave(why);
+}
+
+void echo_run_yield() {
+  const echo_heap_api& heap = *NativeFunctions::plugins().heap;
+  heap.enter_native(current_thread.thread);
+  sched_yield();
+  heap.leave_native(current_thread.thread);
+}
+
+void echo_run_exit(int status) {
+  current_thread.exiting = true;
+  current_thread.exit_status = status;
+  echo_error why{};
+  fill(why, ECHO_ABANDONED, "the program called exit()");
+  NativeFunctions::leave(why);
+}
+
+} // extern "C"
+
+struct NativeSymbol {
+  const char* name;
+  void* address;
+  uint32_t kind;
+};
+
+} // namespace
+
+Failure define_native_functions(const Plugins& plugins, echo_jit* jit) {
+  const std::array<NativeSymbol, 6> symbols{{
+      {"echo.checksum", reinterpret_cast<void*>(&echo_run_checksum), ECHO_JIT_SYMBOL_LEAF},
+      {"echo.collect", reinterpret_cast<void*>(&echo_run_collect), ECHO_JIT_SYMBOL_NATIVE},
+      {"echo.thread.spawn", reinterpret_cast<void*>(&echo_run_spawn), ECHO_JIT_SYMBOL_NATIVE},
+      {"echo.thread.join", reinterpret_cast<void*>(&echo_run_join), ECHO_JIT_SYMBOL_NATIVE},
+      {"echo.thread.yield", reinterpret_cast<void*>(&echo_run_yield), ECHO_JIT_SYMBOL_NATIVE},
+      {"exit", reinterpret_cast<void*>(&echo_run_exit), ECHO_JIT_SYMBOL_NATIVE},
+  }};
+  for (const NativeSymbol& symbol : symbols) {
+    echo_error why{};
+    if (const echo_status status = plugins.jit->define(jit, symbol.name, symbol.address, symbol.kind, &why);
+        status != ECHO_OK)
+      return failure_from(status, why, std::string("the definition of ") + symbol.name);
+  }
+  return {};
+}
+
+} // namespace echo::run
