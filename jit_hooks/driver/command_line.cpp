@@ -10,8 +10,10 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "echo/jit.h"
@@ -63,8 +65,10 @@ Failure convert_stack(const std::string& text, uint64_t& out) {
   return {};
 }
 
-Failure convert_switches(const std::vector<std::string>& names, uint32_t& out) {
-  for (const std::string& name : names) {
+Failure convert_switches(std::string_view list, uint32_t& out) {
+  while (!list.empty()) {
+    const std::string name(list.substr(0, list.find(',')));
+    list.remove_prefix(std::min(list.size(), name.size() + 1));
     uint32_t found = 0;
     for (const auto& [known, bit] : switch_names)
       if (name == known)
@@ -107,7 +111,7 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
                "echo-run");
   app.footer(footer);
   std::string stack, optimise;
-  std::vector<std::string> switches;
+  std::string switches;
   bool version = false;
   app.add_option("PROGRAM", out.program, "LLVM 19 IR: text (.ll) or bitcode (.bc)")->required();
   app.add_option("--heap-plugin", out.heap_plugin,
@@ -126,10 +130,14 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
       ->type_name("DIR");
   app.add_option("--dump-ir", out.dump_ir, "Write the IR after lowering here")->type_name("DIR");
   app.add_option("--unsafe", switches, "For tests: switch safeguards off: " + switch_list())
-      ->type_name("SWITCH,...")
-      ->delimiter(',');
+      ->type_name("SWITCH,...");
   app.add_flag("--version", version, "Print the version and end");
 
+  for (int index = 1; index < own; ++index)
+    if (const std::string_view word = argv[index]; word.starts_with("--") && word.ends_with("="))
+      return {ECHO_BAD_OPTION_VALUE,
+              "'" + std::string(word) +
+                  "' has an empty value, on the command line, give one or leave the option out"};
   try {
     std::vector<std::string> reversed; /* CLI11 pops arguments from the back */
     for (int index = own - 1; index > 0; --index)
@@ -139,18 +147,15 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
     answer = app.help();
     return {};
   } catch (const CLI::ParseError& error) {
-    if (version) {
-      answer = "";
-    } else {
+    if (!version)
       return parse_failure(error, app);
-    }
   }
   if (version) {
     answer = "echo-run " ECHO_RUN_VERSION ", heap ABI " + std::to_string(ECHO_ABI_MAJOR) + "." +
              std::to_string(ECHO_ABI_MINOR) + "\n";
     return {};
   }
-  if (!stack.empty() || app.count("--stack") != 0)
+  if (app.count("--stack") != 0)
     if (Failure failure = convert_stack(stack, out.stack_bytes))
       return failure;
   if (app.count("--opt") != 0) {

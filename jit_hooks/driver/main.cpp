@@ -172,8 +172,6 @@ int run(const CommandLine& command) {
   Session session(command);
   if (Failure failure = session.open_json())
     return refuse(session, command, failure);
-  if (Failure failure = session.load_plugins())
-    return refuse(session, command, failure);
   if (Failure failure = session.prepare())
     return refuse(session, command, failure);
   RunRecord record;

@@ -38,9 +38,11 @@ Failure load(const std::string& path, const char* symbol, const char* option, st
   const bool here = path.find('/') == std::string::npos && std::filesystem::exists(path, problem);
   void* library = dlopen((here ? "./" + path : path).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
-    const char* reason = dlerror();
-    return {ECHO_IO_ERROR, "cannot load '" + path + "' (" + (reason != nullptr ? reason : "unknown reason") +
-                               "), " + option};
+    const char* given = dlerror();
+    std::string reason = given != nullptr ? given : "unknown reason";
+    if (reason.starts_with(path + ": "))
+      reason.erase(0, path.size() + 2);
+    return {ECHO_IO_ERROR, "cannot load '" + path + "' (" + reason + "), " + option};
   }
   const auto entry = reinterpret_cast<PluginSymbol<Api>>(dlsym(library, symbol));
   if (entry == nullptr)

@@ -74,6 +74,8 @@ Failure Session::prepare() {
     return failure;
   if (Failure failure = writable_directory(command_.dump_ir, "--dump-ir"))
     return failure;
+  if (Failure failure = load_plugins())
+    return failure;
   if (Failure failure = load_jit(default_library("libecho_jit.so"), plugins_))
     return failure;
   if (Failure failure = create_heap())

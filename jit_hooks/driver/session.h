@@ -27,6 +27,7 @@ public:
 
   /* Opens the JSON file, if one is wanted, without touching what it holds. */
   Failure open_json();
+  /* The heap plugin alone, for its option table. */
   Failure load_plugins();
   /* Everything up to the address of main. */
   Failure prepare();
