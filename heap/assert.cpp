@@ -11,9 +11,11 @@ namespace echo {
 
 void assertion_failed(const char* what, const char* file, int line) {
   char text[512];
-  const int n = std::snprintf(text, sizeof text, "echo heap: broken invariant: %s at %s:%d\n", what, file, line);
+  const int n =
+      std::snprintf(text, sizeof text, "echo heap: broken invariant: %s at %s:%d\n", what, file, line);
   if (n > 0) {
-    const auto length = static_cast<std::size_t>(n) < sizeof text ? static_cast<std::size_t>(n) : sizeof text - 1;
+    const auto length =
+        static_cast<std::size_t>(n) < sizeof text ? static_cast<std::size_t>(n) : sizeof text - 1;
     [[maybe_unused]] const auto written = ::write(STDERR_FILENO, text, length);
   }
   std::abort();

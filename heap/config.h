@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The values of the heap's options, checked and in units. The table that parses and documents them is
+// Purpose     The values of the heap's options, checked and in units. The table that parses and documents
+// them is
 //             in vm_iface/src/options.cpp.
 #pragma once
 
@@ -10,13 +11,13 @@
 namespace echo {
 
 struct Config {
-  std::size_t max_heap = std::size_t{1} << 30;      // used slabs and large pages, bytes
+  std::size_t max_heap = std::size_t{1} << 30;         // used slabs and large pages, bytes
   std::size_t initial_trigger = std::size_t{32} << 20; // first collection, bytes used
-  std::uint64_t growth_percent = 200;               // next collection at used-after-mark times this
-  std::size_t reserve_bytes = 0;                    // address space; 0: the larger of 64 GiB and twice max_heap
-  std::size_t keep_free = std::size_t{32} << 20;    // empty memory kept after a collection before giving it back
-  bool huge_pages = true;                           // advise transparent huge pages
-  bool census = true;                               // count allocated objects exactly
+  std::uint64_t growth_percent = 200;                  // next collection at used-after-mark times this
+  std::size_t reserve_bytes = 0;                 // address space; 0: the larger of 64 GiB and twice max_heap
+  std::size_t keep_free = std::size_t{32} << 20; // empty memory kept after a collection before giving it back
+  bool huge_pages = true;                        // advise transparent huge pages
+  bool census = true;                            // count allocated objects exactly
   // stress
   std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
   bool poison = false;              // fill freed memory with kPoisonWord

@@ -14,15 +14,21 @@ namespace {
 
 constexpr std::size_t kSharedLimitPages = kPagesPerChunk / 2; // larger objects take chunks of their own
 
-bool test_bit(const std::array<std::uint64_t, 8>& map, std::size_t i) { return (map[i / 64] >> (i % 64) & 1) != 0; }
+bool test_bit(const std::array<std::uint64_t, 8>& map, std::size_t i) {
+  return (map[i / 64] >> (i % 64) & 1) != 0;
+}
 void set_bits(std::array<std::uint64_t, 8>& map, std::size_t first, std::size_t n, bool value) {
   for (std::size_t i = first; i < first + n; ++i) {
     const std::uint64_t bit = std::uint64_t{1} << (i % 64);
     map[i / 64] = value ? map[i / 64] | bit : map[i / 64] & ~bit;
   }
 }
-Address chunk_of(Address a) { return a & ~Address{kChunkBytes - 1}; }
-std::size_t chunks_for(std::size_t pages) { return (pages + kPagesPerChunk - 1) / kPagesPerChunk; }
+Address chunk_of(Address a) {
+  return a & ~Address{kChunkBytes - 1};
+}
+std::size_t chunks_for(std::size_t pages) {
+  return (pages + kPagesPerChunk - 1) / kPagesPerChunk;
+}
 
 void set_chunk_kind(SlabPool& pool, Address chunk, std::size_t count) {
   for (std::size_t s = 0; s < count * kSlabsPerChunk; ++s) {
@@ -181,7 +187,8 @@ LargeSpace::Swept LargeSpace::sweep(const SideMetadata& bits, const LayoutTable&
 }
 
 bool LargeSpace::return_free_pages() {
-  // Free pages of shared chunks in runs of at most 64 KiB; the pages are marked used meanwhile, so nobody takes them.
+  // Free pages of shared chunks in runs of at most 64 KiB; the pages are marked used meanwhile, so nobody
+  // takes them.
   constexpr std::size_t kMaxRun = kSlabBytes / kPageBytes;
   Address chunk = 0;
   std::size_t first = 0;
@@ -237,6 +244,17 @@ std::size_t LargeSpace::object_count() {
 std::size_t LargeSpace::page_bytes() {
   const MutexLock lock(mutex_);
   return page_bytes_;
+}
+
+std::size_t LargeSpace::free_page_bytes() {
+  const MutexLock lock(mutex_);
+  std::size_t pages = 0;
+  for (const auto& [start, map] : shared_chunks_) {
+    for (std::size_t w = 0; w < map.used.size(); ++w) {
+      pages += static_cast<std::size_t>(__builtin_popcountll(~map.used[w] & map.dirty[w]));
+    }
+  }
+  return pages * kPageBytes;
 }
 
 std::vector<Address> LargeSpace::snapshot() {

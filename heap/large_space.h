@@ -2,11 +2,13 @@
 //
 // Purpose     Objects over 32 KiB: page runs in chunks of their own. They never move.
 // Drawing     a chunk of kind LARGE: 512 pages, a bitmap of pages in use and one of pages known to be zero;
-//             objects over 2 MiB begin at a chunk and take neighbouring chunks, the last one shared with nobody
+//             objects over 2 MiB begin at a chunk and take neighbouring chunks, the last one shared with
+//             nobody
 //
-// Invariants  [heap.large.2] A page belongs to at most one object. [heap.large.3] An object enters the table when its
-//             header is written, so that a sweep can not see it half made. [heap.large.4] Pages given back are whole
-//             and nobody's.
+// Invariants  [heap.large.2] A page belongs to at most one object. [heap.large.3] An object enters the table
+// when its
+//             header is written, so that a sweep can not see it half made. [heap.large.4] Pages given back
+//             are whole and nobody's.
 // Equations   pages(object) = ceil(bytes / 4096): at most 11 % of tail waste at 32 KiB, falling with size
 #pragma once
 
@@ -25,7 +27,8 @@ class LargeSpace {
 public:
   explicit LargeSpace(SlabPool& pool) : pool_(pool) {}
 
-  // Pages for `bytes` bytes. *zeroed: they are zero already. The caller writes the header and zeroes, then publishes.
+  // Pages for `bytes` bytes. *zeroed: they are zero already. The caller writes the header and zeroes, then
+  // publishes.
   Grant reserve(std::size_t bytes, Urgency urgency, Address* out, bool* zeroed) ECHO_EXCLUDES(mutex_);
   // The object at `start` is complete. [heap.large.3]
   void publish(Address start) ECHO_EXCLUDES(mutex_);
@@ -45,6 +48,8 @@ public:
 
   std::size_t object_count() ECHO_EXCLUDES(mutex_);
   std::size_t page_bytes() ECHO_EXCLUDES(mutex_);
+  // Free pages of shared chunks that were written to: what return_free_pages could give back.
+  std::size_t free_page_bytes() ECHO_EXCLUDES(mutex_);
   std::vector<Address> snapshot() ECHO_EXCLUDES(mutex_);
 
 private:

@@ -13,10 +13,13 @@ namespace echo {
 
 namespace {
 
-constexpr std::size_t kTableBytes = round_up((std::size_t{kMaxLayouts} + 1) * sizeof(LayoutRecord), kPageBytes);
+constexpr std::size_t kTableBytes =
+    round_up((std::size_t{kMaxLayouts} + 1) * sizeof(LayoutRecord), kPageBytes);
 constexpr std::uint32_t kKnownFlags = ECHO_LAYOUT_FINALIZABLE | ECHO_LAYOUT_PINNED | ECHO_LAYOUT_LEAF;
 
-bool is_array_kind(std::uint32_t kind) { return kind != ECHO_LAYOUT_FIXED; }
+bool is_array_kind(std::uint32_t kind) {
+  return kind != ECHO_LAYOUT_FIXED;
+}
 
 // The identity of a descriptor: layouts with equal keys are the same layout.
 std::string descriptor_key(const echo_layout& l, const std::vector<echo_slot>& slots) {
@@ -43,14 +46,17 @@ bool LayoutTable::open() {
   return records_ != nullptr;
 }
 
-echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* slots, std::string* why) const {
+echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* slots,
+                                  std::string* why) const {
   const auto bad = [&](std::string reason) {
-    *why = "layout " + (l.name != nullptr ? "'" + std::string(l.name, ::strnlen(l.name, kMaxNameBytes)) + "'" : "") + ": " +
-           std::move(reason);
+    *why = "layout " +
+           (l.name != nullptr ? "'" + std::string(l.name, ::strnlen(l.name, kMaxNameBytes)) + "'" : "") +
+           ": " + std::move(reason);
     return ECHO_BAD_LAYOUT;
   };
   if (l.size < sizeof(echo_layout)) {
-    return bad("size is " + std::to_string(l.size) + ", expected at least " + std::to_string(sizeof(echo_layout)));
+    return bad("size is " + std::to_string(l.size) + ", expected at least " +
+               std::to_string(sizeof(echo_layout)));
   }
   if (l.name == nullptr || l.name[0] == '\0' || ::strnlen(l.name, kMaxNameBytes + 1) > kMaxNameBytes) {
     return bad("the name must have 1 to 255 bytes");
@@ -70,14 +76,15 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
   const bool ref_elements = l.kind == ECHO_LAYOUT_REF_ARRAY || l.kind == ECHO_LAYOUT_MIXED_REF;
   const std::uint64_t prefix = array ? 16 : 8;
   if (l.fixed_bytes < prefix || l.fixed_bytes > kMaxFixedBytes) {
-    return bad("fixed_bytes is " + std::to_string(l.fixed_bytes) + ", allowed are " + std::to_string(prefix) + " to " +
-               std::to_string(kMaxFixedBytes));
+    return bad("fixed_bytes is " + std::to_string(l.fixed_bytes) + ", allowed are " + std::to_string(prefix) +
+               " to " + std::to_string(kMaxFixedBytes));
   }
   if (plain_array && l.fixed_bytes != 16) {
     return bad("fixed_bytes of a plain array is " + std::to_string(l.fixed_bytes) + ", it must be 16");
   }
   if (array && (l.fixed_bytes % kGranule) != 0) {
-    return bad("the part before the elements must be a multiple of 8 bytes, it is " + std::to_string(l.fixed_bytes));
+    return bad("the part before the elements must be a multiple of 8 bytes, it is " +
+               std::to_string(l.fixed_bytes));
   }
   if (ref_elements && l.element_bytes != 8) {
     return bad("element_bytes of references is " + std::to_string(l.element_bytes) + ", it must be 8");
@@ -92,10 +99,12 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
     return bad("alignment is " + std::to_string(l.alignment) + ", allowed are 8, 16, 32 and 64");
   }
   if (plain_array && l.slot_count != 0) {
-    return bad("a plain array has no slots in its fixed part, " + std::to_string(l.slot_count) + " are given");
+    return bad("a plain array has no slots in its fixed part, " + std::to_string(l.slot_count) +
+               " are given");
   }
   if (l.slot_count > l.fixed_bytes / kGranule) {
-    return bad(std::to_string(l.slot_count) + " slots do not fit " + std::to_string(l.fixed_bytes) + " bytes");
+    return bad(std::to_string(l.slot_count) + " slots do not fit " + std::to_string(l.fixed_bytes) +
+               " bytes");
   }
   if (l.slot_count != 0 && l.slots == nullptr) {
     return bad("slot_count is " + std::to_string(l.slot_count) + " but slots is null");
@@ -104,7 +113,8 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
     return bad("it is declared a leaf and has references");
   }
   slots->assign(l.slots, l.slots + l.slot_count);
-  std::sort(slots->begin(), slots->end(), [](const echo_slot& a, const echo_slot& b) { return a.offset < b.offset; });
+  std::sort(slots->begin(), slots->end(),
+            [](const echo_slot& a, const echo_slot& b) { return a.offset < b.offset; });
   for (std::size_t i = 0; i < slots->size(); ++i) {
     const echo_slot& s = (*slots)[i];
     const std::string where = "slot at offset " + std::to_string(s.offset);
@@ -112,7 +122,8 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
       return bad(where + " is not a multiple of 8");
     }
     if (s.offset < prefix || std::uint64_t{s.offset} + 8 > l.fixed_bytes) {
-      return bad(where + " lies outside bytes " + std::to_string(prefix) + " to " + std::to_string(l.fixed_bytes));
+      return bad(where + " lies outside bytes " + std::to_string(prefix) + " to " +
+                 std::to_string(l.fixed_bytes));
     }
     if (i > 0 && (*slots)[i - 1].offset == s.offset) {
       return bad(where + " is listed twice");
@@ -141,7 +152,8 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
   }
   const std::uint32_t number = count_.load(std::memory_order_relaxed) + 1;
   if (number > kMaxLayouts) {
-    *why = "layout '" + std::string(l.name) + "': " + std::to_string(kMaxLayouts) + " layouts are registered already";
+    *why = "layout '" + std::string(l.name) + "': " + std::to_string(kMaxLayouts) +
+           " layouts are registered already";
     return ECHO_LIMIT_EXCEEDED;
   }
   LayoutRecord& r = records_[number];

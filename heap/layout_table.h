@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The registered layouts: validated, numbered 1..count, never changed, read by the marker without a lock.
-// Drawing     a record is one cache line; the first 63 payload words' slots are a bitmap in it, the rest beside it
+// Purpose     The registered layouts: validated, numbered 1..count, never changed, read by the marker without
+// a lock. Drawing     a record is one cache line; the first 63 payload words' slots are a bitmap in it, the
+// rest beside it
 //
 //             | size granules | kind | flags | align | slots map lo (64 words) | element | name | more |
 //
 // Invariants  [heap.layout.1] A record is complete before its number is handed out and constant afterwards.
-//             [heap.layout.2] Slots are distinct, 8-aligned, behind header (and length) and inside the fixed part.
-//             [heap.layout.3] object_bytes() never overflows: allocation checks lengths by checked_object_bytes().
+//             [heap.layout.2] Slots are distinct, 8-aligned, behind header (and length) and inside the fixed
+//             part. [heap.layout.3] object_bytes() never overflows: allocation checks lengths by
+//             checked_object_bytes().
 // Equations   bytes(fixed) = round_up(fixed_bytes, 8)
 //             bytes(array) = round_up(elements_offset + length * element_bytes, 8)
 #pragma once
@@ -71,9 +73,11 @@ public:
       return header.filler_granules() * kGranule;
     }
     const LayoutRecord& r = record({header.layout_number()});
-    return r.is_array ? round_up(r.fixed_bytes + load_length(object) * r.element_bytes, kGranule) : r.fixed_bytes;
+    return r.is_array ? round_up(r.fixed_bytes + load_length(object) * r.element_bytes, kGranule)
+                      : r.fixed_bytes;
   }
-  // Bytes of an object to be allocated; false on overflow (or over 2^47, which no heap holds). [heap.layout.3]
+  // Bytes of an object to be allocated; false on overflow (or over 2^47, which no heap holds).
+  // [heap.layout.3]
   static bool checked_object_bytes(const LayoutRecord& r, std::uint64_t length, std::uint64_t* bytes);
 
 private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The memory of one heap as a whole: reservation, tables, bitmaps, small and large spaces, layouts.
-// Invariants  those of its parts; check() asks each of them.
+// Purpose     The memory of one heap as a whole: reservation, tables, bitmaps, small and large spaces,
+// layouts. Invariants  those of its parts; check() asks each of them.
 #pragma once
 
 #include "heap/config.h"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     std::mutex with clang's thread-safety annotations. (Abseil's blocking types are not used: a thread that
+// Purpose     std::mutex with clang's thread-safety annotations. (Abseil's blocking types are not used: a
+// thread that
 //             once blocked in them crashes at its exit if the plugin has been unloaded.)
 #pragma once
 
@@ -29,7 +30,9 @@ private:
 
 class ECHO_THREAD_ATTRIBUTE(scoped_lockable) MutexLock {
 public:
-  explicit MutexLock(Mutex& mutex) ECHO_THREAD_ATTRIBUTE(acquire_capability(mutex)) : mutex_(mutex) { mutex_.lock(); }
+  explicit MutexLock(Mutex& mutex) ECHO_THREAD_ATTRIBUTE(acquire_capability(mutex)) : mutex_(mutex) {
+    mutex_.lock();
+  }
   ~MutexLock() ECHO_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
   MutexLock(const MutexLock&) = delete;
   MutexLock& operator=(const MutexLock&) = delete;

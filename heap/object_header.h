@@ -12,8 +12,9 @@
 //             layout id  1 .. kMaxLayouts, or kFillerLayout
 //
 // Invariants  [heap.header.1] At birth the word is the layout id alone, so it fits a 32-bit immediate.
-//             [heap.header.2] The marker never writes it. [heap.header.3] kPoisonWord is no header and no reference.
-//             [heap.header.4] A filler covers [its address, + 8 * granules): every slab can be walked by headers.
+//             [heap.header.2] The marker never writes it. [heap.header.3] kPoisonWord is no header and no
+//             reference. [heap.header.4] A filler covers [its address, + 8 * granules): every slab can be
+//             walked by headers.
 #pragma once
 
 #include "heap/words.h"

@@ -42,13 +42,17 @@ std::uint64_t read_clock(clockid_t clock) {
 
 } // namespace
 
-void* reserve(std::size_t bytes, std::size_t alignment) { return map_aligned(bytes, alignment, PROT_NONE); }
+void* reserve(std::size_t bytes, std::size_t alignment) {
+  return map_aligned(bytes, alignment, PROT_NONE);
+}
 
 void* map_zeroed(std::size_t bytes, std::size_t alignment) {
   return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE);
 }
 
-bool commit(void* at, std::size_t bytes) { return ::mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0; }
+bool commit(void* at, std::size_t bytes) {
+  return ::mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
+}
 
 bool discard(void* at, std::size_t bytes) {
   int result = 0;
@@ -58,12 +62,20 @@ bool discard(void* at, std::size_t bytes) {
   return result == 0;
 }
 
-void advise_huge(void* at, std::size_t bytes) { (void)::madvise(at, bytes, MADV_HUGEPAGE); }
+void advise_huge(void* at, std::size_t bytes) {
+  (void)::madvise(at, bytes, MADV_HUGEPAGE);
+}
 
-void release(void* at, std::size_t bytes) { (void)::munmap(at, bytes); }
+void release(void* at, std::size_t bytes) {
+  (void)::munmap(at, bytes);
+}
 
-std::uint64_t monotonic_ns() { return read_clock(CLOCK_MONOTONIC); }
+std::uint64_t monotonic_ns() {
+  return read_clock(CLOCK_MONOTONIC);
+}
 
-std::uint64_t thread_cpu_ns() { return read_clock(CLOCK_THREAD_CPUTIME_ID); }
+std::uint64_t thread_cpu_ns() {
+  return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
 
 } // namespace echo::os

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The one place that talks to the operating system about pages.
-// Invariants  [heap.pages.1] Reserved memory is unreadable until committed. [heap.pages.2] Nothing is ever both
+// Invariants  [heap.pages.1] Reserved memory is unreadable until committed. [heap.pages.2] Nothing is ever
+// both
 //             writable and executable. [heap.pages.3] Every size and address handed over is page-aligned.
 #pragma once
 
@@ -10,13 +11,15 @@
 
 namespace echo::os {
 
-// Address space without memory, aligned to `alignment` (a power of two); null if refused. Released by release().
+// Address space without memory, aligned to `alignment` (a power of two); null if refused. Released by
+// release().
 void* reserve(std::size_t bytes, std::size_t alignment);
 // Zeroed memory, readable and writable, charged when touched; null if refused. Released by release().
 void* map_zeroed(std::size_t bytes, std::size_t alignment);
 // Makes part of a reservation usable. False if refused.
 bool commit(void* at, std::size_t bytes);
-// Gives the pages back; they read as zero when touched again. False if refused: the contents are then unchanged.
+// Gives the pages back; they read as zero when touched again. False if refused: the contents are then
+// unchanged.
 bool discard(void* at, std::size_t bytes);
 // Asks for transparent huge pages; a refusal has no consequence.
 void advise_huge(void* at, std::size_t bytes);

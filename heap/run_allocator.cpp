@@ -68,9 +68,8 @@ SlabSupply::AfterMark SlabSupply::rebuild() {
       dense_.push_back(s);
     }
   }
-  std::sort(recyclable_.begin(), recyclable_.end(), [&slabs](SlabIndex a, SlabIndex b) {
-    return slabs.live_granules(a) > slabs.live_granules(b);
-  });
+  std::sort(recyclable_.begin(), recyclable_.end(),
+            [&slabs](SlabIndex a, SlabIndex b) { return slabs.live_granules(a) > slabs.live_granules(b); });
   return result;
 }
 
@@ -97,9 +96,17 @@ std::vector<RetiredSpan> SlabSupply::take_retired() {
   return all;
 }
 
-std::vector<RetiredSpan> SlabSupply::retired_copy() {
+void SlabSupply::keep_everything() {
   const MutexLock lock(mutex_);
-  return retired_;
+  recyclable_.clear();
+  dense_.clear();
+  SlabTable& slabs = pool_.slabs();
+  const std::uint32_t end = pool_.slab_high_water();
+  for (SlabIndex s{0}; s.number < end; ++s.number) {
+    if (slabs.use(s) == SlabUse::Unswept) {
+      slabs.set_use(s, SlabUse::Filled);
+    }
+  }
 }
 
 // --- RunAllocator

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     A thread's own allocation state and the shared supply behind it: spans to bump through, cut from holes of
+// Purpose     A thread's own allocation state and the shared supply behind it: spans to bump through, cut
+// from holes of
 //             recycled slabs or from empty slabs.
-// Drawing     levels:  [cursor, limit) of the thread  <-  runs of the thread's slab  <-  recyclable slabs (unswept)
+// Drawing     levels:  [cursor, limit) of the thread  <-  runs of the thread's slab  <-  recyclable slabs
+// (unswept)
 //                                                     <-  empty slabs  <-  chunks
-//             objects over kMediumBytes that do not fit the current hole use an overflow span in an empty slab, so that
-//             one large object does not throw away every small hole (Immix: Blackburn and McKinley, PLDI 2008).
+//             objects over kMediumBytes that do not fit the current hole use an overflow span in an empty
+//             slab, so that one large object does not throw away every small hole (Immix: Blackburn and
+//             McKinley, PLDI 2008).
 //
-// Invariants  [heap.alloc.1] A span belongs to one thread and no live object lies in it. [heap.alloc.2] Objects in
-//             [span start, cursor) lie end to end, headers written, fillers included. [heap.alloc.3] Every span ever
-//             allocated into is retired before the next mark and counted once.
+// Invariants  [heap.alloc.1] A span belongs to one thread and no live object lies in it. [heap.alloc.2]
+// Objects in
+//             [span start, cursor) lie end to end, headers written, fillers included. [heap.alloc.3] Every
+//             span ever allocated into is retired before the next mark and counted once.
 #pragma once
 
 #include "heap/large_space.h"
@@ -44,10 +48,10 @@ public:
   // A slab with free runs listed into out; false if there is none.
   bool take_recyclable(SlabIndex* slab, FreeRun* out, std::size_t* count) ECHO_EXCLUDES(mutex_);
   struct AfterMark {
-    std::size_t live_bytes = 0;     // objects, small
-    std::size_t slabs_kept = 0;     // slabs with live objects
+    std::size_t live_bytes = 0; // objects, small
+    std::size_t slabs_kept = 0; // slabs with live objects
     std::size_t slabs_freed = 0;
-    std::size_t hole_bytes = 0;     // free bytes in slabs that were made recyclable
+    std::size_t hole_bytes = 0; // free bytes in slabs that were made recyclable
   };
   // In a stop: every slab in use was retired and has its live count. Frees the empty ones, lists the others.
   AfterMark rebuild() ECHO_EXCLUDES(mutex_);
@@ -56,7 +60,13 @@ public:
   void retire(const RetiredSpan& span) ECHO_EXCLUDES(mutex_);
   // Takes the log of spans retired since the last call.
   std::vector<RetiredSpan> take_retired() ECHO_EXCLUDES(mutex_);
-  std::vector<RetiredSpan> retired_copy() ECHO_EXCLUDES(mutex_);
+  // Reads the log under its lock: nothing in it is freed meanwhile.
+  template <class Read> auto with_retired(Read read) ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return read(static_cast<const std::vector<RetiredSpan>&>(retired_));
+  }
+  // In a stop whose mark failed: nothing is known dead, so nothing may be recycled.
+  void keep_everything() ECHO_EXCLUDES(mutex_);
   std::uint64_t retired_bytes() const { return retired_bytes_.load(std::memory_order_relaxed); }
 
   SlabPool& pool() { return pool_; }

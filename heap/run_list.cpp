@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Run listing, one word at a time: jumps from edge to edge of the bitmap with count-trailing-zeros.
+// Purpose     Run listing, one word at a time: jumps from edge to edge of the bitmap with
+// count-trailing-zeros.
 #include "heap/run_list.h"
 
 #include <bit>
@@ -26,7 +27,8 @@ std::size_t list_free_runs(const PageBits* bits, FreeRun* out) {
       }
       position = static_cast<std::size_t>(std::countr_zero(sought));
       if (open) {
-        out[count++] = {static_cast<std::uint16_t>(start), static_cast<std::uint16_t>(w * 64 + position - start)};
+        out[count++] = {static_cast<std::uint16_t>(start),
+                        static_cast<std::uint16_t>(w * 64 + position - start)};
       } else {
         start = w * 64 + position;
       }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The free runs of a recycled slab, listed from its L bits.
-// Invariants  [heap.runs.1] Runs are maximal, disjoint, in address order, and cover exactly the clear L bits of the
-//             slab. (Runs too short for any object are listed too: the caller skips them and they count as waste.)
+// Invariants  [heap.runs.1] Runs are maximal, disjoint, in address order, and cover exactly the clear L bits
+// of the
+//             slab. (Runs too short for any object are listed too: the caller skips them and they count as
+//             waste.)
 // Equations   at most kGranulesPerSlab / 2 runs
 #pragma once
 

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The two bitmaps of the heap, beside it and never in it, so that marking dirties no line of a mutator.
+// Purpose     The two bitmaps of the heap, beside it and never in it, so that marking dirties no line of a
+// mutator.
 //             M: an object's start was marked. L: a granule belongs to a marked object.
-// Drawing     one 128-byte record per 4 KiB page (512 granules = 8 words); both bitmaps of a page lie in neighbouring
+// Drawing     one 128-byte record per 4 KiB page (512 granules = 8 words); both bitmaps of a page lie in
+// neighbouring
 //             lines, which the hardware fetches as a pair:
 //
 //             | M word 0 .. 7 (64 B) | L word 0 .. 7 (64 B) |
 //
-// Invariants  [heap.meta.1] Bits are 0 when a mark starts. [heap.meta.2] After a mark: M is set for exactly the starts
+// Invariants  [heap.meta.1] Bits are 0 when a mark starts. [heap.meta.2] After a mark: M is set for exactly
+// the starts
 //             of the objects found, L for exactly their granules (small objects; large ones have M only).
 // Equations   record(p) = base + ((p - heap base) >> 12);  3.125 % of the heap
 #pragma once
@@ -54,7 +57,8 @@ public:
     const std::size_t first = (a / kGranule) & 63;
     const std::size_t granules = bytes / kGranule;
     if (first + granules <= 64) { // nearly always
-      const std::uint64_t mask = granules == 64 ? ~std::uint64_t{0} : ((std::uint64_t{1} << granules) - 1) << first;
+      const std::uint64_t mask =
+          granules == 64 ? ~std::uint64_t{0} : ((std::uint64_t{1} << granules) - 1) << first;
       page_of(a).live[word_in_page(a)] |= mask;
       return;
     }

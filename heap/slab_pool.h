@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Chunks and empty slabs: where memory enters the heap, is accounted against the limit, and leaves it.
-// Invariants  [heap.pool.1] used + request <= limit whenever something is handed out. [heap.pool.2] A chunk is free,
-//             in use, or returning; free slabs are exactly the set bits of the free masks. [heap.pool.3] Memory handed
-//             out is committed. [heap.pool.4] Giving back happens outside stops and never holds the lock meanwhile.
+// Purpose     Chunks and empty slabs: where memory enters the heap, is accounted against the limit, and
+// leaves it. Invariants  [heap.pool.1] used + request <= limit whenever something is handed out.
+// [heap.pool.2] A chunk is free,
+//             in use, or returning; free slabs are exactly the set bits of the free masks. [heap.pool.3]
+//             Memory handed out is committed. [heap.pool.4] Giving back happens outside stops and never holds
+//             the lock meanwhile.
 // Equations   used_bytes = 64 KiB * slabs with objects + pages of large objects
 //             committed  = 2 MiB * (chunks committed - chunks returned)
 #pragma once
@@ -39,8 +41,8 @@ public:
 
   // An empty slab; its contents are unspecified.
   Grant take_slab(Urgency urgency, SlabIndex* out) ECHO_EXCLUDES(mutex_);
-  // `count` neighbouring empty chunks for the large-object space; *zeroed: nothing was written to them yet. Accounts
-  // nothing: the large-object space accounts pages.
+  // `count` neighbouring empty chunks for the large-object space; *zeroed: nothing was written to them yet.
+  // Accounts nothing: the large-object space accounts pages.
   Grant take_chunks(std::size_t count, Address* out, bool* zeroed) ECHO_EXCLUDES(mutex_);
   // Puts empty chunks back.
   void put_chunks(Address first, std::size_t count) ECHO_EXCLUDES(mutex_);
@@ -87,7 +89,7 @@ private:
   std::size_t committed_ ECHO_GUARDED_BY(mutex_) = 0;
   std::size_t peak_committed_ ECHO_GUARDED_BY(mutex_) = 0;
   std::size_t returned_ ECHO_GUARDED_BY(mutex_) = 0;
-  std::size_t empty_chunks_ ECHO_GUARDED_BY(mutex_) = 0; // committed and wholly free
+  std::size_t empty_chunks_ ECHO_GUARDED_BY(mutex_) = 0;         // committed and wholly free
   std::vector<std::uint32_t> free_mask_ ECHO_GUARDED_BY(mutex_); // per chunk below the high water
   std::vector<ChunkState> chunk_state_ ECHO_GUARDED_BY(mutex_);
   std::size_t first_free_hint_ ECHO_GUARDED_BY(mutex_) = 0; // no chunk below has a free slab

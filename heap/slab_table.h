@@ -5,8 +5,10 @@
 //             use[]   one byte per slab: what the allocator may do with it
 //             live[]  16 bits per slab: granules found live by the last mark
 //
-// Invariants  [heap.kind.1] kind FREE <=> no object lies in the slab. [heap.kind.2] A word outside the reservation, or
-//             in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use is in exactly one use.
+// Invariants  [heap.kind.1] kind FREE <=> no object lies in the slab. [heap.kind.2] A word outside the
+// reservation, or
+//             in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use is in exactly one
+//             use.
 // Equations   use(s) = empty <=> kind(s) = FREE
 #pragma once
 
@@ -20,11 +22,11 @@ namespace echo {
 enum class SlabKind : std::uint8_t { Free = 0, Young = 1, Fresh = 2, Old = 3, Large = 4, Root = 5, Raw = 6 };
 
 enum class SlabUse : std::uint8_t {
-  Empty = 0,   // no object; may be handed out
-  Owned = 1,   // a mutator allocates in it
-  Filled = 2,  // given up by its mutator, not touched until the next mark
-  Unswept = 3, // marked; its free runs may be listed and handed out
-  Large = 4,   // part of a run of pages of the large-object space
+  Empty = 0,    // no object; may be handed out
+  Owned = 1,    // a mutator allocates in it
+  Filled = 2,   // given up by its mutator, not touched until the next mark
+  Unswept = 3,  // marked; its free runs may be listed and handed out
+  Large = 4,    // part of a run of pages of the large-object space
   Returning = 5 // being given back to the operating system
 };
 
@@ -39,7 +41,8 @@ public:
   SlabIndex index_of(Address a) const { return {static_cast<std::uint32_t>((a - base_) / kSlabBytes)}; }
   Address address_of(SlabIndex s) const { return base_ + std::size_t{s.number} * kSlabBytes; }
 
-  // Read by markers and barriers without a lock: relaxed, kinds change only in stops or for slabs nobody knows yet.
+  // Read by markers and barriers without a lock: relaxed, kinds change only in stops or for slabs nobody
+  // knows yet.
   SlabKind kind(SlabIndex s) const {
     return static_cast<SlabKind>(__atomic_load_n(&kinds_[s.number], __ATOMIC_RELAXED));
   }

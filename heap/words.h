@@ -59,8 +59,12 @@ struct SlabIndex {
   friend bool operator==(SlabIndex, SlabIndex) = default;
 };
 
-inline constexpr std::size_t round_up(std::size_t n, std::size_t to) { return (n + to - 1) & ~(to - 1); }
-inline constexpr bool is_aligned(Address a, std::size_t to) { return (a & (to - 1)) == 0; }
+inline constexpr std::size_t round_up(std::size_t n, std::size_t to) {
+  return (n + to - 1) & ~(to - 1);
+}
+inline constexpr bool is_aligned(Address a, std::size_t to) {
+  return (a & (to - 1)) == 0;
+}
 
 // Sum and product that say when they overflow. [abi.layout.2]
 inline bool checked_add(std::uint64_t a, std::uint64_t b, std::uint64_t* out) {

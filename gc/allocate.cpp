@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The cold path of allocation: room, header, zeroes; collections on the way; out of memory as a
+// value. Invariants  [alloc.slow.1] Null leaves the thread's state as it was. [alloc.large.1] A large object
+// is zeroed in slices
+//             with polls between; it becomes an object only when complete. [cycle.oom.1]
+#include "gc/collector.h"
+#include "heap/os_memory.h"
+
+#include <cstdio>
+#include <cstring>
+
+namespace echo {
+
+namespace {
+
+constexpr std::size_t kZeroSlice = std::size_t{64} << 10;
+constexpr std::uint64_t kPoorCyclesAllowed = 8;
+
+void write_object(Address at, LayoutId layout, bool is_array, std::uint64_t length) {
+  store_header(at, HeaderWord::born(layout));
+  if (is_array) {
+    *reinterpret_cast<std::uint64_t*>(at + 8) = length;
+  }
+}
+
+std::string megabytes(std::size_t bytes) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%.1f MiB", static_cast<double>(bytes) / (1 << 20));
+  return text;
+}
+
+} // namespace
+
+void Collector::fail(Mutator& mutator, echo_status status, const std::string& message) {
+  mutator.last_error.code = status;
+  std::snprintf(mutator.last_error.message, sizeof mutator.last_error.message, "%s", message.c_str());
+}
+
+// attempt(urgency) -> Grant. Order: up to the trigger; after a collection up to the limit; also densely
+// filled slabs; once more after an emergency collection.
+template <class Attempt>
+bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt attempt) {
+  Grant grant = attempt(Urgency::Normal);
+  if (grant == Grant::Ok) {
+    return true;
+  }
+  for (const echo_cause cause : {ECHO_CAUSE_heap_full, ECHO_CAUSE_emergency}) {
+    if (bytes > memory.pool.limit()) {
+      break; // no collection makes room for it
+    }
+    std::string why;
+    if (const echo_status status = collect(mutator, cause, &why); status != ECHO_OK) {
+      fail(mutator, status, why);
+      return false;
+    }
+    if (poor_cycles_.load(std::memory_order_relaxed) > kPoorCyclesAllowed) {
+      fail(mutator, ECHO_HEAP_LIMIT,
+           "the live set fills the heap limit of " + megabytes(memory.pool.limit()) + ": " +
+               std::to_string(kPoorCyclesAllowed) +
+               " collections in a row freed less than 1/64 of it; raise max_heap");
+      return false;
+    }
+    grant = attempt(Urgency::Normal);
+    if (grant != Grant::Ok) {
+      grant = attempt(Urgency::Forced);
+    }
+    if (grant == Grant::OverLimit && memory.supply.admit_dense()) {
+      grant = attempt(Urgency::Forced);
+    }
+    if (grant == Grant::Ok) {
+      return true;
+    }
+  }
+  if (grant == Grant::Refused) {
+    fail(mutator, ECHO_SYSTEM_MEMORY,
+         "the operating system refused memory for an object of " + megabytes(bytes));
+  } else {
+    fail(mutator, ECHO_HEAP_LIMIT,
+         "an object of " + std::to_string(bytes) + " bytes does not fit the heap limit of " +
+             megabytes(memory.pool.limit()) + " (" + megabytes(memory.pool.used_bytes()) +
+             " in use after a full collection); raise max_heap");
+  }
+  return false;
+}
+
+ObjectRef Collector::allocate(Mutator& mutator, LayoutId layout, std::uint64_t length) {
+  ++mutator.cold_allocations;
+  if (!memory.layouts.knows(layout)) {
+    fail(mutator, ECHO_UNKNOWN_LAYOUT, "no layout has the number " + std::to_string(layout.number));
+    return {};
+  }
+  const LayoutRecord& record = memory.layouts.record(layout);
+  std::uint64_t bytes = 0;
+  if (!LayoutTable::checked_object_bytes(record, length, &bytes)) {
+    fail(mutator, ECHO_INVALID_ARGUMENT,
+         "an array of layout '" + std::string(record.name) + "' with " + std::to_string(length) +
+             " elements overflows the address space");
+    return {};
+  }
+  if (config.stress_collect != 0 && ++mutator.allocations_seen % config.stress_collect == 0) {
+    std::string why;
+    if (const echo_status status = collect(mutator, ECHO_CAUSE_stress, &why); status != ECHO_OK) {
+      fail(mutator, status, why);
+      return {};
+    }
+  }
+  return bytes > kLargeBytes ? allocate_large(mutator, layout, length, bytes)
+                             : allocate_small(mutator, record, layout, length, bytes);
+}
+
+ObjectRef Collector::allocate_small(Mutator& mutator, const LayoutRecord& record, LayoutId layout,
+                                    std::uint64_t length, std::size_t bytes) {
+  Address at = 0;
+  const bool ok = with_collections(mutator, bytes, [&](Urgency urgency) {
+    mutator.take_back_span();
+    const Grant grant = mutator.allocator.allocate(bytes, record.alignment, urgency, &at);
+    mutator.lend_span();
+    return grant;
+  });
+  if (!ok) {
+    return {};
+  }
+  std::memset(reinterpret_cast<void*>(at + kGranule), 0, bytes - kGranule);
+  write_object(at, layout, record.is_array, length);
+  return {at};
+}
+
+ObjectRef Collector::allocate_large(Mutator& mutator, LayoutId layout, std::uint64_t length,
+                                    std::size_t bytes) {
+  Address at = 0;
+  bool zeroed = false;
+  const bool ok = with_collections(
+      mutator, bytes, [&](Urgency urgency) { return memory.large.reserve(bytes, urgency, &at, &zeroed); });
+  if (!ok) {
+    return {};
+  }
+  for (std::size_t done = 0; !zeroed && done < bytes; done += kZeroSlice) {
+    std::memset(reinterpret_cast<void*>(at + done), 0, bytes - done < kZeroSlice ? bytes - done : kZeroSlice);
+    if (mutator.poll_word.load(std::memory_order_relaxed) == 0) {
+      safepoints.poll(mutator);
+    }
+  }
+  write_object(at, layout, memory.layouts.record(layout).is_array, length);
+  large_objects_allocated_.fetch_add(1, std::memory_order_relaxed);
+  large_bytes_allocated_.fetch_add(bytes, std::memory_order_relaxed);
+  memory.large.publish(at);
+  return {at};
+}
+
+} // namespace echo

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The comparison of two stops.
+#include "gc/barrier_audit.h"
+
+#include <cstdio>
+#include <unordered_set>
+
+namespace echo {
+
+namespace {
+struct Reaching final : RootVisitor {
+  explicit Reaching(const SlabTable& table) : slabs(table) {}
+  const SlabTable& slabs;
+  std::unordered_set<Address> seen;
+  std::vector<Address> grey;
+  void root(ObjectRef ref) override {
+    if (ref && slabs.contains(ref.address) && seen.insert(ref.address).second) {
+      grey.push_back(ref.address);
+    }
+  }
+};
+} // namespace
+
+std::string BarrierAudit::compare(const std::vector<DeletionRecord>& log) {
+  std::unordered_map<Address, Address> first_record;
+  for (const DeletionRecord& record : log) {
+    first_record.emplace(record.slot, record.old_value);
+  }
+  for (const auto& [slot, was] : slots_) {
+    const Address now = load_slot(slot);
+    const auto record = first_record.find(slot);
+    const bool announced = record != first_record.end() && record->second == was.value;
+    if (now == was.value || announced) {
+      continue;
+    }
+    const std::uint32_t number = load_header({was.object}).layout_number();
+    const char* layout = memory_.layouts.knows({number}) ? memory_.layouts.record({number}).name : "?";
+    char text[300];
+    std::snprintf(text, sizeof text,
+                  "a store went round the barrier: offset %lu of an object of layout '%s' held %#lx at the "
+                  "last stop and "
+                  "%#lx now, %s",
+                  static_cast<unsigned long>(slot - was.object), layout,
+                  static_cast<unsigned long>(was.value), static_cast<unsigned long>(now),
+                  record == first_record.end() ? "and no store was announced"
+                                               : "and the announced store came later");
+    return text;
+  }
+  return "";
+}
+
+void BarrierAudit::remember(const std::vector<Mutator*>& mutators) {
+  slots_.clear();
+  Reaching reach(memory_.pool.slabs());
+  std::string why;
+  if (enumerate_roots(roots_, mutators, reach, &why) != ECHO_OK) {
+    return; // the collection reports it
+  }
+  while (!reach.grey.empty()) {
+    const Address object = reach.grey.back();
+    reach.grey.pop_back();
+    if (!memory_.layouts.knows({load_header({object}).layout_number()})) {
+      continue; // the marker reports it
+    }
+    for_each_reference(memory_.layouts, {object}, [&](Address slot, Address word) {
+      slots_[slot] = {word, object};
+      reach.root({word});
+    });
+  }
+}
+
+} // namespace echo

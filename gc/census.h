@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Walks spans by their headers: counts allocated objects exactly, and lists object starts for the
+// verifier.
+//             Emitted code counts nothing; the headers it wrote are the count.
+// Algorithm   kLanes spans are walked side by side: the next header's address depends on this one's contents,
+// so one
+//             span alone would wait for each load in turn.
+// Invariants  [census.walk.1] A span holds objects and fillers end to end. [heap.alloc.2]
+#pragma once
+
+#include "heap/layout_table.h"
+#include "heap/run_allocator.h"
+
+#include <vector>
+
+namespace echo {
+
+class Census {
+public:
+  explicit Census(const LayoutTable& layouts) : layouts_(layouts) {}
+
+  // Objects in the spans, fillers not counted.
+  std::uint64_t count(const std::vector<RetiredSpan>& spans) const;
+  // Calls visit(ObjectRef) for every object of a span; stops early at a word that is no header.
+  template <class Visit> void for_each(const RetiredSpan& span, Visit visit) const {
+    for (Address at = span.start; at < span.end;) {
+      const HeaderWord header = load_header({at});
+      if (!known(header)) {
+        return;
+      }
+      if (!header.is_filler()) {
+        visit(ObjectRef{at});
+      }
+      at += layouts_.object_bytes({at});
+    }
+  }
+
+private:
+  bool known(HeaderWord header) const {
+    return header.is_filler() ? header.filler_granules() != 0 : layouts_.knows({header.layout_number()});
+  }
+
+  const LayoutTable& layouts_;
+};
+
+} // namespace echo

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Birth and death of a heap and of its threads; statistics.
+#include "gc/collector.h"
+
+#include "gc/census.h"
+#include "heap/assert.h"
+#include "heap/os_memory.h"
+
+#include <algorithm>
+#include <memory>
+#include <new>
+
+namespace echo {
+
+namespace {
+constexpr std::size_t kMaxThreads = 1u << 16;
+}
+
+Collector::Collector(const Config& c)
+    : config(c), memory(c), safepoints(pauses, c.stress_yield, c.seed), marker_(memory),
+      verifier_(memory, roots), audit_(memory, roots), service_(memory, c.keep_free) {}
+
+Collector::~Collector() {
+  service_.stop();
+}
+
+echo_status Collector::open(std::string* why) {
+  if (!memory.open() || !marker_.open(config.max_heap)) {
+    *why = "the operating system refused the address space of a heap of " + std::to_string(config.max_heap) +
+           " bytes; lower max_heap or reserve, or raise the process's address-space limit";
+    return ECHO_SYSTEM_MEMORY;
+  }
+  if (!service_.start()) {
+    *why = "the operating system refused the heap's background thread";
+    return ECHO_SYSTEM_MEMORY;
+  }
+  return ECHO_OK;
+}
+
+echo_status Collector::attach(Mutator** out, std::string* why) {
+  if (safepoints.is_attached(::pthread_self())) {
+    *why = "this thread is attached to this heap already";
+    return ECHO_WRONG_STATE;
+  }
+  if (safepoints.attached() >= kMaxThreads) {
+    *why = std::to_string(kMaxThreads) + " threads are attached already";
+    return ECHO_LIMIT_EXCEEDED;
+  }
+  std::unique_ptr<Mutator> mutator(new (std::nothrow)
+                                       Mutator(*this, memory.supply, config.stress_collect == 0));
+  if (mutator == nullptr) {
+    *why = "no memory for a thread block";
+    return ECHO_SYSTEM_MEMORY;
+  }
+  mutator->phase =
+      static_cast<std::uint8_t>(config.stress_barriers ? BarrierPhase::Audit : BarrierPhase::Idle);
+  safepoints.attach(mutator.get());
+  *out = mutator.release();
+  return ECHO_OK;
+}
+
+void Collector::detach(Mutator* mutator) {
+  const std::unique_ptr<Mutator> owned(mutator);
+  safepoints.detach(mutator, [this, mutator] {
+    mutator->retire_memory();
+    mutator->barrier.log.flush(deletions);
+    past_barrier_cold_.fetch_add(mutator->barrier.cold_calls, std::memory_order_relaxed);
+    past_poll_cold_.fetch_add(mutator->cold_polls, std::memory_order_relaxed);
+    past_allocate_cold_.fetch_add(mutator->cold_allocations, std::memory_order_relaxed);
+  });
+}
+
+void Collector::statistics(echo_statistics* out) {
+  const Census census(memory.layouts);
+  std::uint64_t objects = 0;
+  std::uint64_t bytes = 0;
+  out->barrier_cold = past_barrier_cold_.load(std::memory_order_relaxed);
+  out->poll_cold = past_poll_cold_.load(std::memory_order_relaxed);
+  out->allocate_cold = past_allocate_cold_.load(std::memory_order_relaxed);
+  std::uint32_t attached = 0;
+  safepoints.for_each([&](Mutator& m) {
+    ++attached;
+    if (!m.is_current_thread()) {
+      return; // its counters and span are its own until it retires them
+    }
+    m.take_back_span();
+    out->barrier_cold += m.barrier.cold_calls;
+    out->poll_cold += m.cold_polls;
+    out->allocate_cold += m.cold_allocations;
+    out->scoped_handles += m.handles.size();
+    for (const Span& span : {m.allocator.current(), m.allocator.overflow()}) {
+      bytes += span.cursor - span.start;
+      objects += config.census ? census.count({{span.start, span.cursor}}) : 0;
+    }
+  });
+  out->threads_attached = attached;
+  // The log and the count change together in a stop; a stop between the two reads shows in the count.
+  std::uint64_t counted = 0;
+  std::uint64_t uncounted = 0;
+  do {
+    counted = objects_counted_.load(std::memory_order_acquire);
+    uncounted = config.census ? memory.supply.with_retired([&census](const std::vector<RetiredSpan>& spans) {
+      return census.count(spans);
+    })
+                              : 0;
+  } while (counted != objects_counted_.load(std::memory_order_acquire));
+  const std::uint64_t large = large_bytes_allocated_.load(std::memory_order_relaxed);
+  out->objects_allocated =
+      objects + counted + uncounted + large_objects_allocated_.load(std::memory_order_relaxed);
+  out->bytes_allocated = bytes + memory.supply.retired_bytes() + large;
+  out->collections_full = cycles();
+  for (int c = 0; c < ECHO_CAUSE_COUNT; ++c) {
+    out->collections_by_cause[c] = by_cause_[c].load(std::memory_order_relaxed);
+  }
+  pauses.report(out);
+  out->gc_cpu_s = static_cast<double>(gc_cpu_ns_.load(std::memory_order_relaxed) + service_.cpu_ns()) / 1e9;
+
+  MarkResult result;
+  {
+    const MutexLock lock(result_mutex_);
+    result = result_;
+  }
+  out->live_bytes = result.live_bytes; // [stats.live.1]
+  out->used_bytes = memory.pool.used_bytes();
+  const std::uint64_t since_mark =
+      out->bytes_allocated - std::min(out->bytes_allocated, allocated_at_mark_.load());
+  out->object_bytes = result.live_bytes + since_mark;
+  out->metadata_bytes = memory.metadata_bytes();
+  const std::size_t committed = memory.pool.committed_bytes();
+  out->reserve_bytes = committed - std::min<std::size_t>(committed, out->used_bytes);
+  out->nursery_bytes = 0; // no nursery
+  out->committed_bytes = committed + out->metadata_bytes;
+  out->peak_committed_bytes = memory.pool.peak_committed_bytes() + out->metadata_bytes;
+  // [stats.frag.1]: at the end of the last sweep, or of what there is if there was none.
+  const double used = static_cast<double>(result.valid ? result.used_bytes : out->used_bytes);
+  const double held = static_cast<double>(result.valid ? result.live_bytes : out->object_bytes);
+  out->fragmentation = used > 0 ? (used - held) / used : 0.0;
+  out->utilisation = used > 0 ? held / used : 1.0;
+  out->objects_marked = objects_marked_.load(std::memory_order_relaxed);
+  out->bytes_marked = bytes_marked_.load(std::memory_order_relaxed);
+  out->mark_s = static_cast<double>(mark_ns_.load(std::memory_order_relaxed)) / 1e9;
+  out->sweep_s = static_cast<double>(sweep_ns_.load(std::memory_order_relaxed)) / 1e9;
+  out->log_entries = deletions.total();
+  out->global_root_words = roots.globals.words();
+  out->large_objects = memory.large.object_count();
+  out->large_bytes = memory.large.page_bytes();
+  out->bytes_returned = memory.pool.returned_bytes();
+}
+
+} // namespace echo

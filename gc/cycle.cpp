@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     One collection, inside a stop: retire, audit, count, mark, free, pace.
+// Invariants  [cycle.phase.1] [cycle.free.1] of collector.h.
+// Equations   next trigger = used + max(0, live * (growth - 100 %) - holes), at least the initial trigger, at
+// most the
+//             limit: the program may allocate about live * (growth - 100 %) before the next collection.
+#include "gc/census.h"
+#include "gc/collector.h"
+#include "heap/os_memory.h"
+
+#include <algorithm>
+
+namespace echo {
+
+namespace {
+
+class CollectWork final : public StopWork {
+public:
+  CollectWork(Collector& collector, echo_cause why, std::uint64_t seen)
+      : collector_(collector), seen_cycles_(seen) {
+    cause = why;
+  }
+  void run(const std::vector<Mutator*>& mutators) override { collector_.run_cycle(mutators, cause); }
+  // A collection that another thread finished meanwhile serves an allocation as well.
+  bool still_wanted() override {
+    return cause != ECHO_CAUSE_heap_full || collector_.cycles() == seen_cycles_;
+  }
+
+private:
+  Collector& collector_;
+  const std::uint64_t seen_cycles_;
+};
+
+class VerifyWork final : public StopWork {
+public:
+  VerifyWork(Collector& collector, bool objects) : collector_(collector), objects_(objects) {
+    cause = ECHO_CAUSE_requested;
+  }
+  void run(const std::vector<Mutator*>& mutators) override {
+    result = collector_.verify_in_stop(mutators, Verifier::Moment::Anytime, objects_);
+  }
+  std::string result;
+
+private:
+  Collector& collector_;
+  const bool objects_;
+};
+
+struct MarkRoots final : RootVisitor {
+  explicit MarkRoots(Marker& m) : marker(m) {}
+  Marker& marker;
+  void root(ObjectRef ref) override { marker.push_root(ref); }
+};
+
+} // namespace
+
+echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* why) {
+  CollectWork work(*this, cause, cycles());
+  const std::uint64_t start = os::monotonic_ns();
+  if (!safepoints.stop(&mutator, work)) {
+    pauses.record_stall(os::monotonic_ns() - start);
+  } else {
+    service_.wake();
+  }
+  return failure(why);
+}
+
+std::string Collector::verify(Mutator& mutator, bool objects) {
+  VerifyWork work(*this, objects);
+  safepoints.stop(&mutator, work);
+  if (work.result.empty()) {
+    (void)failure(&work.result);
+  }
+  return work.result;
+}
+
+std::string Collector::verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment,
+                                      bool objects) {
+  return verifier_.verify(mutators, moment, objects);
+}
+
+echo_status Collector::failure(std::string* why) {
+  const MutexLock lock(failure_mutex_);
+  if (failure_ != ECHO_OK) {
+    *why = failure_why_;
+  }
+  return failure_;
+}
+
+void Collector::set_failure(echo_status status, std::string why) {
+  const MutexLock lock(failure_mutex_);
+  // A corrupt heap stays corrupt; other failures last until a cycle succeeds.
+  if (failure_ != ECHO_HEAP_CORRUPT) {
+    failure_ = status;
+    failure_why_ = std::move(why);
+  }
+}
+
+bool Collector::audit_and_verify_before(const std::vector<Mutator*>& mutators) {
+  std::string broken;
+  if (config.stress_barriers) {
+    broken = audit_.compare(deletions.take());
+  }
+  if (broken.empty() && config.verify) {
+    broken = verify_in_stop(mutators, Verifier::Moment::Anytime, true);
+  }
+  if (!broken.empty()) {
+    set_failure(ECHO_HEAP_CORRUPT, broken);
+  }
+  return broken.empty();
+}
+
+// True if every object reachable is marked and nothing else. [cycle.free.1]
+bool Collector::mark(const std::vector<Mutator*>& mutators) {
+  const std::uint64_t start = os::monotonic_ns();
+  const SlabTable& slabs = memory.pool.slabs();
+  const std::uint32_t end = memory.pool.slab_high_water();
+  for (SlabIndex s{0}; s.number < end; ++s.number) { // [heap.meta.1]
+    if (slabs.kind(s) == SlabKind::Old) {
+      memory.bits.clear_slab(slabs.address_of(s));
+      memory.pool.slabs().live_granules(s) = 0;
+    }
+  }
+  memory.large.clear_marks(memory.bits);
+  marker_.reset();
+  MarkRoots visitor(marker_);
+  std::string why;
+  echo_status status = enumerate_roots(roots, mutators, visitor, &why);
+  if (status == ECHO_OK) {
+    marker_.drain();
+    if (!marker_.corruption().empty()) {
+      status = ECHO_HEAP_CORRUPT;
+      why = marker_.corruption();
+    }
+  }
+  set_failure(status, why);
+  objects_marked_.fetch_add(marker_.objects(), std::memory_order_relaxed);
+  bytes_marked_.fetch_add(marker_.bytes(), std::memory_order_relaxed);
+  mark_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
+  return status == ECHO_OK;
+}
+
+void Collector::sweep_and_pace() {
+  const std::uint64_t start = os::monotonic_ns();
+  const std::size_t before = memory.pool.used_bytes();
+  const LargeSpace::Swept large = memory.large.sweep(memory.bits, memory.layouts, config.poison);
+  const SlabSupply::AfterMark small = memory.supply.rebuild();
+  MarkResult result;
+  result.live_bytes = small.live_bytes + large.live_bytes;
+  result.used_bytes = memory.pool.used_bytes();
+  result.hole_bytes = small.hole_bytes;
+  result.valid = true;
+  {
+    const MutexLock lock(result_mutex_);
+    result_ = result;
+  }
+  const std::size_t limit = memory.pool.limit();
+  const std::uint64_t growth = result.live_bytes / 100 * (config.growth_percent - 100);
+  const std::uint64_t beyond_holes = growth > result.hole_bytes ? growth - result.hole_bytes : 0;
+  const std::uint64_t trigger = result.used_bytes + std::min<std::uint64_t>(beyond_holes, limit);
+  memory.pool.set_trigger(std::max<std::uint64_t>(trigger, config.initial_trigger));
+  // With little room left, holes of dense slabs beat another collection soon.
+  if (limit - result.used_bytes + result.hole_bytes < result.live_bytes / 8) {
+    (void)memory.supply.admit_dense();
+  }
+  const std::uint64_t room = limit - result.live_bytes;
+  const bool poor = before - result.used_bytes + result.hole_bytes < limit / 64 && room < limit / 16;
+  poor_cycles_.store(poor ? poor_cycles_.load() + 1 : 0);
+  sweep_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
+}
+
+void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause) {
+  const std::uint64_t cpu_start = os::thread_cpu_ns();
+  phase_.store(Phase::Marking);
+  for (Mutator* m : mutators) {
+    m->retire_memory();
+    m->barrier.log.flush(deletions);
+  }
+  const bool sound = audit_and_verify_before(mutators);
+  const std::vector<RetiredSpan> spans = memory.supply.take_retired();
+  if (config.census) {
+    objects_counted_.fetch_add(Census(memory.layouts).count(spans), std::memory_order_relaxed);
+  }
+  allocated_at_mark_.store(memory.supply.retired_bytes() +
+                           large_bytes_allocated_.load(std::memory_order_relaxed));
+  const bool marked = mark(mutators) && sound;
+  phase_.store(Phase::Clearing); // weak processing has its place here
+  if (marked) {
+    if (config.verify) {
+      if (const std::string broken = verify_in_stop(mutators, Verifier::Moment::AfterMark, true);
+          !broken.empty()) {
+        set_failure(ECHO_HEAP_CORRUPT, broken);
+      }
+    }
+    sweep_and_pace();
+  } else {
+    memory.supply.keep_everything();
+  }
+  if (config.stress_barriers) {
+    audit_.remember(mutators);
+  }
+  phase_.store(Phase::Sweeping);
+  marker_.trim();
+  by_cause_[cause].fetch_add(1, std::memory_order_relaxed);
+  cycles_.fetch_add(1, std::memory_order_release);
+  gc_cpu_ns_.fetch_add(os::thread_cpu_ns() - cpu_start, std::memory_order_relaxed);
+}
+
+} // namespace echo

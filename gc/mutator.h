@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     One attached thread: its block, which emitted code addresses, and what belongs to it beside
+// that. Invariants  [abi.thread.1] The address is stable from attach to detach; an echo_thread* is the
+// block's address.
+//             [alloc.inline.1] While inline allocation is on, block.cursor and block.limit are the current
+//             span's; the cold path takes the cursor back before it looks at the span. Off (stress): both are
+//             0.
+#pragma once
+
+#include "barriers/store_barrier.h"
+#include "echo/heap.h"
+#include "gc/handles.h"
+#include "heap/run_allocator.h"
+#include "heap/thread_block.h"
+
+#include <pthread.h>
+
+namespace echo {
+
+class Collector;
+
+struct alignas(kCacheLine) Mutator : ThreadBlock {
+  Mutator(Collector& owner, SlabSupply& supply, bool inline_allocation)
+      : collector(owner), allocator(supply), os_thread(::pthread_self()),
+        allocates_inline(inline_allocation) {
+    self = this;
+  }
+
+  echo_thread* as_handle() { return reinterpret_cast<echo_thread*>(static_cast<ThreadBlock*>(this)); }
+  static Mutator* from(echo_thread* thread) {
+    return static_cast<Mutator*>(reinterpret_cast<ThreadBlock*>(thread));
+  }
+  static const Mutator* from(const echo_thread* thread) {
+    return static_cast<const Mutator*>(reinterpret_cast<const ThreadBlock*>(thread));
+  }
+
+  // [alloc.inline.1]
+  void take_back_span() {
+    if (allocates_inline) {
+      allocator.current().cursor = cursor;
+    }
+  }
+  void lend_span() {
+    if (allocates_inline) {
+      cursor = allocator.current().cursor;
+      limit = allocator.current().limit;
+    }
+  }
+  void retire_memory() {
+    take_back_span();
+    allocator.retire();
+    lend_span();
+  }
+  bool is_current_thread() const { return ::pthread_equal(os_thread, ::pthread_self()) != 0; }
+
+  Collector& collector;
+  RunAllocator allocator;
+  BarrierState barrier;
+  HandleStack handles;
+  echo_error last_error{};
+  const pthread_t os_thread;
+  const bool allocates_inline;
+  std::uint64_t allocations_seen = 0; // cold allocations: for stress_collect
+  std::uint64_t cold_allocations = 0;
+  std::uint64_t cold_polls = 0;
+  std::uint64_t objects_large = 0; // allocated by this thread, not in any span
+  std::uint64_t bytes_large = 0;
+};
+
+} // namespace echo

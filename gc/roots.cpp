@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Root enumeration.
+#include "gc/roots.h"
+
+namespace echo {
+
+namespace {
+constexpr std::uint32_t kFramesPerSlice = 1024;
+}
+
+echo_status FrameSource::set(const echo_frame_source* source, std::string* why) {
+  const MutexLock lock(mutex_);
+  if (source == nullptr) {
+    source_ = echo_frame_source{};
+    return ECHO_OK;
+  }
+  if (source->size < sizeof(echo_frame_source) || source->walk == nullptr) {
+    *why = "the frame source has no walk function, or its size field is too small";
+    return ECHO_INVALID_ARGUMENT;
+  }
+  if (source_.walk != nullptr) {
+    *why = "the heap has a frame source already; remove it first by setting null";
+    return ECHO_WRONG_STATE;
+  }
+  source_ = *source;
+  return ECHO_OK;
+}
+
+echo_status FrameSource::walk(Mutator& mutator, echo_visit_slot_fn visit, void* visitor,
+                              std::uint64_t* frames, std::string* why) {
+  if (mutator.anchor_pc == 0) {
+    return ECHO_OK;
+  }
+  const MutexLock lock(mutex_);
+  if (source_.walk == nullptr) {
+    *why = "a thread has managed frames but no frame source is set";
+    return ECHO_FRAME_WITHOUT_MAP;
+  }
+  echo_frame_cursor cursor{mutator.anchor_sp, mutator.anchor_fp, mutator.anchor_pc};
+  while (cursor.pc != 0) {
+    echo_error error{};
+    std::uint32_t visited = 0;
+    const echo_status status = source_.walk(source_.context, mutator.as_handle(), &cursor, kFramesPerSlice,
+                                            &visited, visit, visitor, &error);
+    *frames += visited;
+    if (status != ECHO_OK) {
+      *why = error.message;
+      return status;
+    }
+    if (visited == 0 && cursor.pc != 0) {
+      *why = "the frame source makes no progress";
+      return ECHO_FRAME_WITHOUT_MAP;
+    }
+  }
+  return ECHO_OK;
+}
+
+echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutators, RootVisitor& visitor,
+                            std::string* why) {
+  roots.globals.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
+  std::uint64_t frames = 0;
+  for (Mutator* m : mutators) {
+    m->handles.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
+    // Objects do not move: derived pointers need no correction.
+    const auto visit = [](void* v, echo_ref* base, std::uintptr_t*) {
+      static_cast<RootVisitor*>(v)->root({reinterpret_cast<Address>(*base)});
+    };
+    if (const echo_status status = roots.frames.walk(*m, visit, &visitor, &frames, why); status != ECHO_OK) {
+      return status;
+    }
+  }
+  return ECHO_OK;
+}
+
+} // namespace echo

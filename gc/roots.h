@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Enumerates, in a stop, every root: handles, registered words, and the managed frames of every
+// thread. Invariants  [roots.all.1] Nothing else keeps an object alive. [frames.source.1] A frame that cannot
+// be mapped fails
+//             the enumeration; the caller then frees nothing.
+#pragma once
+
+#include "echo/frames.h"
+#include "gc/global_roots.h"
+#include "gc/mutator.h"
+
+#include <string>
+#include <vector>
+
+namespace echo {
+
+class FrameSource {
+public:
+  echo_status set(const echo_frame_source* source, std::string* why) ECHO_EXCLUDES(mutex_);
+  // Visits all frames of a stopped thread.
+  echo_status walk(Mutator& mutator, echo_visit_slot_fn visit, void* visitor, std::uint64_t* frames,
+                   std::string* why) ECHO_EXCLUDES(mutex_);
+
+private:
+  Mutex mutex_;
+  echo_frame_source source_ ECHO_GUARDED_BY(mutex_){};
+};
+
+struct RootSet {
+  FrameSource frames;
+  GlobalRoots globals;
+};
+
+struct RootVisitor {
+  virtual ~RootVisitor() = default;
+  virtual void root(ObjectRef ref) = 0;
+};
+
+// In a stop. ECHO_OK, or the first error of a frame source with its sentence.
+echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutators, RootVisitor& visitor,
+                            std::string* why);
+
+} // namespace echo

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The protocol of safepoint.h. Every access to a thread's state or to the stop word is
+// sequentially
+//             consistent: the argument of [stop.state.1] is store-then-load on both sides.
+#include "gc/safepoint.h"
+
+#include "gc/futex.h"
+#include "heap/assert.h"
+#include "heap/os_memory.h"
+
+#include <algorithm>
+#include <sched.h>
+
+namespace echo {
+
+namespace {
+constexpr std::uint64_t kYieldNs = 120'000;
+}
+
+// Stress: gives the other threads a chance at every protocol step.
+void Safepoints::maybe_yield() {
+  if (!random_yields_) {
+    return;
+  }
+  std::uint64_t x = seed_.fetch_add(0x9E3779B97F4A7C15u, std::memory_order_relaxed);
+  x ^= x >> 31;
+  x *= 0xBF58476D1CE4E5B9u;
+  if ((x >> 60) < 6) {
+    ::sched_yield();
+  }
+}
+
+void Safepoints::arrive() {
+  std::uint32_t word = stop_word_.load();
+  if (phase_of(word) != kAsked) {
+    return;
+  }
+  maybe_yield();
+  {
+    // The stop we saw may end while we look, and a thread leave the list: hence the lock.
+    const MutexLock lock(registry_mutex_);
+    for (const Mutator* m : mutators_) {
+      if (m->state.load() == ThreadState::Managed) {
+        return; // that thread will arrive after us
+      }
+    }
+  }
+  if (!stop_word_.compare_exchange_strong(word, (word & ~3u) | kWorking)) {
+    return; // another thread works, or the stop is over
+  }
+  pauses_.record_time_to_safepoint(os::monotonic_ns() - asked_ns_);
+  work_->run(mutators_);
+  last_cause_.store(work_->cause);
+  stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
+  futex_wake_all(&stop_word_);
+}
+
+void Safepoints::wait_for_idle() {
+  const std::uint32_t sequence = sequence_of(stop_word_.load());
+  const std::uint64_t start = os::monotonic_ns();
+  for (;;) {
+    const std::uint32_t word = stop_word_.load();
+    if (phase_of(word) == kIdle || sequence_of(word) != sequence) {
+      return;
+    }
+    if (os::monotonic_ns() - start < kYieldNs) {
+      ::sched_yield();
+    } else {
+      futex_wait(&stop_word_, word);
+    }
+  }
+}
+
+void Safepoints::to_rest(Mutator& mutator) {
+  if (mutator.state.load(std::memory_order_relaxed) == ThreadState::Managed) {
+    mutator.state.store(ThreadState::Native);
+    maybe_yield();
+    arrive();
+  }
+}
+
+void Safepoints::enter_native(Mutator& mutator, ThreadState state) {
+  mutator.state.store(state);
+  maybe_yield();
+  if (phase_of(stop_word_.load()) != kIdle) {
+    arrive(); // we may have been the last
+  }
+}
+
+// Native -> managed; the time since which a stop held the thread, or 0.
+std::uint64_t Safepoints::to_managed(Mutator& mutator) {
+  std::uint64_t held_since = 0;
+  for (;;) {
+    mutator.state.store(ThreadState::Managed);
+    maybe_yield();
+    if (mutator.poll_word.load(std::memory_order_relaxed) != kPollIdle) {
+      mutator.poll_word.store(kPollIdle); // [stop.poll.1]: before the look at the stop word
+    }
+    if (phase_of(stop_word_.load()) == kIdle) {
+      break;
+    }
+    if (held_since == 0) {
+      held_since = os::monotonic_ns();
+    }
+    mutator.state.store(ThreadState::Native);
+    maybe_yield();
+    arrive(); // whoever saw us managed for a moment has left the work to us
+    wait_for_idle();
+  }
+  return held_since;
+}
+
+void Safepoints::leave_native(Mutator& mutator) {
+  if (const std::uint64_t held_since = to_managed(mutator); held_since != 0) {
+    pauses_.record(last_cause_.load(), os::monotonic_ns() - held_since);
+  }
+}
+
+void Safepoints::poll(Mutator& mutator) {
+  ++mutator.cold_polls;
+  const std::uint64_t held_since = os::monotonic_ns();
+  const bool held = phase_of(stop_word_.load()) != kIdle;
+  if (held) {
+    to_rest(mutator);
+    wait_for_idle();
+  }
+  // Native if a stop was on; without one this writes the poll word back.
+  if (to_managed(mutator) != 0 || held) {
+    pauses_.record(last_cause_.load(), os::monotonic_ns() - held_since);
+  }
+}
+
+bool Safepoints::stop(Mutator* self, StopWork& work) {
+  const std::uint64_t held_since = os::monotonic_ns();
+  if (self != nullptr) {
+    to_rest(*self);
+  }
+  bool done = false;
+  {
+    const MutexLock one_asker(stop_mutex_);
+    if (work.still_wanted()) {
+      const MutexLock frozen(list_mutex_);
+      work_ = &work;
+      asked_ns_ = os::monotonic_ns();
+      const std::uint32_t word = stop_word_.load();
+      ECHO_CHECK(phase_of(word) == kIdle, "[stop.who.1] a stop begins inside another");
+      stop_word_.store(word | kAsked);
+      {
+        const MutexLock lock(registry_mutex_);
+        for (Mutator* m : mutators_) {
+          m->poll_word.store(0);
+        }
+      }
+      maybe_yield();
+      arrive();
+      wait_for_idle();
+      done = true;
+    }
+  }
+  if (self != nullptr) {
+    (void)to_managed(*self);
+    pauses_.record(work.cause, os::monotonic_ns() - held_since);
+  }
+  return done;
+}
+
+void Safepoints::attach(Mutator* mutator) {
+  {
+    const MutexLock frozen(list_mutex_);
+    const MutexLock lock(registry_mutex_);
+    mutators_.push_back(mutator);
+  }
+  leave_native(*mutator);
+}
+
+void Safepoints::unlist(Mutator* mutator) {
+  const auto it = std::find(mutators_.begin(), mutators_.end(), mutator);
+  ECHO_CHECK(it != mutators_.end(), "[stop.order.1] an unlisted thread detaches");
+  mutators_.erase(it);
+}
+
+bool Safepoints::is_attached(pthread_t thread) {
+  const MutexLock lock(registry_mutex_);
+  return std::any_of(mutators_.begin(), mutators_.end(),
+                     [thread](const Mutator* m) { return ::pthread_equal(m->os_thread, thread) != 0; });
+}
+
+} // namespace echo

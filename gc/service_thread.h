@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The background thread of a heap: gives empty memory back after a collection, outside stops, in
+// bounded
+//             steps (one chunk, or 64 KiB of pages, at a time).
+// Invariants  [sweep.os.1] No page is given back inside a stop or by a mutator. [service.end.1] The
+// destructor ends and
+//             joins the thread before any memory goes.
+#pragma once
+
+#include "heap/memory.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace echo {
+
+class ServiceThread {
+public:
+  ServiceThread(Memory& memory, std::size_t keep_free) : memory_(memory), keep_free_(keep_free) {}
+  ~ServiceThread() { stop(); }
+  // False if the system refused a thread.
+  bool start();
+  void stop();
+  // After a collection. Cheap when the thread is awake; never called inside a stop.
+  void wake();
+  std::uint64_t cpu_ns() const { return cpu_ns_.load(std::memory_order_relaxed); }
+
+private:
+  void run();
+
+  Memory& memory_;
+  const std::size_t keep_free_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable wanted_;
+  bool work_ = false;   // under mutex_
+  bool ending_ = false; // under mutex_
+  std::atomic<std::uint64_t> cpu_ns_{0};
+};
+
+} // namespace echo

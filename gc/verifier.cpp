@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The verifier. Deliberately plain and slow: it shares the layouts with the marker and nothing
+// else.
+#include "gc/verifier.h"
+
+#include "gc/census.h"
+
+#include <cstdio>
+#include <map>
+
+namespace echo {
+
+namespace {
+
+std::string at_address(const char* what, Address a) {
+  char text[160];
+  std::snprintf(text, sizeof text, "%s %#lx", what, static_cast<unsigned long>(a));
+  return text;
+}
+
+struct Collecting final : RootVisitor {
+  std::vector<Address> found;
+  void root(ObjectRef ref) override { found.push_back(ref.address); }
+};
+
+} // namespace
+
+// [verify.start.1]
+std::string Verifier::check_reference(Address ref, const char* holder) {
+  const SlabTable& slabs = memory_.pool.slabs();
+  const auto bad = [&](const char* what) { return at_address(holder, ref) + " " + what; };
+  if (!is_aligned(ref, kGranule)) {
+    return bad("is not aligned to 8 bytes");
+  }
+  const SlabKind kind = slabs.kind_of_word(ref);
+  if (kind == SlabKind::Free) {
+    return bad("points into memory that holds no object");
+  }
+  const HeaderWord header = load_header({ref});
+  if (!memory_.layouts.knows({header.layout_number()})) {
+    return bad(header.bits == kPoisonWord ? "points at a freed object" : "points at no object header");
+  }
+  if (kind == SlabKind::Large) {
+    return large_.contains(ref) ? "" : bad("is not the start of a large object");
+  }
+  if (!memory_.bits.is_marked(ref) && !starts_.contains(ref)) {
+    return bad("is not the start of an object that survived the last mark or was allocated since");
+  }
+  const Address slab_end = slabs.address_of(slabs.index_of(ref)) + kSlabBytes;
+  return memory_.layouts.object_bytes({ref}) <= slab_end - ref ? ""
+                                                               : bad("names an object that leaves its slab");
+}
+
+// [verify.mark.1]
+std::string Verifier::check_bitmaps() const {
+  const SlabTable& slabs = memory_.pool.slabs();
+  std::map<std::uint32_t, std::size_t> granules;
+  std::size_t small = 0;
+  for (const Address object : visited_) {
+    if (!memory_.bits.is_marked(object)) {
+      return at_address("reachable but not marked:", object);
+    }
+    if (slabs.kind_of_word(object) == SlabKind::Large) {
+      continue;
+    }
+    ++small;
+    const std::size_t bytes = memory_.layouts.object_bytes({object});
+    granules[slabs.index_of(object).number] += bytes / kGranule;
+    for (Address a = object; a < object + bytes; a += kGranule) {
+      if (!memory_.bits.is_live_granule(a)) {
+        return at_address("a granule of a marked object is not live:", a);
+      }
+    }
+  }
+  std::size_t marked = 0;
+  const std::uint32_t end = memory_.pool.slab_high_water();
+  for (SlabIndex s{0}; s.number < end; ++s.number) {
+    if (slabs.kind(s) != SlabKind::Old) {
+      continue;
+    }
+    const PageBits* bits = memory_.bits.slab_bits(slabs.address_of(s));
+    std::size_t live = 0;
+    for (std::size_t page = 0; page < SideMetadata::kPagesPerSlab; ++page) {
+      for (std::size_t w = 0; w < 8; ++w) {
+        marked += static_cast<std::size_t>(__builtin_popcountll(bits[page].mark[w]));
+        live += static_cast<std::size_t>(__builtin_popcountll(bits[page].live[w]));
+      }
+    }
+    const auto found = granules.find(s.number);
+    if (live != (found == granules.end() ? 0 : found->second)) {
+      return at_address("live granules disagree with the marked objects of the slab at", slabs.address_of(s));
+    }
+    if (live != memory_.pool.slabs().live_granules(s)) {
+      return at_address("the live count disagrees with the bitmap of the slab at", slabs.address_of(s));
+    }
+  }
+  return marked == small ? "" : "objects are marked that no root reaches";
+}
+
+std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment moment, bool objects) {
+  if (const char* broken = memory_.pool.check(); broken[0] != '\0') {
+    return broken;
+  }
+  if (!objects) {
+    return "";
+  }
+  starts_.clear();
+  visited_.clear();
+  const Census census(memory_.layouts);
+  std::vector<RetiredSpan> spans =
+      memory_.supply.with_retired([](const std::vector<RetiredSpan>& retired) { return retired; });
+  for (Mutator* m : mutators) {
+    m->take_back_span();
+    spans.push_back({m->allocator.current().start, m->allocator.current().cursor});
+    spans.push_back({m->allocator.overflow().start, m->allocator.overflow().cursor});
+  }
+  for (const RetiredSpan& span : spans) {
+    census.for_each(span, [this](ObjectRef object) { starts_.insert(object.address); });
+  }
+  const std::vector<Address> large = memory_.large.snapshot();
+  large_ = {large.begin(), large.end()};
+
+  Collecting roots;
+  std::string why;
+  if (enumerate_roots(roots_, mutators, roots, &why) != ECHO_OK) {
+    return why;
+  }
+  std::vector<Address> grey;
+  const auto reach = [&](Address ref, const char* holder) {
+    if (ref == 0 || !memory_.pool.slabs().contains(ref) || !visited_.insert(ref).second) {
+      return;
+    }
+    if (why.empty()) {
+      why = check_reference(ref, holder);
+      if (why.empty()) {
+        grey.push_back(ref);
+      }
+    }
+  };
+  for (const Address root : roots.found) {
+    reach(root, "the root");
+  }
+  while (!grey.empty() && why.empty()) {
+    const Address object = grey.back();
+    grey.pop_back();
+    for_each_reference(memory_.layouts, {object}, [&](Address slot, Address word) {
+      if (why.empty()) {
+        reach(word, "the reference");
+        if (!why.empty()) {
+          const LayoutRecord& record = memory_.layouts.record({load_header({object}).layout_number()});
+          why += at_address(" (slot", slot) + " of an object of layout '" + record.name + "')";
+        }
+      }
+    });
+  }
+  if (why.empty() && moment == Moment::AfterMark) {
+    why = check_bitmaps();
+  }
+  return why;
+}
+
+} // namespace echo

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Proves, in a stop, that the heap is what its invariants say.
+// Checks      structure  the pool's equations [heap.pool.*]
+//             objects    from all roots, by an own traversal with an own set of visited objects: every
+//             reference is
+//                        null, outside the reservation, or the start of an object: marked by the last mark or
+//                        allocated since [verify.start.1]; its header names a layout; the object fits its
+//                        slab or pages
+//             bitmaps    right after a mark: the visited objects are exactly the marked ones, L covers
+//             exactly their
+//                        granules, the slabs' counts agree [heap.meta.2] [verify.mark.1]
+#pragma once
+
+#include "gc/roots.h"
+#include "heap/memory.h"
+
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace echo {
+
+class Verifier {
+public:
+  Verifier(Memory& memory, RootSet& roots) : memory_(memory), roots_(roots) {}
+
+  enum class Moment { Anytime, AfterMark };
+  // "" if all is well, else the first violation. `mutators` have retired their memory, or their spans are
+  // given.
+  std::string verify(const std::vector<Mutator*>& mutators, Moment moment, bool objects);
+
+private:
+  std::string check_reference(Address ref, const char* holder);
+  std::string check_bitmaps() const;
+
+  Memory& memory_;
+  RootSet& roots_;
+  std::unordered_set<Address> starts_; // allocated since the last mark
+  std::unordered_set<Address> large_;  // large objects
+  std::unordered_set<Address> visited_;
+};
+
+// Calls visit(slot address, word) for every reference slot of an object (tagged words that are references
+// included).
+template <class Visit> void for_each_reference(const LayoutTable& layouts, ObjectRef object, Visit visit) {
+  const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
+  for (std::uint32_t i = 0; i < record.slot_count; ++i) {
+    const Address slot = object.address + record.slots[i].offset;
+    const Address word = load_slot(slot);
+    if (record.slots[i].kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference()) {
+      visit(slot, word);
+    }
+  }
+  if (record.traced_elements) {
+    const std::uint64_t length = load_length(object);
+    for (std::uint64_t i = 0; i < length; ++i) {
+      const Address slot = object.address + record.fixed_bytes + i * sizeof(Address);
+      visit(slot, load_slot(slot));
+    }
+  }
+}
+
+} // namespace echo

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The one table of options.
+#include "vm_iface/src/options.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <variant>
+
+namespace echo {
+
+namespace {
+
+constexpr std::uint64_t kKiB = 1024;
+constexpr std::uint64_t kGiB = kKiB * kKiB * kKiB;
+constexpr std::uint64_t kMaxBytes = 1024 * kGiB;
+constexpr std::size_t kMaxText = 4096;
+
+using Field = std::variant<std::size_t Config::*, bool Config::*>;
+
+struct Row {
+  const char* name;
+  echo_option_type type;
+  const char* default_value;
+  const char* range;
+  std::uint64_t low, high;
+  Field field;
+  const char* sentence;
+};
+
+constexpr Row kRows[] = {
+    {"max_heap", ECHO_OPTION_BYTES, "1g", "1m..1024g", kKiB* kKiB, kMaxBytes, &Config::max_heap,
+     "limit of the memory that holds objects: slabs and pages of large objects"},
+    {"trigger", ECHO_OPTION_BYTES, "32m", "64k..1024g", 64 * kKiB, kMaxBytes, &Config::initial_trigger,
+     "memory in use at the first collection, and never less at a later one"},
+    {"growth", ECHO_OPTION_COUNT, "200", "101..10000", 101, 10000, &Config::growth_percent,
+     "the next collection comes when the program has allocated live * (growth - 100) percent"},
+    {"reserve", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::reserve_bytes,
+     "address space of the heap; 0 takes the larger of 64g and twice max_heap"},
+    {"keep_free", ECHO_OPTION_BYTES, "32m", "0..1024g", 0, kMaxBytes, &Config::keep_free,
+     "empty memory that is kept after a collection; the rest goes back to the operating system"},
+    {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
+     "ask for transparent huge pages"},
+    {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
+     "count allocated objects exactly by walking their headers in each collection"},
+    {"stress_collect", ECHO_OPTION_COUNT, "0", "0..1000000000", 0, 1000000000, &Config::stress_collect,
+     "collect at every Nth allocation; 0 is off"},
+    {"poison", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::poison,
+     "fill freed memory with an illegal pattern"},
+    {"verify", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::verify,
+     "verify the whole heap before and after every mark"},
+    {"stress_yield", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_yield,
+     "yield the processor at random at every step of the stop protocol"},
+    {"stress_barriers", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_barriers,
+     "send every reference store down the cold path and verify at each stop that none was missed"},
+    {"seed", ECHO_OPTION_COUNT, "1", "0..2^64-1", 0, std::numeric_limits<std::uint64_t>::max(), &Config::seed,
+     "seed of random stress decisions"},
+};
+static_assert(sizeof(std::size_t) == sizeof(std::uint64_t), "one field type for bytes and counts");
+
+const char* type_name(echo_option_type type) {
+  switch (type) {
+  case ECHO_OPTION_BYTES:
+    return "bytes with an optional suffix k, m or g";
+  case ECHO_OPTION_COUNT:
+    return "a whole number";
+  case ECHO_OPTION_SWITCH:
+    return "on or off";
+  case ECHO_OPTION_WORD:
+    break;
+  }
+  return "a word";
+}
+
+std::string_view trim(std::string_view s) {
+  while (!s.empty() && (s.front() == ' ' || s.front() == '\t')) {
+    s.remove_prefix(1);
+  }
+  while (!s.empty() && (s.back() == ' ' || s.back() == '\t')) {
+    s.remove_suffix(1);
+  }
+  return s;
+}
+
+bool parse_number(std::string_view text, bool suffix_allowed, std::uint64_t* out) {
+  std::uint64_t unit = 1;
+  if (suffix_allowed && !text.empty()) {
+    switch (text.back()) {
+    case 'k':
+    case 'K':
+      unit = kKiB;
+      break;
+    case 'm':
+    case 'M':
+      unit = kKiB * kKiB;
+      break;
+    case 'g':
+    case 'G':
+      unit = kGiB;
+      break;
+    default:
+      break;
+    }
+    if (unit != 1) {
+      text.remove_suffix(1);
+    }
+  }
+  if (text.empty() || text.size() > 20) {
+    return false;
+  }
+  std::uint64_t value = 0;
+  for (const char c : text) {
+    if (c < '0' || c > '9' || __builtin_mul_overflow(value, 10u, &value) ||
+        __builtin_add_overflow(value, static_cast<std::uint64_t>(c - '0'), &value)) {
+      return false;
+    }
+  }
+  return !__builtin_mul_overflow(value, unit, out);
+}
+
+bool parse_value(const Row& row, std::string_view text, std::uint64_t* out) {
+  if (row.type == ECHO_OPTION_SWITCH) {
+    *out = text == "on" ? 1 : 0;
+    return text == "on" || text == "off";
+  }
+  return parse_number(text, row.type == ECHO_OPTION_BYTES, out) && *out >= row.low && *out <= row.high;
+}
+
+void apply(const Row& row, std::uint64_t value, Config* config) {
+  if (const auto* number = std::get_if<std::size_t Config::*>(&row.field)) {
+    config->** number = value;
+  } else {
+    config->*std::get<bool Config::*>(row.field) = value != 0;
+  }
+}
+
+const Row* find_row(std::string_view name) {
+  for (const Row& row : kRows) {
+    if (name == row.name) {
+      return &row;
+    }
+  }
+  return nullptr;
+}
+
+echo_status parse_one(std::string_view item, Config* config, std::string* why) {
+  const std::size_t equals = item.find('=');
+  const std::string_view name = trim(item.substr(0, equals));
+  const Row* row = find_row(name);
+  if (row == nullptr) {
+    *why = "option '" + std::string(name.substr(0, 64)) + "' is unknown; known are:";
+    for (const Row& known : kRows) {
+      *why += std::string(" ") + known.name;
+    }
+    return ECHO_UNKNOWN_OPTION;
+  }
+  const std::string_view text = equals == std::string_view::npos ? "" : trim(item.substr(equals + 1));
+  std::uint64_t value = 0;
+  if (!parse_value(*row, text, &value)) {
+    *why = "option '" + std::string(name) + "' has the value '" + std::string(text.substr(0, 64)) +
+           "': expected " + type_name(row->type) + " in " + row->range;
+    return ECHO_BAD_OPTION_VALUE;
+  }
+  apply(*row, value, config);
+  return ECHO_OK;
+}
+
+} // namespace
+
+echo_status parse_options(std::string_view text, Config* config, std::string* why) {
+  if (text.size() > kMaxText) {
+    *why = "the options are longer than " + std::to_string(kMaxText) + " bytes";
+    return ECHO_BAD_OPTION_VALUE;
+  }
+  Config parsed = *config; // nothing is half applied
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view item = trim(text.substr(0, comma));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+    if (item.empty()) {
+      continue;
+    }
+    if (const echo_status status = parse_one(item, &parsed, why); status != ECHO_OK) {
+      return status;
+    }
+  }
+  *config = parsed;
+  return ECHO_OK;
+}
+
+echo_status parse_environment(Config* config, std::string* why) {
+  // secure_getenv: null in set-user-ID and set-group-ID processes.
+  const char* text = ::secure_getenv("ECHO_HEAP_OPTIONS");
+  if (text == nullptr) {
+    return ECHO_OK;
+  }
+  const echo_status status = parse_options({text, ::strnlen(text, kMaxText + 1)}, config, why);
+  if (status != ECHO_OK) {
+    *why = "in ECHO_HEAP_OPTIONS: " + *why;
+  }
+  return status;
+}
+
+bool option_row(std::uint32_t index, echo_option_info* out) {
+  if (index >= std::size(kRows)) {
+    return false;
+  }
+  const Row& row = kRows[index];
+  out->type = row.type;
+  out->name = row.name;
+  out->default_value = row.default_value;
+  out->range = row.range;
+  out->sentence = row.sentence;
+  return true;
+}
+
+} // namespace echo
