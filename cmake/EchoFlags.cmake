@@ -7,6 +7,8 @@ target_compile_options(echo_flags INTERFACE
   -fvisibility=hidden -fstack-protector-strong -fno-strict-aliasing
   $<$<COMPILE_LANGUAGE:CXX>:-fvisibility-inlines-hidden>
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<COMPILE_LANGUAGE:CXX>>:-fno-gnu-unique>
+  # g++ 12 sees overlaps in std::string's operator+ that are not there (GCC PR 105651).
+  $<$<AND:$<CXX_COMPILER_ID:GNU>,$<COMPILE_LANGUAGE:CXX>>:-Wno-restrict>
   $<$<CXX_COMPILER_ID:Clang>:-Wthread-safety>)
 if(NOT ECHO_SANITIZE)
   target_compile_definitions(echo_flags INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
