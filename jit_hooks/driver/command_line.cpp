@@ -3,8 +3,9 @@
  * command_line.cpp - see command_line.h. The only file that knows CLI11.
  *
  * Method      argv is split at the first "--" before CLI11 sees it, so the program's arguments are never
- * interpreted. CLI11 throws on a wrong command line; every such exception becomes a Failure here.
- * [run.error.1]
+ *             interpreted.
+ *             CLI11 throws on a wrong command line; every such exception becomes a Failure here.
+ *             [run.error.1]
  */
 #include "command_line.h"
 

@@ -3,7 +3,7 @@
  * current_thread.h - what a native function or a signal handler must know of the thread it runs on.
  *
  * Invariants  [run.current.1] Plain data without constructor or destructor, in the executable's own
- * thread-local block: readable in a signal handler.
+ *             thread-local block: readable in a signal handler.
  */
 #ifndef ECHO_RUN_CURRENT_THREAD_H
 #define ECHO_RUN_CURRENT_THREAD_H

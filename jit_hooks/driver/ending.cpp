@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * ending.cpp - see ending.h. A semaphore, because sem_post is async-signal-safe and a condition variable is
- * not.
+ * ending.cpp - see ending.h.
+ *
+ * Method      A semaphore, because sem_post is async-signal-safe and a condition variable is not.
  */
 #include "ending.h"
 
@@ -10,7 +11,8 @@
 
 namespace echo::run {
 
-static_assert(std::atomic<EndingKind>::is_always_lock_free, "claimed in a signal handler [run.ending.2]");
+static_assert(std::atomic<EndingKind>::is_always_lock_free && std::atomic<bool>::is_always_lock_free,
+              "claimed in a signal handler [run.ending.2]");
 
 Ending::Ending() {
   sem_init(&announced_, 0, 0);
@@ -25,6 +27,7 @@ bool Ending::claim(EndingKind kind) {
 }
 
 void Ending::announce() {
+  complete_.store(true, std::memory_order_release);
   sem_post(&announced_);
 }
 
@@ -41,7 +44,7 @@ bool Ending::wait_for(unsigned milliseconds) {
   while (sem_clockwait(&announced_, CLOCK_MONOTONIC, &until) != 0)
     if (errno != EINTR)
       return false;
-  return true;
+  return complete_.load(std::memory_order_acquire);
 }
 
 } // namespace echo::run

@@ -2,9 +2,10 @@
  *
  * ending.h - how the program came to its end: decided once, by whoever is first, even a signal handler.
  *
- * Invariants  [run.ending.1] Exactly one ending wins; later ones (another thread's error, a second overflow)
- * are ignored, so there is at most one error line. [run.ending.2] claim(), and announce() after it, are
- * async-signal-safe.
+ * Invariants  [run.ending.1] Exactly one ending wins; later ones (another thread's error, a second
+ *             overflow) are ignored, so there is at most one error line.
+ *             [run.ending.2] claim(), and announce() after it, are async-signal-safe. What the claimer
+ *             wrote before announce() is visible to the waiter.
  */
 #ifndef ECHO_RUN_ENDING_H
 #define ECHO_RUN_ENDING_H
@@ -39,6 +40,7 @@ public:
 
 private:
   std::atomic<EndingKind> kind_{EndingKind::running};
+  std::atomic<bool> complete_{false};
   sem_t announced_{};
 };
 

@@ -3,8 +3,9 @@
  * failure.h - what went wrong, as a value, and the one line a person sees of it.
  *
  * Purpose     Every error of echo-run is a Failure: a status code of echo/base.h and a sentence.
- * print_failure() is the only place that turns one into text. Invariants  [run.error.1] A failure is shown as
- * exactly one line, `echo-run: CODE: what, where, what to do`, whatever bytes the sentence contains.
+ *             print_failure() is the only place that turns one into text.
+ * Invariants  [run.error.1] A failure is shown as exactly one line, `echo-run: CODE: what, where, what to
+ *             do`, whatever bytes the sentence contains.
  */
 #ifndef ECHO_RUN_FAILURE_H
 #define ECHO_RUN_FAILURE_H

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * guarded_stack.h - memory for one program thread's stack, with a guard below it and a signal stack beside
- * it.
+ * guarded_stack.h - a program thread's stack, with a guard below it and a signal stack beside it.
  *
  * Drawing     low                                                                   high
  *             [guard 16 MiB, no access][stack, --stack=SIZE][guard page][signal stack 64 KiB]
  *                                       ^ base            ^ the first frame is here, growing down
  *
  * Invariants  [run.stack.1] A touch of the guard is recognised as exhaustion of this stack. The guard is
- * larger than any frame echo-cc emits without probing it page by page. [run.stack.2] The signal stack is
- * outside the stack, so the handler runs when the stack is full.
+ *             larger than any frame echo-cc emits without probing it page by page.
+ *             [run.stack.2] The signal stack is outside the stack, so the handler runs when the stack is
+ *             full.
  */
 #ifndef ECHO_RUN_GUARDED_STACK_H
 #define ECHO_RUN_GUARDED_STACK_H

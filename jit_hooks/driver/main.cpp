@@ -2,11 +2,13 @@
  *
  * main.cpp - echo-run: runs an LLVM IR program on a heap plugin and says what the collector did.
  *
- * Purpose     The program runs on threads of its own; the initial thread waits, shows progress, reports, and
- * ends the process. Invariants  [run.exit.1] The exit status is the program's, or 2 for refused input, or 3
- * for a run ended by an error. [run.exit.2] The program's standard output is flushed before the report is
- * written. [run.exit.3] If threads are still inside the program (exit() or an error elsewhere), nothing they
- * use is freed, and the process ends within `patience` whatever locks they hold.
+ * Purpose     The program runs on threads of its own; the initial thread waits, shows progress, reports,
+ *             and ends the process.
+ * Invariants  [run.exit.1] The exit status is the program's, or 2 for refused input, or 3 for a run ended
+ *             by an error.
+ *             [run.exit.2] The program's standard output is flushed before the report is written.
+ *             [run.exit.3] If threads are still inside the program (exit() or an error elsewhere), nothing
+ *             they use is freed, and the process ends within `patience_s` whatever locks they hold.
  */
 #include <algorithm>
 #include <atomic>
@@ -147,8 +149,10 @@ int finish(Session& session, RunRecord& record, bool quiet) {
     }
   if (!quiet)
     write_all(2, report_text(record));
-  if (threads_inside)
+  if (threads_inside) {
+    session.program().release_finished();
     _exit(status);
+  }
   if (const Failure failure = session.close()) {
     if (status != exit_failed)
       print_failure(failure);

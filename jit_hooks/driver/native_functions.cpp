@@ -2,9 +2,10 @@
  *
  * native_functions.cpp - see native_functions.h.
  *
- * Called by compiled code on a managed thread with its anchor published, so they may collect; references
- * arrive as raw pointers. The frames that abandon the program own nothing [run.thread.3]: each function is
- * split into one that works with C++ objects and returns, and one that only decides.
+ * Method      Compiled code calls these on a managed thread with its anchor published, so they may
+ *             collect; references arrive as raw pointers. The frames that abandon the program own nothing
+ *             [run.thread.3]: each function is split into one that works with C++ objects and returns, and
+ *             one that only decides.
  */
 #include "native_functions.h"
 
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <sched.h>
 
 #include "current_thread.h"
@@ -40,7 +42,12 @@ bool failed(const Failure& failure, echo_error& why) {
 /* A friend of Program: the private operations the program's calls stand for. */
 struct NativeFunctions {
   static bool spawn(void* function, echo_ref argument, int64_t& number, echo_error& why) {
-    return failed(current_thread.program->spawn(function, argument, number), why);
+    try {
+      return failed(current_thread.program->spawn(function, argument, number), why);
+    } catch (const std::bad_alloc&) {
+      fill(why, ECHO_SYSTEM_MEMORY, "the system refused memory, in echo_spawn, free memory or join threads");
+      return true;
+    }
   }
   static bool join(int64_t number, echo_error& why) {
     return failed(current_thread.program->join(number), why);

@@ -3,12 +3,16 @@
  * overflow_handler.cpp - see overflow_handler.h.
  *
  * Method      The handler runs on the thread's signal stack. If the faulting instruction is compiled code,
- * its function is the one to name; if it is native code (the C library, or the collector working for this
- * thread), the anchor names the compiled function that called it. It prints the line, announces the ending
- * and waits for the process to end: the thread cannot go on, and unwinding a full stack is not possible.
+ *             its function is the one to name. If it is native code (the C library, or the collector
+ *             working for this thread), the compiled function that called it is: by the anchor, which
+ *             holds if its return address still stands where the call put it; else (leaf functions publish
+ *             none) by the first word up the stack that is an address in compiled code. It prints the
+ *             line, announces the ending and waits for the process to end: the thread cannot go on, and
+ *             unwinding a full stack is not possible.
  */
 #include "overflow_handler.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstddef>
@@ -29,7 +33,7 @@ struct HandlerState {
   Ending* ending;
   const echo_jit_api* api;
   echo_jit* jit;
-  uint32_t anchor_pc_offset;
+  uint32_t anchor_pc_offset, anchor_sp_offset;
   struct sigaction before;
 };
 HandlerState state{};
@@ -62,15 +66,51 @@ private:
 
 SignalText sentence;
 
-uintptr_t program_counter(const void* context) {
+struct Registers {
+  uintptr_t pc, sp;
+};
+
+Registers registers(const void* context) {
   const auto* machine = &static_cast<const ucontext_t*>(context)->uc_mcontext;
 #if defined(__x86_64__)
-  return static_cast<uintptr_t>(machine->gregs[REG_RIP]);
+  return {static_cast<uintptr_t>(machine->gregs[REG_RIP]), static_cast<uintptr_t>(machine->gregs[REG_RSP])};
 #elif defined(__aarch64__)
-  return static_cast<uintptr_t>(machine->pc);
+  return {static_cast<uintptr_t>(machine->pc), static_cast<uintptr_t>(machine->sp)};
 #else
-#error "overflow_handler.cpp: say where this machine's program counter is"
+#error "overflow_handler.cpp: say where this machine's program counter and stack pointer are"
 #endif
+}
+
+uintptr_t word_at(uintptr_t address) {
+  uintptr_t word = 0;
+  std::memcpy(&word, reinterpret_cast<const void*>(address), sizeof word);
+  return word;
+}
+
+bool compiled_function(uintptr_t pc, char* name, std::size_t capacity) {
+  return state.api->function_at(state.jit, pc, name, capacity) == ECHO_OK;
+}
+
+/* The compiled function that called the native code in which the stack ended. */
+bool compiled_caller(uintptr_t sp, char* name, std::size_t capacity) {
+  constexpr uintptr_t word = sizeof(uintptr_t);
+  constexpr std::size_t scan_most = std::size_t{256} << 10;
+  const auto low = reinterpret_cast<uintptr_t>(current_thread.stack->base());
+  const uintptr_t high = low + current_thread.stack->bytes();
+  sp = (std::max(sp, low) + word - 1) / word * word;
+  if (current_thread.thread != nullptr) {
+    const auto block = reinterpret_cast<uintptr_t>(current_thread.thread);
+    const uintptr_t anchor_sp = word_at(block + state.anchor_sp_offset);
+    const uintptr_t anchor_pc = word_at(block + state.anchor_pc_offset);
+    if (anchor_sp > sp && anchor_sp < high && anchor_sp % word == 0 &&
+        word_at(anchor_sp - word) == anchor_pc && compiled_function(anchor_pc, name, capacity))
+      return true;
+  }
+  const uintptr_t end = std::min(high, sp + scan_most);
+  for (; sp + word <= end; sp += word)
+    if (compiled_function(word_at(sp), name, capacity))
+      return true;
+  return false;
 }
 
 void write_signal_text(const char* text, std::size_t length) {
@@ -88,15 +128,9 @@ void write_signal_text(const char* text, std::size_t length) {
 
 void describe(const void* context) {
   static char name[512];
-  const bool compiled =
-      state.api->function_at(state.jit, program_counter(context), name, sizeof name) == ECHO_OK;
-  bool called = false;
-  if (!compiled && current_thread.thread != nullptr) {
-    uintptr_t anchor = 0;
-    std::memcpy(&anchor, reinterpret_cast<const char*>(current_thread.thread) + state.anchor_pc_offset,
-                sizeof anchor);
-    called = anchor != 0 && state.api->function_at(state.jit, anchor, name, sizeof name) == ECHO_OK;
-  }
+  const Registers at = registers(context);
+  const bool compiled = compiled_function(at.pc, name, sizeof name);
+  const bool called = !compiled && compiled_caller(at.sp, name, sizeof name);
   sentence.add("the stack of ");
   sentence.add(current_thread.stack->size_text());
   sentence.add(" is exhausted, in ");
@@ -147,11 +181,12 @@ extern "C" void echo_run_on_fault(int signal, siginfo_t* info, void* context) {
 } // namespace
 
 void install_overflow_handler(Ending& ending, const echo_jit_api& api, echo_jit* jit,
-                              uint32_t anchor_pc_offset) {
+                              const echo_recipes& recipes) {
   state.ending = &ending;
   state.api = &api;
   state.jit = jit;
-  state.anchor_pc_offset = anchor_pc_offset;
+  state.anchor_pc_offset = recipes.anchor_pc_offset;
+  state.anchor_sp_offset = recipes.anchor_sp_offset;
   struct sigaction action{};
   action.sa_sigaction = &echo_run_on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK;

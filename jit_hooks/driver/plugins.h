@@ -3,8 +3,9 @@
  * plugins.h - the two libraries echo-run drives, each known by one symbol that returns a table.
  *
  * Invariants  [run.plugin.1] No function of a table is called before its major version, its size and its
- * pointers are checked. [run.plugin.2] The libraries stay mapped until the process ends: compiled code and
- * threads refer to them.
+ *             pointers are checked.
+ *             [run.plugin.2] The libraries stay mapped until the process ends: compiled code and threads
+ *             refer to them.
  */
 #ifndef ECHO_RUN_PLUGINS_H
 #define ECHO_RUN_PLUGINS_H

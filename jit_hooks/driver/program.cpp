@@ -111,30 +111,28 @@ void* Program::enter(void* argument) {
     const std::lock_guard lock(program.mutex_);
   }
   current_thread = {&program, nullptr, &thread.stack, thread.number, false, 0};
+  bool brought_ending = false;
   {
     const SignalStack signal_stack(thread.stack);
-    program.run(thread);
+    brought_ending = program.run(thread);
   }
   current_thread = {};
-  program.finish(thread);
+  program.finish(thread, brought_ending);
   return nullptr;
 }
 
 /* Attach, call, detach. */
-void Program::run(Thread& thread) {
+bool Program::run(Thread& thread) {
   echo_error why{};
   echo_thread* attached = nullptr;
-  if (const echo_status status = plugins_.heap->attach(heap_, &attached, &why); status != ECHO_OK) {
-    end_with(EndingKind::failed, exit_failed, failure_from(status, why, thread_name(thread.number)));
-    return;
-  }
+  if (const echo_status status = plugins_.heap->attach(heap_, &attached, &why); status != ECHO_OK)
+    return end_with(EndingKind::failed, exit_failed, failure_from(status, why, thread_name(thread.number)));
   current_thread.thread = attached;
   uint64_t from_mailbox = 0;
   const uint64_t* arguments = thread.arguments.data();
   auto argument_count = static_cast<uint32_t>(thread.arguments.size());
   if (thread.number != 0) {
-    /* Managed since attach, and no safepoint until the call below: the reference may leave its mailbox here.
-     */
+    /* Managed since attach, and no safepoint until the call below: the reference may leave its mailbox. */
     from_mailbox = reinterpret_cast<uint64_t>(std::exchange(mailboxes_[thread.mailbox], nullptr));
     arguments = &from_mailbox;
     argument_count = 1;
@@ -149,19 +147,21 @@ void Program::run(Thread& thread) {
   current_thread.thread = nullptr;
 
   if (current_thread.exiting)
-    end_with(EndingKind::exited, current_thread.exit_status, {});
-  else if (status != ECHO_OK)
-    end_with(EndingKind::failed, exit_failed, failure_from(status, why, thread_name(thread.number)));
-  else if (detached != ECHO_OK)
-    end_with(EndingKind::failed, exit_failed, failure_from(detached, detach_why, thread_name(thread.number)));
-  else if (thread.number == 0) {
+    return end_with(EndingKind::exited, current_thread.exit_status, {});
+  if (status != ECHO_OK)
+    return end_with(EndingKind::failed, exit_failed, failure_from(status, why, thread_name(thread.number)));
+  if (detached != ECHO_OK)
+    return end_with(EndingKind::failed, exit_failed,
+                    failure_from(detached, detach_why, thread_name(thread.number)));
+  if (thread.number == 0) {
     const std::lock_guard lock(mutex_);
     main_result_ = static_cast<int>(static_cast<uint32_t>(result));
   }
+  return false;
 }
 
 /* The last thing a thread does with the program. */
-void Program::finish(Thread& thread) {
+void Program::finish(Thread& thread, bool brought_ending) {
   bool last = false;
   int result = 0;
   {
@@ -173,16 +173,18 @@ void Program::finish(Thread& thread) {
     changed_.notify_all();
   }
   /* `thread` may be freed from here on. [run.thread.4] */
-  if (last)
-    end_with(EndingKind::returned, result, {});
+  if (last && !brought_ending)
+    brought_ending = end_with(EndingKind::returned, result, {});
+  if (brought_ending)
+    ending_.announce();
 }
 
-void Program::end_with(EndingKind kind, int status, Failure failure) {
+bool Program::end_with(EndingKind kind, int status, Failure failure) {
   if (!ending_.claim(kind))
-    return;
+    return false;
   exit_status_ = kind == EndingKind::failed ? exit_failed : status & 0xff;
   failure_ = std::move(failure);
-  ending_.announce();
+  return true;
 }
 
 bool Program::threads_inside() const {

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
- * program.h - the running program: its threads, each on a guarded stack, and the functions of echo/cc.h it
- * may call.
+ * program.h - the running program: its threads, each on a guarded stack, and what they may call.
  *
  * Purpose     Runs main as thread 0 and every function given to echo_spawn() as thread 1, 2, ... A thread
- * attaches to the heap, enters the compiled code through the JIT's table, and detaches. Invariants
- * [run.thread.1] A spawned thread's argument is a root from the moment its parent hands it over until the
- *             managed frame that receives it exists: it waits in a mailbox, a word registered as a root, and
- * both sides touch the word only while managed. [run.thread.2] No thread waits for a lock or another thread
- * while managed, other than for locks whose holders never reach a safepoint; so a collection never waits for
- * echo-run. [run.thread.3] A native function leaves the program (exit, an error) by echo_jit_abandon from a
- * frame that owns nothing: no lock, no object with a destructor. [run.thread.4] The last thread to end
- * announces the program's end; an error or exit() in any thread announces it at once.
+ *             attaches to the heap, enters the compiled code through the JIT's table, and detaches.
+ * Invariants  [run.thread.1] A spawned thread's argument is a root from the moment its parent hands it
+ *             over until the managed frame that receives it exists: it waits in a mailbox, a word
+ *             registered as a root, and both sides touch the word only while managed.
+ *             [run.thread.2] No thread waits for a lock or another thread while managed, other than for
+ *             locks whose holders never reach a safepoint; so a collection never waits for echo-run.
+ *             [run.thread.3] A native function leaves the program (exit, an error) by echo_jit_abandon
+ *             from a frame that owns nothing: no lock, no object with a destructor.
+ *             [run.thread.4] The last thread to end announces the program's end. exit() or an error in any
+ *             thread announces it when that thread has ended, whatever the others do.
  */
 #ifndef ECHO_RUN_PROGRAM_H
 #define ECHO_RUN_PROGRAM_H
@@ -52,6 +53,8 @@ public:
   /* Waits for threads that are past their end and frees their stacks; only after an ending with none inside.
    */
   void reap();
+  /* Joins the threads that have ended and frees their stacks; their numbers stay known. */
+  void release_finished();
 
   Ending& ending() { return ending_; }
   const ThreadClock& clock() const { return clock_; }
@@ -79,11 +82,12 @@ private:
   };
 
   static void* enter(void* thread);
-  void run(Thread& thread);
-  void finish(Thread& thread);
-  void end_with(EndingKind kind, int status, Failure failure);
+  /* True if this thread brought the ending about: it is announced once the thread is out of the program. */
+  bool run(Thread& thread);
+  void finish(Thread& thread, bool brought_ending);
+  /* Claims the ending and sets its details; false if another ending came first. */
+  bool end_with(EndingKind kind, int status, Failure failure);
   Failure launch(Thread& thread);
-  void release_finished();
   Failure spawn(void* function, echo_ref argument, int64_t& number);
   Failure join(int64_t number);
 

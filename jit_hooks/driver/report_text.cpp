@@ -31,7 +31,7 @@ std::string bytes(uint64_t count) {
 std::string row(std::string_view label, const std::string& value) {
   std::string line = "  ";
   line.append(label);
-  line.resize(18, ' ');
+  line.resize(21, ' ');
   return line + value + "\n";
 }
 

@@ -2,10 +2,11 @@
  *
  * run_record.h - everything one run is reported by, gathered once, shown as text and as JSON.
  *
- * Equations   mutator_s = time threads spent in the program, minus pause_us.sum   [run.mutator.1]
+ * Equations   [run.mutator.1] mutator_s = time threads spent in the program - pause_us.sum
  *             where a thread is in the program from entering its first compiled function to leaving it,
- * except while it waits in echo_join. With one thread that is the wall time of main minus its pauses; with
- * several it is a sum over the threads (thread-seconds). rates = totals / mutator_s.
+ *             except while it waits in echo_join. With one thread that is the wall time of main minus its
+ *             pauses; with several it is a sum over the threads (thread-seconds).
+ *             rates = totals / mutator_s
  */
 #ifndef ECHO_RUN_RUN_RECORD_H
 #define ECHO_RUN_RUN_RECORD_H

@@ -124,7 +124,7 @@ Failure Session::compile(const std::string& text) {
   if (status != ECHO_OK || recipes == nullptr)
     return {ECHO_VERSION_MISMATCH, "the plugin gave no recipes, in '" + plugins_.heap_path +
                                        "', give another heap plugin with --heap-plugin=PATH"};
-  install_overflow_handler(program_->ending(), *plugins_.jit, jit_, recipes->anchor_pc_offset);
+  install_overflow_handler(program_->ending(), *plugins_.jit, jit_, *recipes);
   handler_installed_ = true;
   return {};
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * session.h - one program made ready to run: plugins loaded, heap and JIT created, module compiled, main
- * found.
+ * session.h - one program made ready to run: plugins, heap, JIT, compiled module, its main.
  *
  * Invariants  [run.session.1] Whatever is refused is refused before any of the program runs, and what was
- * made until then is given back. [run.session.2] Destruction is in reverse order: program, JIT, heap.
+ *             made until then is given back.
+ *             [run.session.2] Destruction is in reverse order: program, JIT, heap.
  */
 #ifndef ECHO_RUN_SESSION_H
 #define ECHO_RUN_SESSION_H

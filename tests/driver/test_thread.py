@@ -32,7 +32,7 @@ class Threads(DriverTest):
         self.assertGreaterEqual(report["collections"]["by_cause"]["requested"], 32)
 
     def test_stress(self):
-        report = self.check(3, 200, "--heap=stress_collect_every=1")
+        report = self.check(3, 200, "--heap=stress_collect=1")
         self.assertGreater(report["collections"]["by_cause"]["stress"], 100)
 
     def test_numbers_and_stacks_are_reused(self):
