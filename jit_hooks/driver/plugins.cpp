@@ -9,8 +9,15 @@
 #include <cstddef>
 #include <cstring>
 #include <dlfcn.h>
+#include <elf.h>
+#include <fcntl.h>
 #include <filesystem>
+#include <link.h>
+#include <sys/stat.h>
 #include <system_error>
+#include <unistd.h>
+
+#include "descriptor_io.h"
 
 namespace echo::run {
 
@@ -30,12 +37,41 @@ bool pointers_complete(const void* table, std::size_t first, std::size_t end) {
   return true;
 }
 
+/* dlopen maps what the program headers promise; where the file ends before that, the loader dies of SIGBUS.
+ * So a file that can be opened by its path must reach as far as its headers say. [run.plugin.3] */
+bool cut_short(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat info{};
+  if (!file.open() || ::fstat(file.number(), &info) != 0 || !S_ISREG(info.st_mode))
+    return false; /* dlopen says what is wrong with it */
+  const auto bytes = static_cast<uint64_t>(info.st_size);
+  ElfW(Ehdr) header{};
+  if (::pread(file.number(), &header, sizeof header, 0) != static_cast<ssize_t>(sizeof header))
+    return true;
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_phentsize != sizeof(ElfW(Phdr)))
+    return false;
+  for (uint32_t index = 0; index < header.e_phnum; ++index) {
+    ElfW(Phdr) segment{};
+    const uint64_t at = uint64_t{index} * sizeof segment;
+    if (header.e_phoff > bytes || at > bytes - header.e_phoff ||
+        ::pread(file.number(), &segment, sizeof segment, static_cast<off_t>(header.e_phoff + at)) !=
+            static_cast<ssize_t>(sizeof segment))
+      return true;
+    if (segment.p_type == PT_LOAD &&
+        (segment.p_offset > bytes || segment.p_filesz > bytes - segment.p_offset))
+      return true;
+  }
+  return false;
+}
+
 template <typename Api>
 Failure load(const std::string& path, const char* symbol, const char* option, std::size_t first_function,
              const Api*& out) {
   /* A bare name means a file here first: dlopen alone would only look into the system's directories. */
   std::error_code problem;
   const bool here = path.find('/') == std::string::npos && std::filesystem::exists(path, problem);
+  if (cut_short(path))
+    return {ECHO_IO_ERROR, "cannot load '" + path + "' (the file is cut short), " + option};
   void* library = dlopen((here ? "./" + path : path).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) {
     const char* given = dlerror();

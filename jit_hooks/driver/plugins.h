@@ -6,6 +6,7 @@
  *             pointers are checked.
  *             [run.plugin.2] The libraries stay mapped until the process ends: compiled code and threads
  *             refer to them.
+ *             [run.plugin.3] A library file that is cut short is refused, not mapped.
  */
 #ifndef ECHO_RUN_PLUGINS_H
 #define ECHO_RUN_PLUGINS_H

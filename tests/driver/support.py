@@ -32,6 +32,11 @@ def write(name, text):
     return path
 
 
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def source(name):
     return os.path.join(HERE, "programs", name + ".c")
 
@@ -94,8 +99,6 @@ class DriverTest(unittest.TestCase):
         self.assertEqual(len(result.error_lines), 1, result.err)
         line = result.error_lines[0]
         self.assertEqual(LINE.match(line).group(1), code, line)
-        # what, where, what to do
-        self.assertGreaterEqual(line.count(","), 1, line)
         for word in words:
             self.assertIn(word, line)
 

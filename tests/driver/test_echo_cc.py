@@ -5,7 +5,7 @@ import shutil
 import stat
 import subprocess
 
-from support import (ECHO_CC, DriverTest, main, run, scratch, source, write)
+from support import (ECHO_CC, DriverTest, main, read, run, scratch, source, write)
 
 
 def cc(*arguments, env=None, cwd=None):
@@ -23,7 +23,7 @@ class Compiling(DriverTest):
     def test_text(self):
         path = scratch("out.ll")
         self.compiled(source("churn"), "-o", path)
-        text = open(path, encoding="utf-8").read()
+        text = read(path).decode()
         self.assertIn("@echo.gc.new(", text)
         self.assertIn("ptr addrspace(1)", text)
         # [cc.passes.1] nothing was optimised, and nothing forbids it later
@@ -42,7 +42,7 @@ class Compiling(DriverTest):
         for option in ("-O0", "-O1", "-O2", "-O3", "-Os", "-g"):
             path = scratch("out.ll")
             self.compiled(option, source("churn"), "-o", path)
-            texts.add(open(path, encoding="utf-8").read())
+            texts.add(read(path).decode())
         self.assertEqual(len(texts), 1)
 
     def test_default_output(self):

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from support import (BIN, ECHO_RUN, PLUGINS, SANITIZED, DriverTest, main, program, run, scratch, write)
+from support import (BIN, ECHO_RUN, PLUGINS, SANITIZED, DriverTest, main, program, read, run, scratch, write)
 
 NO_MAIN = "define i32 @start() {\n  ret i32 0\n}\n"
 HELLO = "define i32 @main() {\n  ret i32 0\n}\n"
@@ -92,11 +92,11 @@ class Input(DriverTest):
         self.assert_refused(run(write("random.bc", bytes(range(256)) * 64)), "IR_INVALID", "random.bc")
 
     def test_truncated_text(self):
-        text = open(program("churn", "ll"), encoding="utf-8").read()
+        text = read(program("churn", "ll"))
         self.assert_refused(run(write("cut.ll", text[: len(text) * 2 // 3])), "IR_INVALID", "cut.ll")
 
     def test_truncated_bitcode(self):
-        code = open(program("churn"), "rb").read()
+        code = read(program("churn"))
         for part in (5, len(code) // 3, len(code) - 4):
             with self.subTest(part=part):
                 self.assert_refused(run(write("cut.bc", code[:part])), "IR_INVALID", "cut.bc")
@@ -120,7 +120,7 @@ class Input(DriverTest):
 
     def test_reference_in_a_local_array_is_refused_by_name(self):
         self.assert_refused(run(program("local_array"), "--quiet"), "REF_IN_STACK_SLOT", "pick", "hidden",
-                            "local_array.c")
+                            "line 13")
 
     def test_wrong_operation_type(self):
         text = ("declare i64 @echo.gc.new(i64)\ndefine i32 @main() {\n  %a = call i64 @echo.gc.new(i64 1)\n"
@@ -158,8 +158,11 @@ class HeapPlugins(DriverTest):
         self.refused(write("text.so", "This is no library."), "IO_ERROR")
 
     def test_truncated_library(self):
-        with open(os.path.join(PLUGINS, "driver_no_symbol.so"), "rb") as file:
-            self.refused(write("cut.so", file.read()[:600]), "IO_ERROR")
+        """The loader would die of SIGBUS. [run.plugin.3]"""
+        whole = read(os.path.join(PLUGINS, "driver_no_symbol.so"))
+        for part in (1, 40, 64, 100, 600, 4096, len(whole) // 2):
+            with self.subTest(part=part):
+                self.refused(write("cut.so", whole[:part]), "IO_ERROR")
 
     def test_no_symbol(self):
         self.refused("driver_no_symbol.so", "MISSING_SYMBOL", "echo_heap_plugin")
