@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * arch/x86_64/stubs.cpp - text of the stubs. Invariants: stubs.h.
+ *
+ * Drawing     frame of a preserve_most stub, 16-aligned at the call it makes:
+ *
+ *             rbp + 8  return address into managed code = the site     rbp      managed frame pointer
+ *             rbp - 8 .. rbp - 56   rcx rdx rsi rdi r8 r9 r10          rbp - 64 rax
+ */
+#include "arch/x86_64/stubs.h"
+
+#include <cinttypes>
+#include <cstdio>
+
+namespace echo::jit {
+namespace {
+
+std::string hexadecimal(uintptr_t value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "0x%" PRIxPTR, value);
+  return text;
+}
+
+std::string in_thread(uint32_t offset) { return std::to_string(offset) + "(%r13)"; }
+
+const char* const kEnter = "pushq %rbp\n"
+                           ".cfi_def_cfa_offset 16\n"
+                           ".cfi_offset %rbp, -16\n"
+                           "movq %rsp, %rbp\n"
+                           ".cfi_def_cfa_register %rbp\n"
+                           "pushq %rcx\npushq %rdx\npushq %rsi\npushq %rdi\npushq %r8\npushq %r9\npushq %r10\n"
+                           "pushq %rax\n";
+const char* const kPopSaved = "popq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\npopq %rcx\n"
+                              "popq %rbp\n"
+                              ".cfi_def_cfa %rsp, 8\n"
+                              "retq\n";
+
+/* Within a stub frame: the managed frame is the caller. */
+std::string publish_caller(const echo_recipes& recipes) {
+  return "movq 8(%rbp), %r11\nmovq %r11, " + in_thread(recipes.anchor_pc_offset) +
+         "\nmovq (%rbp), %r11\nmovq %r11, " + in_thread(recipes.anchor_fp_offset) +
+         "\nleaq 16(%rbp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\n";
+}
+
+std::string call_cold(uintptr_t target) { return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n"; }
+
+} // namespace
+
+std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context) {
+  const std::string keep_rax = std::string("popq %rax\n") + kPopSaved;
+  const std::string drop_rax = std::string("leaq 8(%rsp), %rsp\n") + kPopSaved;
+  std::vector<Stub> stubs;
+  stubs.push_back({kAllocateStub, kEnter + publish_caller(recipes) +
+                                      "movq %rsi, %rdx\nmovl %edi, %esi\nmovq %r13, %rdi\n" +
+                                      call_cold(reinterpret_cast<uintptr_t>(recipes.allocate_cold)) + drop_rax});
+  stubs.push_back({kStoreStub, kEnter + std::string("movq %rsi, %rdx\nmovq %rdi, %rsi\nmovq %r13, %rdi\n") +
+                                   call_cold(reinterpret_cast<uintptr_t>(recipes.store_cold)) + keep_rax});
+  stubs.push_back({kPollStub, kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" +
+                                  call_cold(reinterpret_cast<uintptr_t>(recipes.poll_cold)) + keep_rax});
+  stubs.push_back({kCallNativeStub, "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) +
+                                        "\nmovq %rbp, " + in_thread(recipes.anchor_fp_offset) +
+                                        "\nmovq (%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_pc_offset) +
+                                        "\nmovl $8, %eax\njmpq *%r10\n"});
+  stubs.push_back({kRaiseStub, "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) +
+                                   ", %rsi\nmovabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise)) +
+                                   ", %rax\njmpq *%rax\n"});
+  return stubs;
+}
+
+} // namespace echo::jit

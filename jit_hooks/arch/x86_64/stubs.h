@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * arch/x86_64/stubs.h - the stubs between managed code and the heap's cold paths, generated from the recipes.
+ *
+ * Purpose     Text of naked functions (AT&T syntax, frame directives included); the JIT assembles them once. Every
+ *             offset and address comes from echo_recipes: nothing of the heap is mirrored here.
+ *
+ *   allocate      i32 layout (edi), i64 length (rsi), thread (r13) -> rax   preserve_most
+ *   store         slot (rdi), value (rsi), thread (r13)                     preserve_most
+ *   poll          thread (r13)                                              preserve_most
+ *   call_native   thread (r13), target (r10, "nest"), any arguments          the target's convention
+ *   raise         thread (rdi); never returns                               C
+ *
+ * Invariants  [jit.anchor.1] allocate, poll and call_native publish {sp after return, fp, return address} of the
+ *             managed frame before control leaves managed code. [jit.stub.1] A preserve_most stub keeps every general
+ *             register but r11 and its result; vector registers are the caller's to keep. [jit.stub.2] call_native
+ *             keeps all argument registers and sets al = 8, the bound of vector registers that a variadic callee may
+ *             look at: LLVM's statepoint lowering does not set it.
+ */
+#ifndef ECHO_JIT_STUBS_H
+#define ECHO_JIT_STUBS_H
+
+#include "echo/recipes.h"
+
+#include <string>
+#include <vector>
+
+namespace echo::jit {
+
+inline constexpr const char* kAllocateStub = "echo.stub.allocate";
+inline constexpr const char* kStoreStub = "echo.stub.store";
+inline constexpr const char* kPollStub = "echo.stub.poll";
+inline constexpr const char* kCallNativeStub = "echo.stub.call_native";
+inline constexpr const char* kRaiseStub = "echo.stub.raise";
+
+struct Stub {
+  const char* name;
+  std::string assembly; /* body of a naked function */
+};
+
+/* Ends the innermost managed call with the thread's latest error. */
+using RaiseFunction = void (*)(echo_thread* thread, void* context);
+
+std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context);
+
+} // namespace echo::jit
+
+#endif // ECHO_JIT_STUBS_H

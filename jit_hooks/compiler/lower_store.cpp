@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compiler/lower_store.cpp - reference stores into the heap, by the store recipe.
+ *
+ * Recipe      PHASE_TEST: cmpb $0, phase(%r13); jne cold; mov value, slot. The cold path runs before the store: it reads
+ *             the old value.
+ * Invariants  [bar.init.1] No barrier for a store at a constant offset below 1 KiB into an object that was allocated in
+ *             the same block with no safepoint between. Decided after optimisation: it moves stores and safepoints.
+ *             [jit.store.1] A reference is stored as one 8-byte word that is never torn or merged (unordered atomic).
+ *             [jit.store.2] No poll lies between the test and the store.
+ */
+#include "compiler/lowering.h"
+#include "compiler/operations.h"
+
+#include "arch/x86_64/stubs.h"
+
+#include "llvm/ADT/SmallPtrSet.h"
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/MDBuilder.h"
+#include "llvm/Transforms/Utils/BasicBlockUtils.h"
+
+namespace echo::jit {
+namespace {
+
+constexpr int64_t kInitialisingBytes = 1024; /* [bar.init.1] */
+
+bool is_heap_store_of_references(const llvm::Instruction& instruction) {
+  const auto* store = llvm::dyn_cast<llvm::StoreInst>(&instruction);
+  return store != nullptr && store->getPointerAddressSpace() == kReferenceSpace &&
+         is_reference_or_vector(store->getValueOperand()->getType());
+}
+
+/* Stores into objects that no safepoint has seen. */
+llvm::SmallPtrSet<const llvm::StoreInst*, 16> initialising_stores(const ModuleContext& context,
+                                                                 llvm::Function& function) {
+  llvm::SmallPtrSet<const llvm::StoreInst*, 16> result;
+  if (context.allows(ECHO_JIT_NO_BARRIER_ELISION)) return result;
+  const llvm::DataLayout& layout = context.module.getDataLayout();
+  for (const llvm::BasicBlock& block : function) {
+    const llvm::Value* fresh = nullptr; /* an allocation is a safepoint itself: at most one object is fresh */
+    for (const llvm::Instruction& instruction : block) {
+      if (const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) {
+        if (allocation_of(context, *call) != nullptr) fresh = call;
+        else if (is_safepoint_call(*call)) fresh = nullptr;
+      } else if (fresh != nullptr && is_heap_store_of_references(instruction)) {
+        const auto& store = llvm::cast<llvm::StoreInst>(instruction);
+        llvm::APInt offset(64, 0);
+        const llvm::Value* object = store.getPointerOperand()->stripAndAccumulateConstantOffsets(layout, offset, true);
+        if (object == fresh && offset.getSExtValue() >= 0 && offset.getSExtValue() < kInitialisingBytes)
+          result.insert(&store);
+      }
+    }
+  }
+  return result;
+}
+
+class StoreLowering {
+public:
+  StoreLowering(ModuleContext& context, llvm::Function& function)
+      : context_(context), thread_(thread_of(function)), llvm_context_(function.getContext()) {
+    llvm::Type* const reference = llvm::PointerType::get(llvm_context_, kReferenceSpace);
+    barrier_ = context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
+    if (barrier_)
+      stub_ = stub(context.module, kStoreStub, llvm::Type::getVoidTy(llvm_context_), {reference, reference}, true);
+  }
+
+  void lower(llvm::StoreInst& store, bool initialising) {
+    llvm::Value* const value = store.getValueOperand();
+    const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
+    const unsigned count = vector != nullptr ? vector->getNumElements() : 1;
+    for (unsigned i = 0; i < count; ++i) {
+      llvm::IRBuilder<> builder(&store);
+      llvm::Value* const word = vector != nullptr ? builder.CreateExtractElement(value, i) : value;
+      llvm::Value* const slot = i == 0 ? store.getPointerOperand()
+                                       : builder.CreateConstGEP1_64(builder.getInt8Ty(), store.getPointerOperand(),
+                                                                    uint64_t{8} * i);
+      if (barrier_ && !initialising) emit_barrier(store, slot, word);
+      builder.SetInsertPoint(&store);
+      llvm::StoreInst* const lowered = builder.CreateAlignedStore(word, slot, llvm::Align(8));
+      lowered->setAtomic(llvm::AtomicOrdering::Unordered); /* [jit.store.1] */
+      lowered->setAAMetadata(store.getAAMetadata());
+    }
+    if (barrier_) ++(initialising ? context_.counters.barriers_elided : context_.counters.barriers);
+    store.eraseFromParent();
+  }
+
+private:
+  void emit_barrier(llvm::StoreInst& store, llvm::Value* slot, llvm::Value* value) {
+    llvm::IRBuilder<> builder(&store);
+    llvm::Value* const phase = builder.CreateAlignedLoad(
+        builder.getInt8Ty(), thread_field(builder, thread_, context_.recipes.phase_offset), llvm::Align(1), "phase");
+    llvm::Instruction* const cold = llvm::SplitBlockAndInsertIfThen(
+        builder.CreateICmpNE(phase, builder.getInt8(0)), &store, false, cold_first(llvm_context_));
+    cold->getParent()->setName("store.cold");
+    builder.SetInsertPoint(cold);
+    call_stub(builder, stub_, thread_, {slot, value});
+  }
+
+  ModuleContext& context_;
+  llvm::Value* thread_;
+  llvm::LLVMContext& llvm_context_;
+  bool barrier_;
+  llvm::FunctionCallee stub_;
+};
+
+} // namespace
+
+llvm::Value* thread_field(llvm::IRBuilder<>& builder, llvm::Value* thread, uint32_t offset) {
+  return builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), thread, offset);
+}
+
+llvm::MDNode* cold_first(llvm::LLVMContext& context) {
+  return llvm::MDBuilder(context).createBranchWeights(1, 1u << 20);
+}
+
+llvm::FunctionCallee stub(llvm::Module& module, const char* name, llvm::Type* result,
+                          llvm::ArrayRef<llvm::Type*> parameters, bool leaf) {
+  llvm::SmallVector<llvm::Type*> types{llvm::PointerType::get(module.getContext(), 0)};
+  llvm::append_range(types, parameters);
+  llvm::FunctionCallee callee = module.getOrInsertFunction(name, llvm::FunctionType::get(result, types, false));
+  auto* const function = llvm::cast<llvm::Function>(callee.getCallee());
+  function->setCallingConv(llvm::CallingConv::PreserveMost);
+  function->setDoesNotThrow();
+  function->addFnAttr(llvm::Attribute::Cold);
+  function->addParamAttr(0, llvm::Attribute::SwiftSelf);
+  if (leaf) function->addFnAttr(kLeafAttribute);
+  return callee;
+}
+
+llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee callee, llvm::Value* thread,
+                          llvm::ArrayRef<llvm::Value*> arguments) {
+  llvm::SmallVector<llvm::Value*> all{thread};
+  llvm::append_range(all, arguments);
+  llvm::CallInst* const call = builder.CreateCall(callee, all);
+  call->setCallingConv(llvm::CallingConv::PreserveMost);
+  call->addParamAttr(0, llvm::Attribute::SwiftSelf);
+  return call;
+}
+
+void lower_stores(ModuleContext& context, llvm::Function& function) {
+  const auto initialising = initialising_stores(context, function);
+  llvm::SmallVector<llvm::StoreInst*> stores;
+  for (llvm::Instruction& instruction : llvm::instructions(function))
+    if (is_heap_store_of_references(instruction)) stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
+  if (stores.empty()) return;
+  StoreLowering lowering(context, function);
+  for (llvm::StoreInst* store : stores) lowering.lower(*store, initialising.contains(store));
+}
+
+} // namespace echo::jit

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compiler/lowering.h - pieces that the lowerings of allocation, store and poll share.
+ */
+#ifndef ECHO_JIT_COMPILER_LOWERING_H
+#define ECHO_JIT_COMPILER_LOWERING_H
+
+#include "compiler/context.h"
+
+#include "llvm/IR/IRBuilder.h"
+
+namespace echo::jit {
+
+/* Address of a word of the thread block. */
+llvm::Value* thread_field(llvm::IRBuilder<>& builder, llvm::Value* thread, uint32_t offset);
+/* Branch weights: the first successor is cold. */
+llvm::MDNode* cold_first(llvm::LLVMContext& context);
+/* A preserve_most stub; its first parameter is the thread. Leaf stubs are no safepoints. */
+llvm::FunctionCallee stub(llvm::Module& module, const char* name, llvm::Type* result,
+                          llvm::ArrayRef<llvm::Type*> parameters, bool leaf);
+llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee callee, llvm::Value* thread,
+                          llvm::ArrayRef<llvm::Value*> arguments);
+
+/* lower_store.cpp: every store of a reference into the heap gets its barrier. */
+void lower_stores(ModuleContext& context, llvm::Function& function);
+/* lower_allocation.cpp */
+void lower_allocations(ModuleContext& context, llvm::Function& function);
+/* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints. */
+void lower_polls(ModuleContext& context, llvm::Function& function);
+
+} // namespace echo::jit
+
+#endif // ECHO_JIT_COMPILER_LOWERING_H

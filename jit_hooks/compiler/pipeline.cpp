@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * compiler/pipeline.cpp - promotion to SSA, checks, O2, lowering, clean-up, statepoints.
+ *
+ * Order       annotations, operations -> promotion -> checks -> layouts -> O2 -> thread, calls, stores, polls,
+ *             allocations -> clean-up -> struct values split -> leftovers -> statepoints -> markers and stubs resolved.
+ * Invariants  [jit.order.1] Promotion to SSA runs at every level. [jit.order.2] Stores are lowered after O2 and before
+ *             anything splits blocks around them. [jit.order.3] Nothing of the middle end runs after statepoints.
+ *             [jit.order.4] No vectoriser runs: vectors of references come from the program only.
+ */
+#include "compiler/pipeline.h"
+
+#include "compiler/lowering.h"
+#include "compiler/operations.h"
+
+#include "llvm/IR/InstIterator.h"
+#include "llvm/IR/SafepointIRVerifier.h"
+#include "llvm/IR/Verifier.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Transforms/InstCombine/InstCombine.h"
+#include "llvm/Transforms/Scalar/DeadStoreElimination.h"
+#include "llvm/Transforms/Scalar/EarlyCSE.h"
+#include "llvm/Transforms/Scalar/GVN.h"
+#include "llvm/Transforms/Scalar/RewriteStatepointsForGC.h"
+#include "llvm/Transforms/Scalar/SROA.h"
+#include "llvm/Transforms/Scalar/SimplifyCFG.h"
+#include "llvm/Transforms/Utils/Mem2Reg.h"
+
+#include <chrono>
+
+namespace echo::jit {
+namespace {
+
+class Stopwatch {
+public:
+  explicit Stopwatch(double& milliseconds) : milliseconds_(milliseconds), start_(std::chrono::steady_clock::now()) {}
+  ~Stopwatch() {
+    milliseconds_ += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+  }
+  Stopwatch(const Stopwatch&) = delete;
+  Stopwatch& operator=(const Stopwatch&) = delete;
+
+private:
+  double& milliseconds_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+/* Pass manager state for one module. */
+class Passes {
+public:
+  explicit Passes(llvm::TargetMachine& machine) : builder_(&machine, tuning()) {
+    builder_.registerModuleAnalyses(modules_);
+    builder_.registerCGSCCAnalyses(graphs_);
+    builder_.registerFunctionAnalyses(functions_);
+    builder_.registerLoopAnalyses(loops_);
+    builder_.crossRegisterProxies(loops_, functions_, graphs_, modules_);
+  }
+  llvm::PassBuilder& builder() { return builder_; }
+  void run(llvm::ModulePassManager& passes, llvm::Module& module) {
+    passes.run(module, modules_);
+    modules_.clear();
+    graphs_.clear();
+    functions_.clear();
+    loops_.clear();
+  }
+  void run(llvm::FunctionPassManager&& passes, llvm::Module& module) {
+    llvm::ModulePassManager all;
+    all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
+    run(all, module);
+  }
+
+private:
+  static llvm::PipelineTuningOptions tuning() {
+    llvm::PipelineTuningOptions options;
+    options.LoopVectorization = false; /* [jit.order.4] */
+    options.SLPVectorization = false;
+    return options;
+  }
+  llvm::LoopAnalysisManager loops_;
+  llvm::FunctionAnalysisManager functions_;
+  llvm::CGSCCAnalysisManager graphs_;
+  llvm::ModuleAnalysisManager modules_;
+  llvm::PassBuilder builder_;
+};
+
+void promote(Passes& passes, llvm::Module& module) {
+  llvm::FunctionPassManager pipeline;
+  pipeline.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
+  pipeline.addPass(llvm::PromotePass());
+  passes.run(std::move(pipeline), module);
+}
+
+void optimise(Passes& passes, llvm::Module& module, bool enabled) {
+  llvm::ModulePassManager pipeline =
+      enabled ? passes.builder().buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
+              : passes.builder().buildO0DefaultPipeline(llvm::OptimizationLevel::O0);
+  passes.run(pipeline, module);
+  if (!enabled) promote(passes, module); /* always-inline functions bring their allocas */
+}
+
+void clean_up(Passes& passes, llvm::Module& module) {
+  llvm::FunctionPassManager pipeline;
+  pipeline.addPass(llvm::EarlyCSEPass(true));
+  pipeline.addPass(llvm::GVNPass());
+  pipeline.addPass(llvm::DSEPass());
+  pipeline.addPass(llvm::InstCombinePass());
+  pipeline.addPass(llvm::SimplifyCFGPass());
+  passes.run(std::move(pipeline), module);
+}
+
+/* Operations that are nothing but loads and intrinsics. */
+void lower_plain_operation(llvm::CallInst& call, Operation operation, const echo_recipes& recipes) {
+  llvm::IRBuilder<> builder(&call);
+  const auto load = [&](uint32_t offset) {
+    llvm::Value* const address =
+        builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), call.getArgOperand(0), offset);
+    call.replaceAllUsesWith(builder.CreateAlignedLoad(builder.getInt64Ty(), address, llvm::Align(8)));
+  };
+  switch (operation) {
+  case Operation::Header:
+    load(recipes.header_offset);
+    break;
+  case Operation::Length:
+    load(recipes.length_offset);
+    break;
+  case Operation::RawCopy:
+    builder.CreateMemMove(call.getArgOperand(0), llvm::Align(1), call.getArgOperand(1), llvm::Align(1),
+                          call.getArgOperand(2));
+    break;
+  case Operation::RawFill:
+    builder.CreateMemSet(call.getArgOperand(0), call.getArgOperand(1), call.getArgOperand(2), llvm::Align(1));
+    break;
+  default:
+    return;
+  }
+  call.eraseFromParent();
+}
+
+void erase_operations(llvm::Module& module) {
+  for (llvm::Function& function : llvm::make_early_inc_range(module))
+    if (function.isDeclaration() && function.getName().starts_with(kOperationPrefix) && function.use_empty())
+      function.eraseFromParent();
+}
+
+Outcome verified(const llvm::Module& module, const char* when) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  if (!llvm::verifyModule(module, &stream)) return {};
+  return {ECHO_CODEGEN_FAILED, std::string("the module is broken ") + when + ": " +
+                                   llvm::StringRef(text).take_until([](char c) { return c == '\n'; }).str()};
+}
+
+void make_statepoints(Passes& passes, llvm::Module& module) {
+  llvm::ModulePassManager pipeline;
+  pipeline.addPass(llvm::RewriteStatepointsForGC());
+  passes.run(pipeline, module);
+}
+
+Outcome prepare(ModuleContext& context, Passes& passes) {
+  read_annotations(context);
+  if (Outcome outcome = check_operations(context); !outcome) return outcome;
+  prepare_stores(context);
+  promote(passes, context.module);
+  if (Outcome outcome = check_module(context); !outcome) return outcome;
+  return resolve_layouts(context);
+}
+
+Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& options) {
+  add_thread_parameters(context);
+  rewrite_calls(context);
+  lower_operations(context);
+  erase_operations(context.module);
+  if (options.verify)
+    if (Outcome outcome = verified(context.module, "after lowering"); !outcome) return outcome;
+  if (options.optimise) clean_up(passes, context.module);
+  for (llvm::Function& function : context.module)
+    if (is_collected(function)) split_aggregates(function);
+  if (Outcome outcome = check_leftovers(context); !outcome) return outcome;
+  make_statepoints(passes, context.module);
+  if (options.verify) {
+    if (Outcome outcome = verified(context.module, "after statepoints"); !outcome) return outcome;
+    llvm::FunctionPassManager verifier;
+    verifier.addPass(llvm::SafepointIRVerifierPass());
+    passes.run(std::move(verifier), context.module);
+  }
+  finish_allocations(context);
+  finish_calls(context);
+  if (Outcome outcome = emit_global_roots(context); !outcome) return outcome;
+  return verified(context.module, "before code generation");
+}
+
+} // namespace
+
+void lower_operations(ModuleContext& context) {
+  for (llvm::Function& function : context.module) {
+    if (function.isDeclaration()) continue;
+    for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(function)))
+      if (auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction))
+        if (const auto operation = operation_of(*call)) lower_plain_operation(*call, *operation, context.recipes);
+    lower_stores(context, function); /* first: later steps split blocks [jit.order.2] */
+    if (!is_collected(function)) continue;
+    lower_polls(context, function);
+    lower_allocations(context, function);
+  }
+}
+
+Outcome run_pipeline(ModuleContext& context, llvm::TargetMachine& machine, const PipelineOptions& options,
+                     PipelineTimes& times) {
+  Passes passes(machine);
+  {
+    const Stopwatch time(times.optimise_ms);
+    if (Outcome outcome = prepare(context, passes); !outcome) return outcome;
+    optimise(passes, context.module, options.optimise);
+  }
+  const Stopwatch time(times.lower_ms);
+  return lower(context, passes, options);
+}
+
+} // namespace echo::jit

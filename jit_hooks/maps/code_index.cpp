@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * maps/code_index.cpp - publication and lookup. Invariants: code_index.h.
+ */
+#include "maps/code_index.h"
+
+#include <algorithm>
+
+namespace echo::jit {
+
+const FunctionRange* CodeUnit::function_at(uintptr_t pc) const {
+  auto after = std::upper_bound(functions.begin(), functions.end(), pc,
+                                [](uintptr_t value, const FunctionRange& range) { return value < range.begin; });
+  if (after == functions.begin()) return nullptr;
+  --after;
+  return pc < after->end ? &*after : nullptr;
+}
+
+const Site* CodeUnit::site_at(uintptr_t pc) const {
+  auto found = std::lower_bound(maps.sites.begin(), maps.sites.end(), pc,
+                                [](const Site& site, uintptr_t value) { return site.pc < value; });
+  return found != maps.sites.end() && found->pc == pc ? &*found : nullptr;
+}
+
+CodeIndex::CodeIndex() : units_(new Units) {}
+
+CodeIndex::~CodeIndex() { delete units_.load(); }
+
+void CodeIndex::add(std::unique_ptr<const CodeUnit> unit) {
+  const std::lock_guard<std::mutex> lock(writer_);
+  const Units* const current = units_.load();
+  auto next = std::make_unique<Units>(*current);
+  next->insert(std::upper_bound(next->begin(), next->end(), unit->begin,
+                                [](uintptr_t begin, const CodeUnit* other) { return begin < other->begin; }),
+               unit.get());
+  owned_.push_back(std::move(unit));
+  retired_.reserve(retired_.size() + 1);
+  retired_.emplace_back(current);
+  units_.store(next.release());
+  if (readers_.load() == 0) retired_.clear();
+}
+
+CodeIndex::View::View(const CodeIndex& index) : index_(index) {
+  index_.readers_.fetch_add(1);
+  units_ = index_.units_.load();
+}
+
+CodeIndex::View::~View() { index_.readers_.fetch_sub(1); }
+
+const CodeUnit* CodeIndex::View::unit_at(uintptr_t pc) const {
+  auto after = std::upper_bound(units_->begin(), units_->end(), pc,
+                                [](uintptr_t value, const CodeUnit* unit) { return value < unit->begin; });
+  if (after == units_->begin()) return nullptr;
+  const CodeUnit* const unit = *--after;
+  /* A return address may stand behind the last instruction of a call that does not return. */
+  return pc <= unit->end ? unit : nullptr;
+}
+
+} // namespace echo::jit

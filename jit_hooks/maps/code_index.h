@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * maps/code_index.h - which code is where, and the sites in it: read without a lock, also in a signal handler.
+ *
+ * Purpose     Each linked object becomes one immutable CodeUnit; the index is an immutable sorted vector of units,
+ *             replaced as a whole when a unit is added (read-copy-update).
+ * Invariants  [jit.index.1] A published unit or vector never changes. [jit.index.2] A reader counts itself in before
+ *             it loads the vector and out after its last use; the writer frees a retired vector only when, after the
+ *             new one is published, it sees no reader. Both sides are sequentially consistent: a reader that the
+ *             writer does not see loads the new vector. [jit.index.3] Units are freed with the index only.
+ *             [jit.index.4] Code ranges of units do not overlap.
+ */
+#ifndef ECHO_JIT_CODE_INDEX_H
+#define ECHO_JIT_CODE_INDEX_H
+
+#include "maps/stack_map_parser.h"
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace echo::jit {
+
+/* What echo_jit_call must know of a function. */
+struct Signature {
+  bool callable = false;     /* integer and pointer parameters only, at most 6 */
+  uint8_t parameters = 0;    /* without the thread */
+  uint8_t result_bits = 0;   /* 0: void */
+};
+
+struct FunctionRange {
+  uintptr_t begin = 0, end = 0;
+  std::string name;
+  Signature signature;
+};
+
+/* One linked object. */
+struct CodeUnit {
+  uintptr_t begin = 0, end = 0;         /* hull of its code */
+  std::vector<FunctionRange> functions; /* in order of address */
+  ParsedMaps maps;
+
+  const FunctionRange* function_at(uintptr_t pc) const;
+  const Site* site_at(uintptr_t pc) const;
+};
+
+class CodeIndex {
+public:
+  CodeIndex();
+  ~CodeIndex();
+  CodeIndex(const CodeIndex&) = delete;
+  CodeIndex& operator=(const CodeIndex&) = delete;
+
+  void add(std::unique_ptr<const CodeUnit> unit);
+
+  /* A reader's view; valid while it lives. Async-signal-safe. [jit.index.2] */
+  class View {
+  public:
+    explicit View(const CodeIndex& index);
+    ~View();
+    View(const View&) = delete;
+    View& operator=(const View&) = delete;
+    /* The unit whose code contains pc, or null. */
+    const CodeUnit* unit_at(uintptr_t pc) const;
+
+  private:
+    const CodeIndex& index_;
+    const std::vector<const CodeUnit*>* units_;
+  };
+
+private:
+  using Units = std::vector<const CodeUnit*>;
+
+  mutable std::atomic<uint64_t> readers_{0};
+  std::atomic<const Units*> units_;
+  std::mutex writer_;
+  std::vector<std::unique_ptr<const CodeUnit>> owned_;
+  std::vector<std::unique_ptr<const Units>> retired_;
+};
+
+} // namespace echo::jit
+
+#endif // ECHO_JIT_CODE_INDEX_H

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * orc/link_plugin.cpp - sections of a linked object. Invariants: link_plugin.h.
+ */
+#include "orc/link_plugin.h"
+
+#include "orc/code_generator.h"
+#include "orc/sections.h"
+
+#include "llvm/ExecutionEngine/JITLink/JITLink.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace echo::jit {
+namespace {
+
+namespace jitlink = llvm::jitlink;
+
+llvm::Error keep_sections(jitlink::LinkGraph& graph) { /* [jit.link.1] */
+  for (const char* name : {kStackMapSection, kRootsSection})
+    if (jitlink::Section* section = graph.findSectionByName(name)) {
+      std::vector<jitlink::Block*> blocks(section->blocks().begin(), section->blocks().end());
+      for (jitlink::Block* block : blocks) graph.addAnonymousSymbol(*block, 0, 0, false, true);
+    }
+  return llvm::Error::success();
+}
+
+bool is_code(const jitlink::Section& section) {
+  using Bits = std::underlying_type_t<llvm::orc::MemProt>;
+  return (static_cast<Bits>(section.getMemProt()) & static_cast<Bits>(llvm::orc::MemProt::Exec)) != 0;
+}
+
+std::vector<RootRange> read_roots(llvm::ArrayRef<char> bytes) {
+  std::vector<RootRange> roots;
+  for (size_t at = 0; at + 16 <= bytes.size(); at += 16) {
+    uint64_t words[2];
+    std::memcpy(words, bytes.data() + at, sizeof words);
+    roots.push_back({reinterpret_cast<echo_ref*>(words[0]), words[1]});
+  }
+  return roots;
+}
+
+/* The function that a message of the parser names by its address. */
+std::string named(const Outcome& outcome, const CodeUnit& unit) {
+  std::string message = outcome.message();
+  for (const FunctionRange& function : unit.functions) {
+    char address[32];
+    std::snprintf(address, sizeof address, "at 0x%llx", static_cast<unsigned long long>(function.begin));
+    if (const size_t at = message.find(address); at != std::string::npos)
+      message.replace(at, std::strlen(address), "'" + function.name + "'");
+  }
+  return message;
+}
+
+} // namespace
+
+void LinkPlugin::expect(const std::string& object, std::map<std::string, Signature> signatures) {
+  const std::lock_guard<std::mutex> guard(lock_);
+  signatures_[object] = std::move(signatures);
+}
+
+std::vector<RootRange> LinkPlugin::take_roots() {
+  const std::lock_guard<std::mutex> guard(lock_);
+  return std::exchange(roots_, {});
+}
+
+void LinkPlugin::add_to(SessionStatistics& statistics) const {
+  const std::lock_guard<std::mutex> guard(lock_);
+  statistics.sites += sites_;
+  statistics.map_bytes += map_bytes_;
+  statistics.code_bytes += code_bytes_;
+  statistics.derived_pairs += derived_pairs_;
+}
+
+void LinkPlugin::modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility, jitlink::LinkGraph&,
+                                  jitlink::PassConfiguration& config) {
+  config.PrePrunePasses.push_back(keep_sections);
+  config.PostFixupPasses.push_back(
+      [this, key = &responsibility](jitlink::LinkGraph& graph) { return read(*key, graph); });
+}
+
+llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& responsibility,
+                             jitlink::LinkGraph& graph) {
+  Pending pending;
+  pending.unit = std::make_unique<CodeUnit>();
+  CodeUnit& unit = *pending.unit;
+  unit.begin = ~uintptr_t{0};
+  for (jitlink::Section& section : graph.sections()) {
+    if (!is_code(section)) continue;
+    for (jitlink::Block* block : section.blocks()) {
+      unit.begin = std::min<uintptr_t>(unit.begin, block->getAddress().getValue());
+      unit.end = std::max<uintptr_t>(unit.end, block->getAddress().getValue() + block->getSize());
+      pending.code_bytes += block->getSize();
+    }
+  }
+  {
+    const std::lock_guard<std::mutex> guard(lock_);
+    const auto known = signatures_.find(graph.getName());
+    for (jitlink::Symbol* symbol : graph.defined_symbols()) {
+      if (!symbol->hasName() || symbol->getSize() == 0 || !is_code(symbol->getBlock().getSection())) continue;
+      FunctionRange range;
+      range.begin = symbol->getAddress().getValue();
+      range.end = range.begin + symbol->getSize();
+      range.name = symbol->getName().str();
+      if (known != signatures_.end())
+        if (const auto signature = known->second.find(range.name); signature != known->second.end())
+          range.signature = signature->second;
+      unit.functions.push_back(std::move(range));
+    }
+    if (known != signatures_.end()) signatures_.erase(known);
+  }
+  std::sort(unit.functions.begin(), unit.functions.end(),
+            [](const FunctionRange& a, const FunctionRange& b) { return a.begin < b.begin; });
+  if (jitlink::Section* section = graph.findSectionByName(kStackMapSection))
+    for (jitlink::Block* block : section->blocks()) {
+      const llvm::ArrayRef<char> content = block->getContent();
+      pending.map_bytes += content.size();
+      const std::span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(content.data()), content.size());
+      if (Outcome parsed = parse_stack_maps(bytes, rules_, unit.maps); !parsed)
+        return llvm::make_error<FailureError>(parsed.code(), named(parsed, unit));
+    }
+  if (jitlink::Section* section = graph.findSectionByName(kRootsSection))
+    for (jitlink::Block* block : section->blocks()) {
+      const std::vector<RootRange> roots = read_roots(block->getContent());
+      pending.roots.insert(pending.roots.end(), roots.begin(), roots.end());
+    }
+  const std::lock_guard<std::mutex> guard(lock_);
+  pending_[&responsibility] = std::move(pending);
+  return llvm::Error::success();
+}
+
+llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& responsibility) {
+  const std::lock_guard<std::mutex> guard(lock_);
+  const auto found = pending_.find(&responsibility);
+  if (found == pending_.end()) return llvm::Error::success();
+  Pending pending = std::move(found->second);
+  pending_.erase(found);
+  sites_ += pending.unit->maps.sites.size();
+  derived_pairs_ += pending.unit->maps.derived_pairs;
+  map_bytes_ += pending.map_bytes;
+  code_bytes_ += pending.code_bytes;
+  roots_.insert(roots_.end(), pending.roots.begin(), pending.roots.end());
+  if (pending.unit->begin < pending.unit->end) index_.add(std::move(pending.unit));
+  return llvm::Error::success();
+}
+
+llvm::Error LinkPlugin::notifyFailed(llvm::orc::MaterializationResponsibility& responsibility) {
+  const std::lock_guard<std::mutex> guard(lock_);
+  pending_.erase(&responsibility);
+  return llvm::Error::success();
+}
+
+/* Code is removed with the whole session only, when no frame is in it. [jit.index.3] */
+llvm::Error LinkPlugin::notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey) {
+  return llvm::Error::success();
+}
+
+} // namespace echo::jit

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * orc/link_plugin.h - reads code ranges, stack maps and global roots out of each object as it is linked.
+ *
+ * Invariants  [jit.link.1] The sections of stack maps and roots survive dead-stripping. [jit.link.2] They are read
+ *             after fix-up: their addresses are final. [jit.link.3] What was read is published when the object is
+ *             emitted, and dropped if it fails.
+ */
+#ifndef ECHO_JIT_ORC_LINK_PLUGIN_H
+#define ECHO_JIT_ORC_LINK_PLUGIN_H
+
+#include "maps/code_index.h"
+#include "orc/session.h"
+
+#include "llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h"
+
+#include <map>
+#include <mutex>
+#include <set>
+
+namespace echo::jit {
+
+class LinkPlugin final : public llvm::orc::ObjectLinkingLayer::Plugin {
+public:
+  LinkPlugin(CodeIndex& index, StackMapRules rules) : index_(index), rules_(rules) {}
+
+  /* Signatures of the functions of the module that becomes the object of this name. */
+  void expect(const std::string& object, std::map<std::string, Signature> signatures);
+  std::vector<RootRange> take_roots();
+  void add_to(SessionStatistics& statistics) const;
+
+  void modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility, llvm::jitlink::LinkGraph& graph,
+                        llvm::jitlink::PassConfiguration& config) override;
+  llvm::Error notifyEmitted(llvm::orc::MaterializationResponsibility& responsibility) override;
+  llvm::Error notifyFailed(llvm::orc::MaterializationResponsibility& responsibility) override;
+  llvm::Error notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey) override;
+  void notifyTransferringResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey, llvm::orc::ResourceKey) override {}
+
+private:
+  struct Pending {
+    std::unique_ptr<CodeUnit> unit;
+    std::vector<RootRange> roots;
+    uint64_t map_bytes = 0, code_bytes = 0;
+  };
+  llvm::Error read(const llvm::orc::MaterializationResponsibility& responsibility, llvm::jitlink::LinkGraph& graph);
+
+  CodeIndex& index_;
+  const StackMapRules rules_;
+  mutable std::mutex lock_;
+  std::map<std::string, std::map<std::string, Signature>> signatures_;
+  std::map<const llvm::orc::MaterializationResponsibility*, Pending> pending_;
+  std::vector<RootRange> roots_;
+  uint64_t sites_ = 0, map_bytes_ = 0, code_bytes_ = 0, derived_pairs_ = 0;
+};
+
+} // namespace echo::jit
+
+#endif // ECHO_JIT_ORC_LINK_PLUGIN_H

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * orc/session.h - the LLVM side of a JIT behind an interface without LLVM types.
+ *
+ * Purpose     Compiles modules, links them in process, publishes their code and stack maps to the code index, collects
+ *             the global roots of what was linked.
+ * Invariants  [jit.session.1] A module that fails leaves nothing behind: its symbols are not defined.
+ *             [jit.session.2] A unit is in the code index before any address in it is handed out.
+ */
+#ifndef ECHO_JIT_ORC_SESSION_H
+#define ECHO_JIT_ORC_SESSION_H
+
+#include "arch/x86_64/stubs.h"
+#include "echo/jit.h"
+#include "maps/code_index.h"
+#include "outcome.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace echo::jit {
+
+struct SessionOptions {
+  bool optimise = true;
+  uint32_t compile_threads = 0;
+  uint32_t switches = 0;
+  std::string dump_objects, dump_ir;
+};
+
+/* What a module offers to and wants from others. */
+struct ModuleSummary {
+  std::string name;
+  std::map<std::string, Signature> functions;    /* visible functions it defines */
+  std::vector<std::string> variables;            /* visible variables it defines */
+  std::vector<std::string> needed;               /* symbols it declares and uses */
+};
+
+struct RootRange {
+  echo_ref* first = nullptr;
+  uint64_t words = 0;
+};
+
+struct SessionStatistics {
+  uint64_t functions = 0, sites = 0, map_bytes = 0, code_bytes = 0, derived_pairs = 0;
+  uint64_t polls = 0, barriers = 0, barriers_elided = 0;
+  double parse_ms = 0, optimise_ms = 0, lower_ms = 0, link_ms = 0;
+};
+
+/* Symbols the VM defined: name to echo_jit_define's kind. */
+using NativeKinds = std::map<std::string, uint32_t, std::less<>>;
+
+class Session {
+public:
+  static Outcome create(const SessionOptions& options, const echo_heap_api& api, echo_heap* heap,
+                        const echo_recipes& recipes, const std::vector<Stub>& stubs, CodeIndex& index,
+                        std::unique_ptr<Session>& out);
+  virtual ~Session() = default;
+
+  virtual Outcome add_module(const std::string& name, std::string_view bytes, const NativeKinds& natives,
+                             ModuleSummary& out) = 0;
+  virtual Outcome define(const std::string& name, void* address) = 0;
+  /* Links what is needed for it. */
+  virtual Outcome lookup(const std::string& name, void*& out) = 0;
+  /* Root words of modules linked since the last time. */
+  virtual std::vector<RootRange> take_roots() = 0;
+  virtual SessionStatistics statistics() const = 0;
+
+protected:
+  Session() = default;
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+};
+
+} // namespace echo::jit
+
+#endif // ECHO_JIT_ORC_SESSION_H

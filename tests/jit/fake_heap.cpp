@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fake_heap.cpp - Cheney's copying collector over two spaces. Purpose: fake_heap.h.
+ *
+ * Drawing     header: layout number * 2 + 1; a copied object's old header is its new address (even).
+ */
+#include "fake_heap.h"
+
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace echo::testing {
+namespace {
+
+constexpr uint64_t kPoison = 0xdbdbdbdbdbdbdbdbu;
+
+FakeHeap& of(echo_heap* heap) { return *reinterpret_cast<FakeHeap*>(heap); }
+FakeThread& of(echo_thread* thread) { return *reinterpret_cast<FakeThread*>(thread); }
+uint64_t& word(uint64_t address) { return *reinterpret_cast<uint64_t*>(address); }
+
+[[noreturn]] void fatal(const char* what, uint64_t value) {
+  std::fprintf(stderr, "fake heap: %s: 0x%llx\n", what, static_cast<unsigned long long>(value));
+  std::abort();
+}
+
+void fill(echo_error* why, echo_status code, const std::string& text) {
+  if (why == nullptr) return;
+  why->code = code;
+  std::snprintf(why->message, sizeof why->message, "%s", text.c_str());
+}
+
+} // namespace
+
+/* The functions of the table. */
+struct FakeApi {
+  static echo_status layout_register(echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
+                                     echo_error* why) {
+    FakeHeap& fake = of(heap);
+    for (uint32_t i = 0; i < layout->slot_count; ++i)
+      if (layout->slots[i].offset % 8 != 0 || layout->slots[i].offset + 8 > layout->fixed_bytes) {
+        fill(why, ECHO_BAD_LAYOUT, "slot " + std::to_string(i) + " lies outside the fixed part");
+        return ECHO_BAD_LAYOUT;
+      }
+    for (size_t i = 0; i < fake.layouts_.size(); ++i)
+      if (fake.layouts_[i].name == layout->name && fake.layouts_[i].descriptor.fixed_bytes == layout->fixed_bytes) {
+        *out = static_cast<echo_layout_id>(i + 1);
+        return ECHO_OK;
+      }
+    fake.layouts_.push_back({layout->name, *layout, {layout->slots, layout->slots + layout->slot_count}});
+    *out = static_cast<echo_layout_id>(fake.layouts_.size());
+    return ECHO_OK;
+  }
+  static echo_status layout_get(echo_heap* heap, echo_layout_id id, echo_layout_info* out) {
+    FakeHeap& fake = of(heap);
+    if (id == 0 || id > fake.layouts_.size()) return ECHO_UNKNOWN_LAYOUT;
+    const FakeHeap::Layout& layout = fake.layouts_[id - 1];
+    out->id = id;
+    out->kind = layout.descriptor.kind;
+    out->flags = layout.descriptor.flags;
+    out->name = layout.name.c_str();
+    out->fixed_bytes = layout.descriptor.fixed_bytes;
+    out->element_bytes = layout.descriptor.element_bytes;
+    out->alignment = layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment;
+    out->slot_count = layout.descriptor.slot_count;
+    out->header_word = uint64_t{id} * 2 + 1;
+    return ECHO_OK;
+  }
+  static echo_status last_error(const echo_thread* thread, echo_error* out) {
+    const auto& fake = *reinterpret_cast<const FakeThread*>(thread);
+    *out = fake.error;
+    return static_cast<echo_status>(fake.error.code);
+  }
+  static echo_status roots_add(echo_heap* heap, echo_ref* first, uint64_t count, echo_error*) {
+    of(heap).root_ranges.emplace_back(first, count);
+    return ECHO_OK;
+  }
+  static echo_status roots_remove(echo_heap* heap, echo_ref* first, echo_error*) {
+    auto& ranges = of(heap).root_ranges;
+    for (size_t i = 0; i < ranges.size(); ++i)
+      if (ranges[i].first == first) {
+        ranges.erase(ranges.begin() + static_cast<ptrdiff_t>(i));
+        return ECHO_OK;
+      }
+    return ECHO_INVALID_ARGUMENT;
+  }
+  static echo_status frame_source_set(echo_heap* heap, const echo_frame_source* source, echo_error* why) {
+    FakeHeap& fake = of(heap);
+    if (source != nullptr && fake.has_source) {
+      fill(why, ECHO_WRONG_STATE, "the heap has a frame source already");
+      return ECHO_WRONG_STATE;
+    }
+    fake.has_source = source != nullptr;
+    if (source != nullptr) fake.source_ = *source;
+    return ECHO_OK;
+  }
+  static echo_status recipes(echo_heap* heap, uint32_t, const echo_recipes** out) {
+    *out = &of(heap).recipes_;
+    return ECHO_OK;
+  }
+  static echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, uint64_t length) {
+    FakeHeap& heap = *of(thread).heap;
+    ++heap.allocate_cold;
+    if (heap.on_allocate_cold) heap.on_allocate_cold();
+    if (heap.allocate_cold > heap.fail_after) {
+      fill(&of(thread).error, ECHO_HEAP_LIMIT, "the fake heap is told to be full");
+      return nullptr;
+    }
+    return heap.allocate(layout, length);
+  }
+  static void store_cold(echo_thread* thread, echo_ref* slot, echo_ref value) {
+    FakeHeap& heap = *of(thread).heap;
+    ++heap.store_cold;
+    heap.stores.emplace_back(reinterpret_cast<uint64_t>(slot), reinterpret_cast<uint64_t>(value));
+  }
+  static void poll_cold(echo_thread* thread) {
+    FakeHeap& heap = *of(thread).heap;
+    ++heap.poll_cold;
+    if (heap.on_poll_cold) heap.on_poll_cold();
+    heap.collect();
+  }
+  static void visit(void* visitor, echo_ref* base, uintptr_t* derived) {
+    struct Seen {
+      std::vector<echo_ref*>* bases;
+      std::vector<std::pair<uintptr_t*, std::pair<echo_ref*, uint64_t>>>* derived;
+    };
+    auto* seen = static_cast<Seen*>(visitor);
+    seen->bases->push_back(base);
+    if (derived != nullptr)
+      seen->derived->push_back({derived, {base, *derived - reinterpret_cast<uint64_t>(*base)}});
+  }
+};
+
+FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
+  for (auto& space : spaces_) space.assign(space_bytes_ / 8, 0);
+  api_.size = sizeof api_;
+  api_.abi_major = ECHO_ABI_MAJOR;
+  api_.abi_minor = ECHO_ABI_MINOR;
+  api_.build_id = "fake";
+  api_.layout_register = FakeApi::layout_register;
+  api_.layout_get = FakeApi::layout_get;
+  api_.last_error = FakeApi::last_error;
+  api_.roots_add = FakeApi::roots_add;
+  api_.roots_remove = FakeApi::roots_remove;
+  api_.frame_source_set = FakeApi::frame_source_set;
+  api_.recipes = FakeApi::recipes;
+  recipes_.size = sizeof recipes_;
+  recipes_.version = 1;
+  recipes_.cursor_offset = offsetof(FakeThread, cursor);
+  recipes_.limit_offset = offsetof(FakeThread, limit);
+  recipes_.granule = 8;
+  recipes_.max_inline_bytes = 4096;
+  recipes_.header_offset = 0;
+  recipes_.length_offset = 8;
+  recipes_.zero_from = 8;
+  recipes_.allocate_cold = FakeApi::allocate_cold;
+  recipes_.store_kind = ECHO_STORE_PHASE_TEST;
+  recipes_.phase_offset = offsetof(FakeThread, phase);
+  recipes_.store_cold = FakeApi::store_cold;
+  recipes_.poll_offset = offsetof(FakeThread, poll_word);
+  recipes_.poll_cold = FakeApi::poll_cold;
+  recipes_.anchor_sp_offset = offsetof(FakeThread, anchor_sp);
+  recipes_.anchor_fp_offset = offsetof(FakeThread, anchor_fp);
+  recipes_.anchor_pc_offset = offsetof(FakeThread, anchor_pc);
+  thread_.heap = this;
+  thread_.poll_word = ~uint64_t{0};
+  thread_.cursor = reinterpret_cast<uint64_t>(spaces_[0].data());
+  set_limit();
+}
+
+FakeHeap::~FakeHeap() = default;
+
+void FakeHeap::set_limit() {
+  const uint64_t end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
+  thread_.limit = stress_ ? thread_.cursor : end;
+}
+void FakeHeap::set_stress(bool on) {
+  stress_ = on;
+  set_limit();
+}
+void FakeHeap::set_poll_always(bool on) {
+  poll_always_ = on;
+  thread_.poll_word = on ? 0 : ~uint64_t{0};
+}
+
+uint64_t FakeHeap::object_bytes(const Layout& layout, uint64_t length) const {
+  const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
+  return (layout.descriptor.fixed_bytes + (array ? length * layout.descriptor.element_bytes : 0) + 7) / 8 * 8;
+}
+
+echo_ref FakeHeap::allocate(echo_layout_id id, uint64_t length) {
+  const Layout& layout = layouts_[id - 1];
+  if (length > space_bytes_) {
+    fill(&thread_.error, ECHO_INVALID_ARGUMENT, "the length overflows");
+    return nullptr;
+  }
+  const uint64_t bytes = object_bytes(layout, length);
+  const uint64_t end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
+  if (stress_ || thread_.cursor + bytes > end) collect();
+  const uint64_t new_end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
+  if (thread_.cursor + bytes > new_end) {
+    fill(&thread_.error, ECHO_HEAP_LIMIT, "the fake heap is full");
+    return nullptr;
+  }
+  const uint64_t object = thread_.cursor;
+  thread_.cursor += bytes;
+  set_limit();
+  std::memset(reinterpret_cast<void*>(object), 0, bytes);
+  word(object) = uint64_t{id} * 2 + 1;
+  if (layout.descriptor.kind != ECHO_LAYOUT_FIXED) word(object + 8) = length;
+  return reinterpret_cast<echo_ref>(object);
+}
+
+bool FakeHeap::contains(echo_ref object) const {
+  const auto address = reinterpret_cast<uint64_t>(object);
+  const auto begin = reinterpret_cast<uint64_t>(spaces_[current_].data());
+  return address >= begin && address < begin + space_bytes_;
+}
+
+echo_layout_id FakeHeap::layout_by_name(const std::string& name) const {
+  for (size_t i = 0; i < layouts_.size(); ++i)
+    if (layouts_[i].name == name) return static_cast<echo_layout_id>(i + 1);
+  return 0;
+}
+
+echo_ref FakeHeap::copy(echo_ref object) {
+  const auto address = reinterpret_cast<uint64_t>(object);
+  if (address == 0) return nullptr;
+  const auto from = reinterpret_cast<uint64_t>(spaces_[current_].data());
+  if (address < from || address >= from + space_bytes_) fatal("a root outside the space in use", address);
+  const uint64_t header = word(address);
+  if ((header & 1) == 0) return reinterpret_cast<echo_ref>(header);
+  if (header / 2 == 0 || header / 2 > layouts_.size()) fatal("a header that is none", header);
+  const Layout& layout = layouts_[header / 2 - 1];
+  const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
+  const uint64_t bytes = object_bytes(layout, array ? word(address + 8) : 0);
+  std::memcpy(reinterpret_cast<void*>(to_), object, bytes);
+  word(address) = to_;
+  to_ += bytes;
+  return reinterpret_cast<echo_ref>(to_ - bytes);
+}
+
+void FakeHeap::scan(uint64_t object) {
+  const Layout& layout = layouts_[word(object) / 2 - 1];
+  const auto visit = [&](uint64_t slot) {
+    word(slot) = reinterpret_cast<uint64_t>(copy(reinterpret_cast<echo_ref>(word(slot))));
+  };
+  for (const echo_slot& slot : layout.slots) visit(object + slot.offset);
+  if (layout.descriptor.kind == ECHO_LAYOUT_REF_ARRAY || layout.descriptor.kind == ECHO_LAYOUT_MIXED_REF)
+    for (uint64_t i = 0; i < word(object + 8); ++i) visit(object + layout.descriptor.fixed_bytes + i * 8);
+}
+
+void FakeHeap::visit_frames() {
+  std::vector<echo_ref*> bases;
+  std::vector<std::pair<uintptr_t*, std::pair<echo_ref*, uint64_t>>> derived;
+  struct {
+    decltype(bases)* first;
+    decltype(derived)* second;
+  } visitor{&bases, &derived};
+  echo_frame_cursor cursor{thread_.anchor_sp, thread_.anchor_fp, thread_.anchor_pc};
+  while (has_source && cursor.pc != 0) {
+    uint32_t visited = 0;
+    const echo_status status =
+        source_.walk(source_.context, thread(), &cursor, walk_slice, &visited, FakeApi::visit, &visitor, &walk_error);
+    frames += visited;
+    if (status != ECHO_OK || visited == 0) break;
+  }
+  roots_seen += bases.size();
+  derived_seen += derived.size();
+  std::vector<echo_ref> old;
+  for (echo_ref* base : bases) old.push_back(*base);
+  for (size_t i = 0; i < bases.size(); ++i)
+    if (*bases[i] == old[i]) *bases[i] = copy(old[i]);
+  for (auto& [slot, from] : derived) *slot = reinterpret_cast<uint64_t>(*from.first) + from.second;
+}
+
+void FakeHeap::collect() {
+  ++collections;
+  const int next = 1 - current_;
+  const auto begin = reinterpret_cast<uint64_t>(spaces_[next].data());
+  to_ = begin;
+  visit_frames();
+  for (auto& [first, count] : root_ranges)
+    for (uint64_t i = 0; i < count; ++i) first[i] = copy(first[i]);
+  for (echo_ref& handle : handles) handle = copy(handle);
+  for (uint64_t object = begin; object < to_;) {
+    scan(object);
+    const Layout& layout = layouts_[word(object) / 2 - 1];
+    object += object_bytes(layout, layout.descriptor.kind != ECHO_LAYOUT_FIXED ? word(object + 8) : 0);
+  }
+  const auto used = (thread_.cursor - reinterpret_cast<uint64_t>(spaces_[current_].data())) / 8;
+  std::fill_n(spaces_[current_].begin(), used, kPoison);
+  current_ = next;
+  thread_.cursor = to_;
+  set_limit();
+  thread_.poll_word = poll_always_ ? 0 : ~uint64_t{0};
+}
+
+} // namespace echo::testing
