@@ -235,6 +235,13 @@ echo_error Mutator::allocate_refused(echo_layout_id layout, std::uint64_t length
   return why;
 }
 
+echo_status Mutator::last_error() const {
+  echo_error why = untouched_error();
+  const echo_status status = api().last_error(thread_, &why);
+  expect_error(why, status, "the thread's latest error");
+  return status;
+}
+
 void Mutator::store(echo_ref object, std::uint64_t word_index, echo_ref value) const {
   EXPECT_STATUS(api().store(thread_, object, word_index * 8, value), ECHO_OK, "store into a slot");
 }

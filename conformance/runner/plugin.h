@@ -112,6 +112,8 @@ public:
   echo_ref allocate(echo_layout_id layout, std::uint64_t length = 0) const;
   // Must fail; returns the code and the sentence.
   echo_error allocate_refused(echo_layout_id layout, std::uint64_t length = 0) const;
+  // Code of the thread's latest error, which must be whole.
+  echo_status last_error() const;
   void store(echo_ref object, std::uint64_t word_index, echo_ref value) const;
   void array_store(echo_ref array, std::uint64_t index, echo_ref value) const;
   void collect(std::uint32_t kind = ECHO_COLLECT_FULL) const;

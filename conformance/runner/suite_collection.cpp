@@ -71,8 +71,7 @@ void full_heap_recovers(Context& context) {
       f.mutator.store(node, Nodes::kRight, f.mutator.get(head));
       f.mutator.set(head, node);
     }
-    EXPECT_STATUS(f.plugin.api().last_error(f.mutator.get(), nullptr), ECHO_HEAP_LIMIT,
-                  "the error of a full heap");
+    EXPECT_STATUS(f.mutator.last_error(), ECHO_HEAP_LIMIT, "the error of a full heap");
     EXPECT(count * Nodes::kBytes > kLimit / 4,
            "in turn " + show(turn) + " the heap was full after " + show(count) + " nodes");
     f.mutator.set(head, nullptr); // all of it is garbage now
@@ -326,13 +325,18 @@ void verifier_finds_damage(Context& context) {
   expect_found("a header that names no layout");
   word(f.mutator.get(victim), 0) = header;
   const std::uint64_t left = word(f.mutator.get(victim), Nodes::kLeft);
-  for (const std::uint64_t wrong :
-       {std::uint64_t{0x1000}, reinterpret_cast<std::uintptr_t>(f.mutator.get(head)) + 8,
-        std::uint64_t{0xDBDBDBDBDBDBDBD8}}) {
+  const auto expect_slot_found = [&](std::uint64_t wrong, const std::string& what) {
     word(f.mutator.get(victim), Nodes::kLeft) = wrong;
-    expect_found("a slot that holds " + show(wrong));
+    expect_found(what);
     word(f.mutator.get(victim), Nodes::kLeft) = left;
-  }
+  };
+  expect_slot_found(reinterpret_cast<std::uintptr_t>(f.mutator.get(head)) + 8,
+                    "a slot with an address inside an object");
+  const echo_ref dead = nodes.make(1);
+  f.mutator.collect();
+  f.mutator.verify();
+  expect_slot_found(reinterpret_cast<std::uintptr_t>(dead),
+                    "a slot with the address of an object that is gone");
   f.mutator.verify();
 }
 

@@ -156,7 +156,7 @@ void missing_map_ends_allocation(Context& context) {
   f.stack.without_map = 1;
   for (std::uint64_t bytes = 0; bytes < std::uint64_t{64} << 20; bytes += Nodes::kBytes)
     if (f.plugin.api().allocate(f.mutator.get(), f.nodes.layout, 0) == nullptr) {
-      const echo_status status = f.plugin.api().last_error(f.mutator.get(), nullptr);
+      const echo_status status = f.mutator.last_error();
       EXPECT(status == ECHO_FRAME_WITHOUT_MAP || status == ECHO_HEAP_LIMIT,
              std::string("allocation without a map ends with ") + echo_status_name(status));
       f.stack.without_map = 0;

@@ -78,8 +78,8 @@ void bad_values_are_named(Context& context) {
   for (const echo_option_info& row : plugin.options()) {
     std::vector<const char*> values = {"", "?"};
     if (row.type == ECHO_OPTION_BYTES || row.type == ECHO_OPTION_COUNT)
-      values.insert(values.end(), {"x", "-1", "1q", "1 ", "0x", "1.5.2", "99999999999999999999999",
-                                   "18446744073709551616"});
+      values.insert(values.end(),
+                    {"x", "-1", "1q", "0x", "1.5.2", "99999999999999999999999", "18446744073709551616"});
     if (row.type == ECHO_OPTION_BYTES)
       values.insert(values.end(), {"k", "1kk", "17179869184g", "18446744073709551615k"});
     if (row.type == ECHO_OPTION_SWITCH)

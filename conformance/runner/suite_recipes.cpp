@@ -98,10 +98,9 @@ void cold_allocation(Context& context) {
     EXPECT(is_zero(array, 16, 16 + length * 8), "an array of the cold path is not zero");
   }
   EXPECT(machine.recipes().allocate_cold(f.mutator.get(), words, UINT64_MAX) == nullptr, "2^64 - 1 words");
-  EXPECT_STATUS(f.plugin.api().last_error(f.mutator.get(), nullptr), ECHO_INVALID_ARGUMENT,
-                "the error of it");
+  EXPECT_STATUS(f.mutator.last_error(), ECHO_INVALID_ARGUMENT, "the error of it");
   EXPECT(machine.recipes().allocate_cold(f.mutator.get(), 0, 0) == nullptr, "layout 0");
-  EXPECT_STATUS(f.plugin.api().last_error(f.mutator.get(), nullptr), ECHO_UNKNOWN_LAYOUT, "the error of it");
+  EXPECT_STATUS(f.mutator.last_error(), ECHO_UNKNOWN_LAYOUT, "the error of it");
 }
 
 // In a loop that allocates only through the recipe, collections must come, and memory be reused.

@@ -128,7 +128,7 @@ void misuse_of_handles(Context& context) {
   echo_thread* thread = f.mutator.get();
   const Nodes nodes(f.mutator);
   EXPECT(api.handle_new(thread, nullptr) == nullptr, "a handle without a scope");
-  EXPECT_STATUS(api.last_error(thread, nullptr), ECHO_HANDLE_MISUSE, "a handle without a scope");
+  EXPECT_STATUS(f.mutator.last_error(), ECHO_HANDLE_MISUSE, "a handle without a scope");
   echo_handle handle = nullptr;
   {
     Scope scope(f.mutator);
