@@ -1,35 +1,33 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The counting walk, several spans at a time.
+// Purpose     The counting walk.
 #include "gc/census.h"
-
-#include <array>
 
 namespace echo {
 
 std::uint64_t Census::count(const std::vector<RetiredSpan>& spans) const {
-  constexpr std::size_t kLanes = 8;
-  std::array<RetiredSpan, kLanes> lanes{};
   std::uint64_t objects = 0;
-  std::size_t next = 0;
-  bool busy = true;
-  while (busy) {
-    busy = false;
-    for (RetiredSpan& lane : lanes) {
-      if (lane.start >= lane.end) {
-        if (next == spans.size()) {
-          continue;
-        }
-        lane = spans[next++];
-      }
-      busy = true;
-      const HeaderWord header = load_header({lane.start});
-      if (!known(header)) {
-        lane.start = lane.end;
+  std::uint64_t repeated_header = 0; // of a fixed layout, whose size is repeated_bytes
+  std::size_t repeated_bytes = 0;
+  for (const RetiredSpan& span : spans) {
+    for (Address at = span.start; at < span.end;) {
+      const HeaderWord header = load_header({at});
+      if (header.bits == repeated_header && repeated_bytes != 0) {
+        at += repeated_bytes; // does not wait for the load: the branch is predicted
+        ++objects;
         continue;
       }
-      objects += header.is_filler() ? 0 : 1;
-      lane.start += layouts_.object_bytes({lane.start});
+      if (!known(header)) {
+        break;
+      }
+      const std::size_t bytes = layouts_.object_bytes({at});
+      if (!header.is_filler()) {
+        ++objects;
+        const bool is_array = layouts_.record({header.layout_number()}).is_array;
+        repeated_header = header.bits;
+        repeated_bytes = is_array ? 0 : bytes;
+      }
+      at += bytes;
     }
   }
   return objects;

@@ -3,9 +3,9 @@
 // Purpose     Walks spans by their headers: counts allocated objects exactly, and lists object starts for the
 // verifier.
 //             Emitted code counts nothing; the headers it wrote are the count.
-// Algorithm   kLanes spans are walked side by side: the next header's address depends on this one's contents,
-// so one
-//             span alone would wait for each load in turn.
+// Algorithm   Runs of objects of one fixed layout are common: while the header repeats, the next address is
+// known
+//             without waiting for the load of this one.
 // Invariants  [census.walk.1] A span holds objects and fillers end to end. [heap.alloc.2]
 #pragma once
 

@@ -6,6 +6,7 @@
 #include "heap/assert.h"
 #include "heap/os_memory.h"
 
+#include <array>
 #include <bit>
 #include <cstdio>
 
@@ -13,17 +14,24 @@ namespace echo {
 
 namespace {
 
-Address load_word(Address at) {
+inline Address load_word(Address at) {
   return __atomic_load_n(reinterpret_cast<const Address*>(at), __ATOMIC_RELAXED);
+}
+
+inline Address* push(Address* top, Address word) {
+  *top = word;
+  return top + (word != 0 ? 1 : 0);
 }
 
 // A queue of fixed length: what goes in comes out kLength steps later, 0 standing for nothing.
 template <std::size_t kLength> class DelayLine {
+  static_assert((kLength & (kLength - 1)) == 0);
+
 public:
   Address exchange(Address in) {
     const Address out = line_[next_];
     line_[next_] = in;
-    next_ = (next_ + 1) % kLength;
+    next_ = (next_ + 1) & (kLength - 1);
     return out;
   }
 
@@ -41,21 +49,27 @@ Marker::~Marker() {
 }
 
 bool Marker::open(std::size_t max_heap) {
-  // [mark.bound.1]; a slice takes two words for its 256, the root batch comes on top.
-  stack_bytes_ = round_up(max_heap + 2 * kRootBatch * sizeof(Address), kChunkBytes);
-  stack_ = static_cast<Address*>(os::map_zeroed(stack_bytes_, kPageBytes));
-  top_ = high_ = stack_;
-  return stack_ != nullptr;
+  stack_bytes_ = round_up(max_heap + 2 * kRootBatch * sizeof(Address), kChunkBytes); // [mark.bound.1]
+  stack_ = static_cast<Address*>(os::map_zeroed(stack_bytes_, kChunkBytes));
+  if (stack_ == nullptr) {
+    return false;
+  }
+  os::advise_huge(stack_, stack_bytes_);
+  slices_end_ = reinterpret_cast<Slice*>(reinterpret_cast<char*>(stack_) + stack_bytes_);
+  reset();
+  high_ = stack_;
+  return true;
 }
 
 void Marker::reset() {
   top_ = stack_;
+  slices_ = slices_end_;
   objects_ = bytes_ = 0;
   corruption_.clear();
 }
 
 void Marker::trim() {
-  constexpr std::size_t kKeep = std::size_t{1} << 20;
+  constexpr std::size_t kKeep = std::size_t{8} << 20;
   const auto used = round_up(static_cast<std::size_t>(high_ - stack_) * sizeof(Address), kPageBytes);
   if (used > kKeep) {
     (void)os::discard(reinterpret_cast<char*>(stack_) + kKeep, used - kKeep);
@@ -64,7 +78,7 @@ void Marker::trim() {
 }
 
 void Marker::push_root(ObjectRef ref) {
-  push_edge(ref.address);
+  top_ = push(top_, ref.address);
   if (static_cast<std::size_t>(top_ - stack_) >= kRootBatch) {
     drain();
   }
@@ -78,59 +92,53 @@ void Marker::corrupt(Address object, const char* what) {
   }
 }
 
-// True if the word is an object of the heap that was white. Marks it.
-bool Marker::test_and_mark(Address word) {
+// Asked once per object, when its mark bit was just set.
+bool Marker::is_object_memory(Address word) {
   const SlabTable& slabs = memory_.pool.slabs();
-  if (!slabs.contains(word)) {
-    return false; // [heap.kind.2] module data, immortal objects
-  }
   const SlabKind kind = slabs.kind(slabs.index_of(word));
-  if (kind != SlabKind::Old && kind != SlabKind::Large) {
-    if (kind == SlabKind::Free) {
-      corrupt(word, "points into memory that holds no object (freed, or never allocated)");
-    }
-    return false;
+  if (kind == SlabKind::Old || kind == SlabKind::Large) {
+    return true;
   }
-  return memory_.bits.mark(word);
+  memory_.bits.clear_mark(word);
+  if (kind == SlabKind::Free) {
+    corrupt(word, "points into memory that holds no object (freed, or never allocated)");
+  }
+  return false;
 }
 
-void Marker::scan_words(Address from, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) {
-    push_edge(load_word(from + i * sizeof(Address)));
-  }
-}
-
-void Marker::scan_slice(Address array, std::size_t index) {
-  const LayoutRecord& record = memory_.layouts.record({load_header({array}).layout_number()});
-  const std::size_t left = static_cast<std::size_t>(load_length({array})) - index;
+Address* Marker::scan_slice(Slice slice, Address* top) {
+  const LayoutRecord& record = memory_.layouts.record({load_header({slice.array}).layout_number()});
+  const std::size_t left = static_cast<std::size_t>(load_length({slice.array})) - slice.next;
   const std::size_t now = left < kSliceWords ? left : kSliceWords;
-  if (left > now) {
-    push(index + now);
-    push(array | kSliceTag);
+  const Address from = slice.array + record.fixed_bytes + slice.next * sizeof(Address);
+  for (std::size_t i = 0; i < now; ++i) {
+    top = push(top, load_word(from + i * sizeof(Address)));
   }
-  scan_words(array + record.fixed_bytes + index * sizeof(Address), now);
+  if (left > now) {
+    *--slices_ = {slice.array, slice.next + now};
+  }
+  return top;
 }
 
-void Marker::scan_long_slots(Address object, const LayoutRecord& record) {
+Address* Marker::scan_long_slots(Address object, const LayoutRecord& record, Address* top) const {
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     const echo_slot& slot = record.slots[i];
     if (slot.offset < 64 * kGranule) {
       continue; // in the bitmaps
     }
     const Address word = load_word(object + slot.offset);
-    if (slot.kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference()) {
-      push_edge(word);
-    }
+    top = push(top, slot.kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference() ? word : 0);
   }
+  return top;
 }
 
-void Marker::scan(Address object) {
-  const HeaderWord header = load_header({object});
-  const std::uint32_t number = header.layout_number();
-  if (number == 0 || number > memory_.layouts.count()) {
-    corrupt(object, header.bits == kPoisonWord ? "points at a freed object: a root was lost before"
-                                               : "points at no object header");
-    return;
+inline Address* Marker::scan(Address object, Address* top) {
+  const std::uint32_t number = load_header({object}).layout_number();
+  if (__builtin_expect(number == 0 || number > memory_.layouts.count(), 0)) {
+    corrupt(object, load_header({object}).bits == kPoisonWord
+                        ? "points at a freed object: a root was lost before"
+                        : "points at no object header");
+    return top;
   }
   const LayoutRecord& record = memory_.layouts.record({number});
   std::size_t bytes = record.fixed_bytes;
@@ -140,78 +148,81 @@ void Marker::scan(Address object) {
   ++objects_;
   bytes_ += bytes;
   if (bytes <= kLargeBytes) {
-    const SlabTable& slabs = memory_.pool.slabs();
-    const SlabIndex slab = slabs.index_of(object);
-    if (object + bytes > slabs.address_of(slab) + kSlabBytes || slabs.kind(slab) != SlabKind::Old) {
+    const Address in_slab = object & (kSlabBytes - 1);
+    if (__builtin_expect(in_slab + bytes > kSlabBytes, 0)) {
       corrupt(object, "points at a header whose object does not fit its slab");
-      return;
+      return top;
     }
-    memory_.bits.set_live(object, bytes);
-    memory_.pool.slabs().live_granules(slab) =
-        static_cast<std::uint16_t>(memory_.pool.slabs().live_granules(slab) + bytes / kGranule);
+    std::uint16_t& live = memory_.pool.slabs().live_granules(memory_.pool.slabs().index_of(object));
+    live = static_cast<std::uint16_t>(live + bytes / kGranule);
+    memory_.bits.note_start(object);
   }
   for (std::uint64_t map = record.strong_map; map != 0; map &= map - 1) {
-    push_edge(load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
+    top = push(top, load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
   }
   for (std::uint64_t map = record.tagged_map; map != 0; map &= map - 1) {
     const Address word = load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule);
-    if (TaggedWord{word}.is_reference()) {
-      push_edge(word);
-    }
+    top = push(top, TaggedWord{word}.is_reference() ? word : 0);
   }
   if (record.has_long_slots) {
-    scan_long_slots(object, record);
+    top = scan_long_slots(object, record, top);
   }
   if (record.traced_elements && load_length({object}) != 0) {
-    scan_slice(object, 0);
+    top = scan_slice({object, 0}, top);
   }
+  return top;
 }
 
 void Marker::drain() {
   DelayLine<kQueue> waiting_for_mark;
   DelayLine<kQueue> waiting_for_object;
   std::size_t waiting = 0;
-  while (top_ != stack_ || waiting != 0) {
-    high_ = top_ > high_ ? top_ : high_;
+  const Address base = memory_.pool.slabs().base();
+  const std::size_t heap_bytes = memory_.pool.slabs().bytes();
+  const SideMetadata& bits = memory_.bits;
+  Address* top = top_;
+  Address* high = high_;
+  for (;;) {
     Address edge = 0;
-    if (top_ != stack_) {
-      edge = *--top_;
-      if ((edge & kSliceTag) != 0) {
-        const Address index = *--top_;
-        scan_slice(edge & ~kSliceTag, index);
-        continue;
+    if (top != stack_) {
+      high = top > high ? top : high;
+      edge = *--top;
+      if (__builtin_expect(edge - base >= heap_bytes, 0)) {
+        continue; // [heap.kind.2] module data, immortal objects
       }
-      // Words outside the reservation have no mark word to fetch.
-      if (memory_.pool.slabs().contains(edge)) {
-        memory_.bits.prefetch(edge);
-        ++waiting;
-      } else {
-        continue;
-      }
+      bits.prefetch(edge);
+      ++waiting;
+    } else if (slices_ != slices_end_) {
+      const Slice slice = *slices_++;
+      top = scan_slice(slice, top);
+      continue;
+    } else if (waiting == 0) {
+      break;
     }
     const Address candidate = waiting_for_mark.exchange(edge);
     Address grey = 0;
     if (candidate != 0) {
-      if (test_and_mark(candidate)) {
+      if (__builtin_expect(!is_aligned(candidate, kGranule), 0)) {
+        corrupt(candidate, "is not aligned to 8 bytes");
+        --waiting;
+      } else if (bits.mark(candidate) && is_object_memory(candidate)) {
         grey = candidate;
         __builtin_prefetch(reinterpret_cast<const void*>(grey));
       } else {
         --waiting;
-        if (top_ != stack_) {
-          continue;
-        }
       }
     }
-    if (grey == 0 && top_ != stack_) {
+    if (grey == 0 && top != stack_) {
       continue;
     }
     const Address object = waiting_for_object.exchange(grey);
     if (object != 0) {
       --waiting;
-      scan(object);
+      top = scan(object, top);
     }
   }
-  ECHO_DEEP(top_ == stack_, "[mark.colour.1] grey objects are left");
+  top_ = top;
+  high_ = high;
 }
 
 } // namespace echo

@@ -48,16 +48,17 @@ bool LayoutTable::open() {
 
 echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* slots,
                                   std::string* why) const {
+  if (l.size < sizeof(echo_layout)) { // nothing behind `size` may be read
+    *why = "layout: size is " + std::to_string(l.size) + ", expected at least " +
+           std::to_string(sizeof(echo_layout));
+    return ECHO_BAD_LAYOUT;
+  }
   const auto bad = [&](std::string reason) {
-    *why = "layout " +
-           (l.name != nullptr ? "'" + std::string(l.name, ::strnlen(l.name, kMaxNameBytes)) + "'" : "") +
+    *why = "layout" +
+           (l.name != nullptr ? " '" + std::string(l.name, ::strnlen(l.name, kMaxNameBytes)) + "'" : "") +
            ": " + std::move(reason);
     return ECHO_BAD_LAYOUT;
   };
-  if (l.size < sizeof(echo_layout)) {
-    return bad("size is " + std::to_string(l.size) + ", expected at least " +
-               std::to_string(sizeof(echo_layout)));
-  }
   if (l.name == nullptr || l.name[0] == '\0' || ::strnlen(l.name, kMaxNameBytes + 1) > kMaxNameBytes) {
     return bad("the name must have 1 to 255 bytes");
   }
@@ -162,8 +163,8 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
   r.alignment = static_cast<std::uint8_t>(l.alignment == 0 ? 8 : l.alignment);
   r.is_array = is_array_kind(l.kind);
   r.traced_elements = l.kind == ECHO_LAYOUT_REF_ARRAY || l.kind == ECHO_LAYOUT_MIXED_REF;
-  r.fixed_bytes = static_cast<std::uint32_t>(round_up(l.fixed_bytes, kGranule));
-  r.exact_fixed_bytes = l.fixed_bytes;
+  r.exact_fixed_bytes = std::max<std::uint64_t>(l.fixed_bytes, kMinObjectBytes);
+  r.fixed_bytes = static_cast<std::uint32_t>(round_up(r.exact_fixed_bytes, kGranule));
   r.element_bytes = l.element_bytes;
   r.slot_count = l.slot_count;
   const std::size_t name_bytes = std::strlen(l.name) + 1;

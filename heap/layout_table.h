@@ -10,7 +10,7 @@
 //             [heap.layout.2] Slots are distinct, 8-aligned, behind header (and length) and inside the fixed
 //             part. [heap.layout.3] object_bytes() never overflows: allocation checks lengths by
 //             checked_object_bytes().
-// Equations   bytes(fixed) = round_up(fixed_bytes, 8)
+// Equations   bytes(fixed) = max(16, round_up(fixed_bytes, 8))   [heap.cell.1]
 //             bytes(array) = round_up(elements_offset + length * element_bytes, 8)
 #pragma once
 
@@ -42,7 +42,7 @@ struct alignas(kCacheLine) LayoutRecord {
   std::uint32_t slot_count = 0;
   const echo_slot* slots = nullptr; // sorted by offset
   const char* name = nullptr;
-  std::uint64_t exact_fixed_bytes = 0; // as registered, for enumeration
+  std::uint64_t exact_fixed_bytes = 0; // as registered, at least kMinObjectBytes: for enumeration
 
   bool is_leaf() const { return slot_count == 0 && !traced_elements; }
 };
@@ -53,6 +53,7 @@ public:
   static constexpr std::uint64_t kMaxFixedBytes = std::uint64_t{16} << 20;
   static constexpr std::uint32_t kMaxElementBytes = 65536;
   static constexpr std::size_t kMaxNameBytes = 255;
+  static constexpr std::size_t kMinObjectBytes = 16; // [heap.cell.1]
 
   ~LayoutTable();
   // False if the operating system refused the table's address space.

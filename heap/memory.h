@@ -15,7 +15,8 @@ namespace echo {
 
 class Memory {
 public:
-  explicit Memory(const Config& config) : supply(pool, bits, config.poison), large(pool), config_(config) {}
+  explicit Memory(const Config& config)
+      : supply(pool, bits, layouts, config.poison), large(pool), config_(config) {}
 
   // False if the operating system refused address space.
   bool open() {
@@ -24,7 +25,7 @@ public:
   // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records.
   std::size_t metadata_bytes() {
     const std::size_t slabs = pool.slab_high_water();
-    return bits.bytes_for(slabs * kSlabBytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord);
+    return SideMetadata::bytes_for(slabs * kSlabBytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord);
   }
 
   LayoutTable layouts;

@@ -23,14 +23,21 @@ bool SlabSupply::take_recyclable(SlabIndex* slab, FreeRun* out, std::size_t* cou
     pool_.slabs().set_use(*slab, SlabUse::Owned);
   }
   // Lazy sweep: the slab is ours, its bits are constant until the next mark.
-  *count = list_free_runs(bits_.slab_bits(pool_.slabs().address_of(*slab)), out);
+  *count = list_holes(*slab, out);
   return true;
+}
+
+std::size_t SlabSupply::list_holes(SlabIndex slab, FreeRun* out) const {
+  LiveMap live;
+  const Address base = pool_.slabs().address_of(slab);
+  build_live_map(base, bits_, layouts_, &live);
+  return list_free_runs(live, out);
 }
 
 void SlabSupply::poison_holes(SlabIndex slab) {
   std::vector<FreeRun> runs(kMaxRunsPerSlab);
   const Address base = pool_.slabs().address_of(slab);
-  const std::size_t count = list_free_runs(bits_.slab_bits(base), runs.data());
+  const std::size_t count = list_holes(slab, runs.data());
   for (std::size_t i = 0; i < count; ++i) {
     std::fill_n(reinterpret_cast<std::uint64_t*>(base) + runs[i].first, runs[i].granules, kPoisonWord);
   }

@@ -43,7 +43,8 @@ struct RetiredSpan {
 // Recyclable slabs, shared by all threads.
 class SlabSupply {
 public:
-  SlabSupply(SlabPool& pool, SideMetadata& bits, bool poison) : pool_(pool), bits_(bits), poison_(poison) {}
+  SlabSupply(SlabPool& pool, const SideMetadata& bits, const LayoutTable& layouts, bool poison)
+      : pool_(pool), bits_(bits), layouts_(layouts), poison_(poison) {}
 
   // A slab with free runs listed into out; false if there is none.
   bool take_recyclable(SlabIndex* slab, FreeRun* out, std::size_t* count) ECHO_EXCLUDES(mutex_);
@@ -73,9 +74,11 @@ public:
 
 private:
   void poison_holes(SlabIndex slab);
+  std::size_t list_holes(SlabIndex slab, FreeRun* out) const;
 
   SlabPool& pool_;
-  SideMetadata& bits_;
+  const SideMetadata& bits_;
+  const LayoutTable& layouts_;
   const bool poison_;
   Mutex mutex_;
   std::vector<SlabIndex> recyclable_ ECHO_GUARDED_BY(mutex_); // taken from the back: sparsest first

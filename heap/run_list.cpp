@@ -1,20 +1,48 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Run listing, one word at a time: jumps from edge to edge of the bitmap with
-// count-trailing-zeros.
+// Purpose     Live map and run listing, one word at a time: from bit to bit and from edge to edge with
+//             count-trailing-zeros.
 #include "heap/run_list.h"
 
+#include "heap/assert.h"
+
+#include <algorithm>
 #include <bit>
 
 namespace echo {
 
-std::size_t list_free_runs(const PageBits* bits, FreeRun* out) {
-  constexpr std::size_t kWords = kGranulesPerSlab / 64;
+namespace {
+
+void set_range(LiveMap& map, std::size_t first, std::size_t count) {
+  while (count != 0) {
+    const std::size_t in_word = first % 64;
+    const std::size_t here = std::min(count, 64 - in_word);
+    const std::uint64_t ones = here == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << here) - 1;
+    map[first / 64] |= ones << in_word;
+    first += here;
+    count -= here;
+  }
+}
+
+} // namespace
+
+void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& layouts, LiveMap* out) {
+  out->fill(0);
+  for_each_marked(slab, bits, [&](Address object) {
+    const std::size_t first = (object - slab) / kGranule;
+    const std::size_t granules = layouts.object_bytes({object}) / kGranule;
+    ECHO_CHECK(granules != 0 && first + granules <= kGranulesPerSlab,
+               "[heap.runs.1] an object leaves its slab");
+    set_range(*out, first, granules);
+  });
+}
+
+std::size_t list_free_runs(const LiveMap& map, FreeRun* out) {
   std::size_t count = 0;
   bool open = false;
   std::size_t start = 0;
-  for (std::size_t w = 0; w < kWords; ++w) {
-    const std::uint64_t live = bits[w / 8].live[w % 8];
+  for (std::size_t w = 0; w < map.size(); ++w) {
+    const std::uint64_t live = map[w];
     if (live == (open ? 0 : ~std::uint64_t{0})) {
       continue; // no edge in this word
     }

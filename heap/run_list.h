@@ -1,15 +1,21 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The free runs of a recycled slab, listed from its L bits.
-// Invariants  [heap.runs.1] Runs are maximal, disjoint, in address order, and cover exactly the clear L bits
-// of the
-//             slab. (Runs too short for any object are listed too: the caller skips them and they count as
+// Purpose     The free runs of a recycled slab.
+// Algorithm   Two steps: the marked objects' headers give their sizes, hence the live granules; the edges of
+// that map
+//             give the runs. The first step reads the slab's live headers in address order, once per
+//             recycling.
+// Invariants  [heap.runs.1] Runs are maximal, disjoint, in address order, and cover exactly the granules of
+// no marked
+//             object. (Runs too short for any object are listed too: the caller skips them and they count as
 //             waste.)
 // Equations   at most kGranulesPerSlab / 2 runs
 #pragma once
 
+#include "heap/layout_table.h"
 #include "heap/side_metadata.h"
 
+#include <array>
 #include <cstdint>
 
 namespace echo {
@@ -21,7 +27,26 @@ struct FreeRun {
 
 inline constexpr std::size_t kMaxRunsPerSlab = kGranulesPerSlab / 2;
 
-// Lists the runs of the slab whose bits begin at `bits` into out[kMaxRunsPerSlab]; returns their number.
-std::size_t list_free_runs(const PageBits* bits, FreeRun* out);
+// One bit per granule of a slab: it belongs to a marked object.
+using LiveMap = std::array<std::uint64_t, kGranulesPerSlab / 64>;
+
+// From the slab's mark words and the headers of its marked objects.
+void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& layouts, LiveMap* out);
+
+// Calls visit(address) for the start of every marked object of a slab, in address order.
+template <class Visit> void for_each_marked(Address slab, const SideMetadata& bits, Visit visit) {
+  const std::uint64_t* marks = bits.slab_marks(slab);
+  const std::uint64_t* odd = bits.slab_odd(slab);
+  for (std::size_t w = 0; w < SideMetadata::kWordsPerSlab; ++w) {
+    for (std::uint64_t word = marks[w]; word != 0; word &= word - 1) {
+      const auto bit = static_cast<std::size_t>(__builtin_ctzll(word));
+      const std::size_t upper = (odd[w] >> bit & 1) * kGranule;
+      visit(slab + w * SideMetadata::kBytesPerWord + bit * SideMetadata::kCellBytes + upper);
+    }
+  }
+}
+
+// Lists the runs into out[kMaxRunsPerSlab]; returns their number.
+std::size_t list_free_runs(const LiveMap& map, FreeRun* out);
 
 } // namespace echo

@@ -19,7 +19,6 @@ inline constexpr std::size_t kChunkBytes = std::size_t{2} << 20;
 inline constexpr std::size_t kSlabsPerChunk = kChunkBytes / kSlabBytes;
 inline constexpr std::size_t kPagesPerChunk = kChunkBytes / kPageBytes;
 inline constexpr std::size_t kGranulesPerSlab = kSlabBytes / kGranule;
-inline constexpr std::size_t kGranulesPerPage = kPageBytes / kGranule;
 inline constexpr std::size_t kCacheLine = 64;
 // Objects over this size live in the large-object space and never move. [heap.large.1]
 inline constexpr std::size_t kLargeBytes = std::size_t{32} << 10;

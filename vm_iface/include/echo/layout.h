@@ -11,6 +11,7 @@
  *
  * Invariants  [abi.layout.1] A slot lies inside the fixed part, behind header and length, 8-aligned, and no two
  *             slots overlap. [abi.layout.2] Sizes never overflow 64 bits, whatever the length asked for.
+ *             [abi.layout.4] An object takes at least 16 bytes: a smaller fixed_bytes counts as 16.
  *             [abi.layout.3] A descriptor that breaks a rule is refused with the reason; nothing is registered.
  */
 #ifndef ECHO_LAYOUT_H
