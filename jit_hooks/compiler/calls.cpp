@@ -134,6 +134,14 @@ llvm::FunctionType* with_leading(llvm::FunctionType* type, unsigned pointers) {
   return llvm::FunctionType::get(type->getReturnType(), types, type->isVarArg());
 }
 
+/* The type of one call of a variadic function, without "...": a statepoint takes no other. The stub sets al, all that
+ * a variadic callee needs besides. */
+llvm::FunctionType* fixed_type(const llvm::CallBase& call) {
+  llvm::SmallVector<llvm::Type*> types;
+  for (const llvm::Use& argument : call.args()) types.push_back(argument->getType());
+  return llvm::FunctionType::get(call.getType(), types, false);
+}
+
 class CallRewriter {
 public:
   explicit CallRewriter(ModuleContext& context) : context_(context) {
@@ -171,7 +179,7 @@ private:
   }
 
   void leave_module(llvm::CallBase& call, const Leading& thread) {
-    llvm::FunctionType* const type = with_leading(call.getFunctionType(), 2);
+    llvm::FunctionType* const type = with_leading(fixed_type(call), 2);
     llvm::Function*& door = doors_[type];
     if (door == nullptr)
       door = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kCallPrefix + std::to_string(doors_.size()),
