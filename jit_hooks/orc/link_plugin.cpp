@@ -17,18 +17,22 @@ namespace {
 
 namespace jitlink = llvm::jitlink;
 
+bool is_code(const jitlink::Section& section) {
+  using Bits = std::underlying_type_t<llvm::orc::MemProt>;
+  return (static_cast<Bits>(section.getMemProt()) & static_cast<Bits>(llvm::orc::MemProt::Exec)) != 0;
+}
+
 llvm::Error keep_sections(jitlink::LinkGraph& graph) { /* [jit.link.1] */
   for (const char* name : {kStackMapSection, kRootsSection})
     if (jitlink::Section* section = graph.findSectionByName(name)) {
       std::vector<jitlink::Block*> blocks(section->blocks().begin(), section->blocks().end());
       for (jitlink::Block* block : blocks) graph.addAnonymousSymbol(*block, 0, 0, false, true);
     }
+  /* A function that only its own module calls is referred to by offset, not by symbol: without this its name and range
+   * would be pruned while its code stays. */
+  for (jitlink::Symbol* symbol : graph.defined_symbols())
+    if (symbol->hasName() && symbol->getSize() != 0 && is_code(symbol->getBlock().getSection())) symbol->setLive(true);
   return llvm::Error::success();
-}
-
-bool is_code(const jitlink::Section& section) {
-  using Bits = std::underlying_type_t<llvm::orc::MemProt>;
-  return (static_cast<Bits>(section.getMemProt()) & static_cast<Bits>(llvm::orc::MemProt::Exec)) != 0;
 }
 
 std::vector<RootRange> read_roots(llvm::ArrayRef<char> bytes) {
