@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Small allocation against a shadow map: what is handed out overlaps nothing alive, what was
+// allocated can
+//             be walked by headers, holes come back after a mark, medium objects do not waste them.
+#include "heap/memory.h"
+
+#include "tests/heap/layouts.h"
+#include "tests/heap/seed.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <memory>
+
+namespace echo {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+Config small_config(bool poison) {
+  Config config;
+  config.max_heap = 8 * kMiB;
+  config.initial_trigger = 8 * kMiB;
+  config.reserve_bytes = 1;
+  config.poison = poison;
+  return config;
+}
+
+class RunAllocatorTest : public ::testing::Test {
+protected:
+  explicit RunAllocatorTest(bool poison = false) : memory(small_config(poison)) {}
+  void SetUp() override {
+    ASSERT_TRUE(memory.open());
+    std::string why;
+    ASSERT_EQ(memory.layouts.add(test::raw_array_layout("bytes", 1), &bytes_layout, &why), ECHO_OK) << why;
+  }
+  // A byte array of `bytes` in all (at least 16), with its contents derived from the address.
+  Address make(RunAllocator& allocator, std::size_t bytes, std::size_t alignment = 8,
+               Urgency urgency = Urgency::Forced) {
+    Address at = 0;
+    last_grant = allocator.allocate(bytes, alignment, urgency, &at);
+    if (last_grant != Grant::Ok) {
+      return 0;
+    }
+    store_header(at, HeaderWord::born(bytes_layout));
+    *reinterpret_cast<std::uint64_t*>(at + 8) = bytes - 16;
+    std::fill_n(reinterpret_cast<std::uint64_t*>(at) + 2, bytes / 8 - 2, at);
+    return at;
+  }
+  static bool intact(Address at, std::size_t bytes) {
+    for (std::size_t i = 16; i < bytes; i += 8) {
+      if (*reinterpret_cast<std::uint64_t*>(at + i) != at) {
+        return false;
+      }
+    }
+    return true;
+  }
+  // What a mark does to the bits.
+  void begin_mark() {
+    for (SlabIndex s{0}; s.number < memory.pool.slab_high_water(); ++s.number) {
+      if (memory.pool.slabs().kind(s) == SlabKind::Old) {
+        memory.bits.clear_slab(memory.pool.slabs().address_of(s));
+        memory.pool.slabs().live_granules(s) = 0;
+      }
+    }
+  }
+  void survive(Address at, std::size_t bytes) {
+    memory.bits.mark(at);
+    memory.bits.note_start(at);
+    std::uint16_t& live = memory.pool.slabs().live_granules(memory.pool.slabs().index_of(at));
+    live = static_cast<std::uint16_t>(live + bytes / 8);
+  }
+  // A slab filled with objects of `bytes`, of which every `keep`th survives.
+  std::vector<Address> fill_slab(RunAllocator& allocator, std::size_t bytes, std::size_t keep) {
+    std::vector<Address> kept;
+    std::vector<Address> all;
+    for (std::size_t i = 0; i < kSlabBytes / bytes; ++i) {
+      all.push_back(make(allocator, bytes));
+    }
+    allocator.retire();
+    begin_mark();
+    for (std::size_t i = 0; i < all.size(); i += keep) {
+      survive(all[i], bytes);
+      kept.push_back(all[i]);
+    }
+    return kept;
+  }
+
+  Memory memory;
+  LayoutId bytes_layout;
+  Grant last_grant = Grant::Ok;
+};
+
+TEST_F(RunAllocatorTest, BumpsThroughAnEmptySlab) {
+  RunAllocator allocator(memory.supply);
+  const Address a = make(allocator, 24);
+  const Address b = make(allocator, 16);
+  const Address c = make(allocator, 4096);
+  EXPECT_EQ(b, a + 24);
+  EXPECT_EQ(c, b + 16);
+  EXPECT_EQ(memory.pool.used_bytes(), kSlabBytes);
+  EXPECT_EQ(memory.pool.slabs().kind_of_word(a), SlabKind::Old);
+  EXPECT_EQ(allocator.current().cursor, c + 4096);
+  EXPECT_EQ(allocator.current().limit, a + kSlabBytes);
+  allocator.retire();
+  EXPECT_EQ(memory.pool.slabs().use({0}), SlabUse::Filled);
+  const std::vector<RetiredSpan> spans = memory.supply.take_retired();
+  ASSERT_EQ(spans.size(), 1u);
+  EXPECT_EQ(spans[0].start, a);
+  EXPECT_EQ(spans[0].end, c + 4096);
+  EXPECT_EQ(memory.supply.retired_bytes(), 24u + 16 + 4096);
+  EXPECT_TRUE(memory.supply.take_retired().empty()) << "counted once [heap.alloc.3]";
+}
+
+TEST_F(RunAllocatorTest, AlignmentLeavesFillersThatCanBeWalked) { // [heap.header.4] [heap.alloc.2]
+  RunAllocator allocator(memory.supply);
+  const Address a = make(allocator, 24);
+  const Address b = make(allocator, 40, 64);
+  EXPECT_TRUE(is_aligned(b, 64));
+  EXPECT_EQ(load_header({a + 24}).filler_granules(), (b - a - 24) / 8);
+  EXPECT_EQ(memory.layouts.object_bytes({a + 24}), b - a - 24);
+  const Address c = make(allocator, 16, 8);
+  EXPECT_EQ(c, b + 40) << "no filler where none is needed";
+}
+
+TEST_F(RunAllocatorTest, LargestSmallObjectAtEveryAlignment) {
+  RunAllocator allocator(memory.supply);
+  for (const std::size_t alignment : {8u, 16u, 32u, 64u}) {
+    (void)make(allocator, 24);
+    const Address at = make(allocator, kLargeBytes, alignment);
+    ASSERT_NE(at, 0u);
+    EXPECT_TRUE(is_aligned(at, alignment));
+    EXPECT_EQ(at / kSlabBytes, (at + kLargeBytes - 1) / kSlabBytes) << "in one slab";
+  }
+}
+
+TEST_F(RunAllocatorTest, RefusalsLeaveTheAllocatorUsable) {
+  RunAllocator allocator(memory.supply);
+  memory.pool.set_trigger(kSlabBytes);
+  ASSERT_NE(make(allocator, kLargeBytes, 8, Urgency::Normal), 0u);
+  ASSERT_NE(make(allocator, kLargeBytes, 8, Urgency::Normal), 0u);
+  EXPECT_EQ(make(allocator, 16, 8, Urgency::Normal), 0u);
+  EXPECT_EQ(last_grant, Grant::OverTrigger);
+  while (make(allocator, kLargeBytes) != 0) {
+  }
+  EXPECT_EQ(last_grant, Grant::OverLimit);
+  EXPECT_EQ(memory.pool.used_bytes(), memory.pool.limit());
+  memory.pool.uncharge(0);
+  allocator.retire();
+  begin_mark();
+  const SlabSupply::AfterMark after = memory.supply.rebuild();
+  EXPECT_EQ(after.slabs_freed, memory.pool.limit() / kSlabBytes);
+  EXPECT_NE(make(allocator, 16), 0u);
+}
+
+TEST_F(RunAllocatorTest, HolesComeBackSparsestSlabFirst) {
+  RunAllocator allocator(memory.supply);
+  const std::vector<Address> half = fill_slab(allocator, 64, 2);
+  EXPECT_EQ(half.size(), kSlabBytes / 128);
+  for (const Address a : half) {
+    ASSERT_TRUE(intact(a, 64));
+  }
+  const SlabSupply::AfterMark after = memory.supply.rebuild();
+  EXPECT_EQ(after.live_bytes, kSlabBytes / 2);
+  EXPECT_EQ(after.hole_bytes, kSlabBytes / 2);
+  EXPECT_EQ(after.slabs_kept, 1u);
+  EXPECT_EQ(memory.pool.slabs().use({0}), SlabUse::Unswept);
+  // Exactly the holes, in address order, then a new slab.
+  for (std::size_t i = 0; i < half.size(); ++i) {
+    EXPECT_EQ(make(allocator, 64), half[0] + 64 + i * 128);
+  }
+  EXPECT_EQ(memory.pool.used_bytes(), kSlabBytes);
+  EXPECT_NE(memory.pool.slabs().index_of(make(allocator, 64)).number, 0u);
+  for (const Address a : half) {
+    EXPECT_TRUE(intact(a, 64));
+  }
+}
+
+TEST_F(RunAllocatorTest, DenseSlabsOnlyWhenAdmitted) {
+  RunAllocator allocator(memory.supply);
+  std::vector<Address> all;
+  for (std::size_t i = 0; i < kSlabBytes / 64; ++i) {
+    all.push_back(make(allocator, 64));
+  }
+  allocator.retire();
+  begin_mark();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i % 4 != 0) {
+      survive(all[i], 64);
+    }
+  }
+  EXPECT_EQ(memory.supply.rebuild().hole_bytes, 0u) << "three quarters live: not recycled";
+  SlabIndex slab;
+  std::size_t count = 0;
+  std::vector<FreeRun> runs(kMaxRunsPerSlab);
+  EXPECT_FALSE(memory.supply.take_recyclable(&slab, runs.data(), &count));
+  EXPECT_TRUE(memory.supply.admit_dense());
+  EXPECT_FALSE(memory.supply.admit_dense()) << "once";
+  ASSERT_TRUE(memory.supply.take_recyclable(&slab, runs.data(), &count));
+  EXPECT_EQ(slab.number, 0u);
+  EXPECT_EQ(count, all.size() / 4);
+  EXPECT_EQ(memory.pool.slabs().use(slab), SlabUse::Owned);
+}
+
+TEST_F(RunAllocatorTest, FullSlabsAreKeptAndNeverListed) {
+  RunAllocator allocator(memory.supply);
+  (void)fill_slab(allocator, 64, 1);
+  EXPECT_EQ(memory.supply.rebuild().slabs_kept, 1u);
+  EXPECT_FALSE(memory.supply.admit_dense());
+}
+
+TEST_F(RunAllocatorTest, MediumObjectsOverflowAndKeepTheHole) {
+  RunAllocator allocator(memory.supply);
+  const std::vector<Address> half = fill_slab(allocator, 64, 2);
+  (void)memory.supply.rebuild();
+  const Address first = make(allocator, 64);
+  ASSERT_EQ(first, half[0] + 64);
+  const Address medium = make(allocator, 1024);
+  EXPECT_EQ(memory.pool.slabs().index_of(medium).number, 1u) << "an empty slab";
+  EXPECT_EQ(make(allocator, 64), half[0] + 192) << "the next hole is still ours";
+  EXPECT_EQ(make(allocator, 2048), medium + 1024) << "the overflow span goes on";
+  EXPECT_EQ(allocator.overflow().cursor, medium + 3072);
+  allocator.retire();
+  EXPECT_EQ(memory.pool.slabs().use({0}), SlabUse::Filled);
+  EXPECT_EQ(memory.pool.slabs().use({1}), SlabUse::Filled);
+}
+
+TEST_F(RunAllocatorTest, WithoutEmptySlabsMediumObjectsTakeHoles) {
+  RunAllocator allocator(memory.supply);
+  std::vector<Address> kept = fill_slab(allocator, 4096, 2); // holes of 4 KiB
+  (void)memory.supply.rebuild();
+  ASSERT_EQ(memory.pool.charge(memory.pool.limit() - kSlabBytes, Urgency::Forced), Grant::Ok);
+  EXPECT_EQ(make(allocator, 64), kept[0] + 4096);
+  EXPECT_EQ(make(allocator, 4096), kept[1] + 4096);
+  EXPECT_EQ(make(allocator, kLargeBytes), 0u);
+  EXPECT_EQ(last_grant, Grant::OverLimit);
+}
+
+// Gaps of one granule before aligned objects hold nothing.
+TEST_F(RunAllocatorTest, HolesTooShortAreSkipped) {
+  RunAllocator allocator(memory.supply);
+  std::vector<Address> all;
+  for (std::size_t i = 0; i < kSlabBytes / 32; ++i) {
+    all.push_back(make(allocator, 24, 16));
+  }
+  ASSERT_EQ(memory.pool.used_bytes(), kSlabBytes);
+  allocator.retire();
+  begin_mark();
+  for (const Address a : all) {
+    survive(a, 24);
+  }
+  (void)memory.supply.rebuild();
+  ASSERT_TRUE(memory.supply.admit_dense()) << "three quarters are live";
+  EXPECT_EQ(memory.pool.slabs().index_of(make(allocator, 16)).number, 1u);
+  for (const Address a : all) {
+    EXPECT_TRUE(intact(a, 24));
+  }
+}
+
+TEST_F(RunAllocatorTest, KeepEverythingForgetsTheLists) {
+  RunAllocator allocator(memory.supply);
+  (void)fill_slab(allocator, 64, 2);
+  (void)memory.supply.rebuild();
+  memory.supply.keep_everything();
+  EXPECT_EQ(memory.pool.slabs().use({0}), SlabUse::Filled);
+  SlabIndex slab;
+  std::size_t count = 0;
+  std::vector<FreeRun> runs(kMaxRunsPerSlab);
+  EXPECT_FALSE(memory.supply.take_recyclable(&slab, runs.data(), &count));
+  EXPECT_FALSE(memory.supply.admit_dense());
+}
+
+using RunAllocatorDeathTest = RunAllocatorTest;
+
+TEST_F(RunAllocatorDeathTest, NoSlabIsOwnedInAMark) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  RunAllocator allocator(memory.supply);
+  (void)make(allocator, 64);
+  EXPECT_DEATH((void)memory.supply.rebuild(), "\\[heap.alloc.3\\] a slab is owned in a mark");
+}
+
+class PoisonedRunAllocatorTest : public RunAllocatorTest {
+protected:
+  PoisonedRunAllocatorTest() : RunAllocatorTest(true) {}
+};
+
+TEST_F(PoisonedRunAllocatorTest, EveryDeadGranuleIsPoisoned) {
+  RunAllocator allocator(memory.supply);
+  const std::vector<Address> kept = fill_slab(allocator, 64, 3);
+  (void)memory.supply.rebuild();
+  const Address base = memory.pool.slabs().base();
+  for (Address a = base; a < base + kSlabBytes; a += 8) {
+    const bool live = (a - base) / 64 % 3 == 0;
+    ASSERT_EQ(*reinterpret_cast<std::uint64_t*>(a) == kPoisonWord, !live) << "granule " << (a - base) / 8;
+  }
+  for (const Address a : kept) {
+    EXPECT_TRUE(intact(a, 64));
+  }
+}
+
+// --- property
+
+struct Shadow {
+  std::map<Address, std::size_t> objects;
+  ::testing::AssertionResult add(Address at, std::size_t bytes) {
+    const auto next = objects.lower_bound(at);
+    if (next != objects.end() && at + bytes > next->first) {
+      return ::testing::AssertionFailure() << "overlaps the object behind it [heap.alloc.1]";
+    }
+    if (next != objects.begin() && std::prev(next)->first + std::prev(next)->second > at) {
+      return ::testing::AssertionFailure() << "overlaps the object before it [heap.alloc.1]";
+    }
+    objects.emplace(at, bytes);
+    return ::testing::AssertionSuccess();
+  }
+};
+
+// Several threads' allocators over one supply, random sizes and alignments, random survivors, many marks.
+TEST_F(RunAllocatorTest, PropertyAgainstAShadow) {
+  SCOPED_TRACE(test::seed_message());
+  test::Random random(test::test_seed());
+  std::vector<std::unique_ptr<RunAllocator>> allocators;
+  for (int i = 0; i < 3; ++i) {
+    allocators.push_back(std::make_unique<RunAllocator>(memory.supply));
+  }
+  Shadow shadow;
+  std::map<Address, std::size_t> born; // since the last mark
+  std::uint64_t requested = 0;
+  for (int cycle = 0; cycle < 30; ++cycle) {
+    const unsigned survival = static_cast<unsigned>(random.below(101));
+    bool full = false;
+    for (int i = 0; i < 4000 && !full; ++i) {
+      const std::size_t most = random.chance(3) ? kLargeBytes : random.chance(20) ? 1024 : 128;
+      const std::size_t bytes = round_up(random.between(16, most), 8);
+      const std::size_t alignment = random.chance(80) ? 8 : std::size_t{8} << random.below(4);
+      const Address at = make(*allocators[random.below(allocators.size())], bytes, alignment);
+      if (at == 0) {
+        ASSERT_EQ(last_grant, Grant::OverLimit);
+        full = !memory.supply.admit_dense();
+        continue;
+      }
+      ASSERT_TRUE(is_aligned(at, alignment));
+      ASSERT_EQ(at / kSlabBytes, (at + bytes - 1) / kSlabBytes);
+      ASSERT_TRUE(shadow.add(at, bytes)) << "cycle " << cycle << ", object " << i;
+      born.emplace(at, bytes);
+      requested += bytes;
+    }
+    for (const auto& allocator : allocators) {
+      allocator->retire();
+    }
+    // [heap.alloc.2] The log's spans hold exactly what was born, end to end.
+    std::size_t walked = 0;
+    for (const RetiredSpan& span : memory.supply.take_retired()) {
+      Address at = span.start;
+      while (at < span.end) {
+        if (!load_header({at}).is_filler()) {
+          const auto it = born.find(at);
+          ASSERT_NE(it, born.end());
+          ASSERT_EQ(memory.layouts.object_bytes({at}), it->second);
+          ++walked;
+        } else {
+          requested += load_header({at}).filler_granules() * 8;
+        }
+        at += memory.layouts.object_bytes({at});
+      }
+      ASSERT_EQ(at, span.end);
+    }
+    ASSERT_EQ(walked, born.size());
+    ASSERT_EQ(memory.supply.retired_bytes(), requested) << "bytes are objects and fillers, nothing else";
+    born.clear();
+    // A mark with random survivors, whole slabs dying now and then.
+    begin_mark();
+    std::size_t live_bytes = 0;
+    const std::uint32_t doomed = static_cast<std::uint32_t>(random.below(4));
+    for (auto it = shadow.objects.begin(); it != shadow.objects.end();) {
+      ASSERT_TRUE(intact(it->first, it->second)) << "cycle " << cycle;
+      const std::uint32_t slab = memory.pool.slabs().index_of(it->first).number;
+      if (slab % 4 != doomed && random.chance(survival)) {
+        survive(it->first, it->second);
+        live_bytes += it->second;
+        ++it;
+      } else {
+        it = shadow.objects.erase(it);
+      }
+    }
+    const SlabSupply::AfterMark after = memory.supply.rebuild();
+    ASSERT_EQ(after.live_bytes, live_bytes);
+    ASSERT_EQ(memory.pool.used_bytes(), after.slabs_kept * kSlabBytes);
+    ASSERT_STREQ(memory.pool.check(), "");
+  }
+}
+
+} // namespace
+} // namespace echo

@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The pool: limit, trigger, lowest first, reuse, giving back; and that check() sees each broken
+// state that
+//             can be made from outside.
+#include "heap/slab_pool.h"
+
+#include "tests/heap/seed.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <cstring>
+#include <map>
+#include <set>
+#include <thread>
+
+namespace echo {
+namespace {
+
+constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+Config config_of(std::size_t limit, std::size_t trigger) {
+  Config config;
+  config.max_heap = limit;
+  config.initial_trigger = trigger;
+  config.reserve_bytes = 1; // the least: twice the limit and a chunk
+  return config;
+}
+
+class SlabPoolTest : public ::testing::Test {
+protected:
+  void SetUp() override { ASSERT_TRUE(pool.open(config_of(4 * kMiB, kMiB))); }
+  SlabIndex take(Urgency urgency = Urgency::Forced) {
+    SlabIndex slab;
+    EXPECT_EQ(pool.take_slab(urgency, &slab), Grant::Ok);
+    return slab;
+  }
+  SlabPool pool;
+};
+
+// [heap.pool.1]
+TEST_F(SlabPoolTest, TriggerThenLimit) {
+  SlabIndex slab;
+  for (std::size_t i = 0; i < kMiB / kSlabBytes; ++i) {
+    ASSERT_EQ(pool.take_slab(Urgency::Normal, &slab), Grant::Ok);
+    EXPECT_EQ(slab.number, i) << "lowest address first";
+  }
+  EXPECT_EQ(pool.take_slab(Urgency::Normal, &slab), Grant::OverTrigger);
+  EXPECT_EQ(pool.used_bytes(), kMiB) << "a refusal takes nothing";
+  for (std::size_t i = 0; i < 3 * kMiB / kSlabBytes; ++i) {
+    ASSERT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Ok);
+  }
+  EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::OverLimit);
+  EXPECT_EQ(pool.take_slab(Urgency::Normal, &slab), Grant::OverLimit);
+  EXPECT_EQ(pool.used_bytes(), pool.limit());
+  EXPECT_EQ(pool.committed_bytes(), 4 * kMiB);
+  EXPECT_STREQ(pool.check(), "");
+  pool.put_slab({5});
+  EXPECT_EQ(take().number, 5u) << "what was put back is taken again";
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(SlabPoolTest, ChargesCountAgainstBothBounds) {
+  EXPECT_EQ(pool.charge(kMiB, Urgency::Normal), Grant::Ok);
+  EXPECT_EQ(pool.charge(1, Urgency::Normal), Grant::OverTrigger);
+  EXPECT_EQ(pool.charge(3 * kMiB, Urgency::Forced), Grant::Ok);
+  EXPECT_EQ(pool.charge(1, Urgency::Forced), Grant::OverLimit);
+  EXPECT_EQ(pool.charge(SIZE_MAX, Urgency::Forced), Grant::OverLimit) << "no sum wraps";
+  SlabIndex slab;
+  EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::OverLimit);
+  pool.uncharge(4 * kMiB);
+  EXPECT_EQ(pool.used_bytes(), 0u);
+}
+
+TEST_F(SlabPoolTest, TheTriggerNeverPassesTheLimit) {
+  pool.set_trigger(SIZE_MAX);
+  EXPECT_EQ(pool.trigger(), pool.limit());
+  EXPECT_EQ(pool.charge(4 * kMiB, Urgency::Normal), Grant::Ok);
+}
+
+TEST_F(SlabPoolTest, ChunksAreNeighboursAndSayWhetherTheyAreZero) {
+  (void)take();
+  Address at = 0;
+  bool zeroed = false;
+  ASSERT_EQ(pool.take_chunks(3, &at, &zeroed), Grant::Ok);
+  EXPECT_EQ(at, pool.slabs().base() + kChunkBytes) << "the first chunk has a slab in use";
+  EXPECT_TRUE(zeroed);
+  std::memset(reinterpret_cast<void*>(at), 0xFF, 3 * kChunkBytes); // committed, all of it
+  EXPECT_STREQ(pool.check(), "");
+  pool.put_chunks(at, 3);
+  EXPECT_STREQ(pool.check(), "");
+  Address again = 0;
+  ASSERT_EQ(pool.take_chunks(2, &again, &zeroed), Grant::Ok);
+  EXPECT_EQ(again, at);
+  EXPECT_FALSE(zeroed) << "it was written to";
+}
+
+TEST_F(SlabPoolTest, TheReservationEnds) {
+  Address at = 0;
+  bool zeroed = false;
+  EXPECT_EQ(pool.slabs().bytes(), 2 * 4 * kMiB + kChunkBytes);
+  EXPECT_EQ(pool.take_chunks(6, &at, &zeroed), Grant::Refused);
+  EXPECT_EQ(pool.take_chunks(SIZE_MAX, &at, &zeroed), Grant::Refused);
+  EXPECT_EQ(pool.take_chunks(5, &at, &zeroed), Grant::Ok);
+  SlabIndex slab;
+  EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Refused);
+  EXPECT_EQ(pool.used_bytes(), 0u) << "a refusal is not accounted";
+  pool.put_chunks(at, 5);
+  EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Ok);
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(SlabPoolTest, GivesEmptyChunksBackHighestFirst) {
+  std::vector<SlabIndex> slabs;
+  for (int i = 0; i < 64; ++i) {
+    slabs.push_back(take());
+    std::memset(reinterpret_cast<void*>(pool.slabs().address_of(slabs.back())), 0xFF, kSlabBytes);
+  }
+  EXPECT_FALSE(pool.return_one_chunk(0)) << "nothing is empty";
+  for (const SlabIndex slab : slabs) {
+    pool.put_slab(slab);
+  }
+  EXPECT_TRUE(pool.return_one_chunk(kChunkBytes));
+  EXPECT_FALSE(pool.return_one_chunk(kChunkBytes)) << "this much is kept";
+  EXPECT_EQ(pool.returned_bytes(), kChunkBytes);
+  EXPECT_EQ(pool.committed_bytes(), kChunkBytes);
+  EXPECT_EQ(pool.peak_committed_bytes(), 2 * kChunkBytes);
+  EXPECT_STREQ(pool.check(), "");
+  EXPECT_EQ(take().number, 0u) << "the lower chunk was kept";
+  Address at = 0;
+  bool zeroed = false;
+  ASSERT_EQ(pool.take_chunks(1, &at, &zeroed), Grant::Ok);
+  EXPECT_EQ(at, pool.slabs().base() + kChunkBytes);
+  EXPECT_TRUE(zeroed);
+  EXPECT_EQ(*reinterpret_cast<const std::uint64_t*>(at), 0u) << "the claim is true";
+  EXPECT_EQ(pool.returned_bytes(), 0u) << "in use again";
+  EXPECT_EQ(pool.committed_bytes(), 2 * kChunkBytes);
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(SlabPoolTest, PuttingBackClearsTheTables) {
+  const SlabIndex slab = take();
+  pool.slabs().set_kind(slab, SlabKind::Old);
+  pool.slabs().live_granules(slab) = 77;
+  EXPECT_EQ(pool.slabs().use(slab), SlabUse::Owned);
+  pool.put_slab(slab);
+  EXPECT_EQ(pool.slabs().kind(slab), SlabKind::Free);
+  EXPECT_EQ(pool.slabs().use(slab), SlabUse::Empty);
+  EXPECT_EQ(pool.slabs().live_granules(slab), 0);
+}
+
+TEST_F(SlabPoolTest, WordsOutsideTheReservationAreOfNoKind) { // [heap.kind.2]
+  const SlabIndex slab = take();
+  pool.slabs().set_kind(slab, SlabKind::Old);
+  const Address base = pool.slabs().base();
+  EXPECT_EQ(pool.slabs().kind_of_word(base), SlabKind::Old);
+  EXPECT_EQ(pool.slabs().kind_of_word(base + kSlabBytes - 1), SlabKind::Old);
+  EXPECT_EQ(pool.slabs().kind_of_word(base + kSlabBytes), SlabKind::Free);
+  for (const Address a : {Address{0}, base - 1, base + pool.slabs().bytes(), ~Address{0}}) {
+    EXPECT_FALSE(pool.slabs().contains(a));
+    EXPECT_EQ(pool.slabs().kind_of_word(a), SlabKind::Free);
+  }
+}
+
+// --- broken on purpose: each state that the tables allow, and the check that sees it
+
+TEST_F(SlabPoolTest, CheckSeesAnEmptySlabWithAKind) {
+  (void)take();
+  pool.slabs().set_kind({1}, SlabKind::Old);
+  EXPECT_STREQ(pool.check(), "[heap.kind.1] an empty slab has a kind");
+}
+
+TEST_F(SlabPoolTest, CheckSeesAFreeSlabInUse) {
+  (void)take();
+  pool.slabs().set_use({1}, SlabUse::Filled);
+  EXPECT_STREQ(pool.check(), "[heap.pool.2] free mask and use disagree");
+}
+
+TEST_F(SlabPoolTest, CheckSeesATakenSlabThatLooksEmpty) {
+  const SlabIndex slab = take();
+  pool.slabs().set_use(slab, SlabUse::Empty);
+  EXPECT_STREQ(pool.check(), "[heap.pool.2] free mask and use disagree");
+}
+
+TEST_F(SlabPoolTest, CheckSeesWrongAccounts) {
+  (void)take();
+  pool.uncharge(kSlabBytes);
+  EXPECT_STREQ(pool.check(), "[heap.pool.1] used bytes are miscounted");
+}
+
+using SlabPoolDeathTest = SlabPoolTest;
+
+TEST_F(SlabPoolDeathTest, ASlabIsFreedOnce) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const SlabIndex slab = take();
+  pool.put_slab(slab);
+  EXPECT_DEATH(pool.put_slab(slab), "\\[heap.pool.2\\] a free slab is freed");
+}
+
+TEST_F(SlabPoolDeathTest, AChunkIsFreedOnce) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Address at = 0;
+  bool zeroed = false;
+  ASSERT_EQ(pool.take_chunks(1, &at, &zeroed), Grant::Ok);
+  pool.put_chunks(at, 1);
+  EXPECT_DEATH(pool.put_chunks(at, 1), "\\[heap.pool.2\\] a chunk with free slabs is freed");
+}
+
+// --- property
+
+// Random requests against a model; committed memory of a chunk keeps its bytes unless the chunk was given
+// back.
+TEST(SlabPoolProperty, AgreesWithAModel) {
+  SCOPED_TRACE(test::seed_message());
+  test::Random random(test::test_seed());
+  SlabPool pool;
+  ASSERT_TRUE(pool.open(config_of(16 * kMiB, 16 * kMiB)));
+  std::set<std::uint32_t> slabs;
+  std::map<Address, std::size_t> runs; // chunks taken as a run
+  std::size_t charged = 0;
+  for (int step = 0; step < 20000; ++step) {
+    const std::size_t used = slabs.size() * kSlabBytes + charged;
+    switch (random.below(6)) {
+    case 0:
+    case 1: {
+      SlabIndex slab;
+      const Grant grant = pool.take_slab(Urgency::Forced, &slab);
+      if (grant == Grant::Ok) {
+        ASSERT_LE(used + kSlabBytes, pool.limit());
+        ASSERT_TRUE(slabs.insert(slab.number).second) << "handed out twice";
+        const Address a = pool.slabs().address_of(slab);
+        for (const auto& [start, count] : runs) {
+          ASSERT_FALSE(a >= start && a < start + count * kChunkBytes) << "inside a run of chunks";
+        }
+        *reinterpret_cast<std::uint64_t*>(a) = step; // [heap.pool.3] committed
+      } else if (grant == Grant::OverLimit) {
+        ASSERT_GT(used + kSlabBytes, pool.limit());
+      }
+      break;
+    }
+    case 2:
+      if (!slabs.empty()) {
+        auto it = slabs.lower_bound(static_cast<std::uint32_t>(random.below(pool.slab_high_water())));
+        it = it == slabs.end() ? slabs.begin() : it;
+        pool.put_slab({*it});
+        slabs.erase(it);
+      }
+      break;
+    case 3: {
+      const std::size_t count = random.between(1, 3);
+      Address at = 0;
+      bool zeroed = false;
+      if (pool.charge(count * kChunkBytes, Urgency::Forced) != Grant::Ok) {
+        break;
+      }
+      if (pool.take_chunks(count, &at, &zeroed) != Grant::Ok) {
+        pool.uncharge(count * kChunkBytes);
+        break;
+      }
+      charged += count * kChunkBytes;
+      for (std::size_t word = 0; word < count * kChunkBytes / 8; word += 512) {
+        auto* p = reinterpret_cast<std::uint64_t*>(at) + word;
+        ASSERT_TRUE(!zeroed || *p == 0) << "zeroed claims are true";
+        *p = ~std::uint64_t{0};
+      }
+      for (const std::uint32_t s : slabs) {
+        const Address a = pool.slabs().address_of({s});
+        ASSERT_FALSE(a >= at && a < at + count * kChunkBytes) << "a run over a slab in use";
+      }
+      ASSERT_TRUE(runs.emplace(at, count).second);
+      break;
+    }
+    case 4:
+      if (!runs.empty()) {
+        const auto it = std::next(runs.begin(), static_cast<std::ptrdiff_t>(random.below(runs.size())));
+        pool.put_chunks(it->first, it->second);
+        pool.uncharge(it->second * kChunkBytes);
+        charged -= it->second * kChunkBytes;
+        runs.erase(it);
+      }
+      break;
+    default:
+      (void)pool.return_one_chunk(random.below(8) * kChunkBytes);
+      break;
+    }
+    ASSERT_EQ(pool.used_bytes(), slabs.size() * kSlabBytes + charged);
+    ASSERT_STREQ(pool.check(), "") << "step " << step;
+  }
+}
+
+// [heap.pool.2] Threads take and put slabs while another gives chunks back: none belongs to two.
+TEST(SlabPoolProperty, ThreadsNeverShareASlab) {
+  SlabPool pool;
+  ASSERT_TRUE(pool.open(config_of(16 * kMiB, 16 * kMiB)));
+  std::vector<std::atomic<int>> owner(pool.slabs().bytes() / kSlabBytes);
+  std::atomic<int> shared{0};
+  std::atomic<bool> done{false};
+  std::thread giver([&] {
+    while (!done.load()) {
+      (void)pool.return_one_chunk(0);
+    }
+  });
+  std::vector<std::thread> takers;
+  for (int t = 1; t <= 3; ++t) {
+    takers.emplace_back([&, t] {
+      test::Random random(test::test_seed() + static_cast<unsigned>(t));
+      std::vector<SlabIndex> mine;
+      for (int i = 0; i < 4000; ++i) {
+        SlabIndex slab;
+        if (random.chance(55) && pool.take_slab(Urgency::Forced, &slab) == Grant::Ok) {
+          shared += owner[slab.number].exchange(t) != 0;
+          *reinterpret_cast<std::uint64_t*>(pool.slabs().address_of(slab)) = static_cast<unsigned>(t);
+          mine.push_back(slab);
+        } else if (!mine.empty()) {
+          slab = mine.back();
+          mine.pop_back();
+          shared +=
+              *reinterpret_cast<std::uint64_t*>(pool.slabs().address_of(slab)) != static_cast<unsigned>(t);
+          owner[slab.number] = 0;
+          pool.put_slab(slab);
+        }
+      }
+      for (const SlabIndex slab : mine) {
+        owner[slab.number] = 0;
+        pool.put_slab(slab);
+      }
+    });
+  }
+  for (std::thread& taker : takers) {
+    taker.join();
+  }
+  done = true;
+  giver.join();
+  EXPECT_EQ(shared.load(), 0);
+  EXPECT_EQ(pool.used_bytes(), 0u);
+  EXPECT_STREQ(pool.check(), "");
+}
+
+} // namespace
+} // namespace echo
