@@ -114,7 +114,7 @@ class Json(DriverTest):
 
     def test_text(self):
         for words in ("main returned 0", "4,000,001 objects", "objects/s", " full, 0 young", "2 requested", "p99.9",
-                      "heap_full", "time to safepoint", "s CPU", "live 39.2 KiB", "committed", "peak", "fragmentation",
+                      "heap_full", "time to safepoint", "s CPU", "live 39.1 KiB", "committed", "peak", "fragmentation",
                       "utilisation", self.report["checksum_hex"]):
             with self.subTest(words=words):
                 self.assertIn(words, self.text)

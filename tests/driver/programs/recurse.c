@@ -28,13 +28,14 @@ static int64_t descend_native(int64_t left) {
 }
 
 static int64_t descend_large(int64_t left) {
-  volatile char block[1 << 20];
-  block[0] = (char)left;
+  volatile char block[1 << 20]; /* indexed by a variable, so that it stays a megabyte */
+  const int64_t at = left & ((1 << 20) - 1);
+  block[at] = (char)left;
   if (left == 0)
-    return block[0];
+    return block[at];
   int64_t below = descend_large(left - 1);
   echo_checksum(below);
-  return below ^ block[0];
+  return below ^ block[at];
 }
 
 static void in_thread(echo_any unused) {
