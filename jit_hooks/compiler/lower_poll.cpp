@@ -2,8 +2,10 @@
  *
  * compiler/lower_poll.cpp - polls: inserted, and lowered by the poll recipe.
  *
- * Recipe      cmp %rbp, poll(%r13); jb cold. The word is 0 when a stop is asked for, else a watermark: one comparison
+ * Recipe      cmp poll(%r13), %rbp; ja cold. The word is 0 when a stop is asked for, else a watermark: one comparison
  *             serves both.
+ * Method      Polls are marker calls until optimisation is over: the clean-up would reorder the comparison, share the
+ *             frame address and so lose the two-instruction form. The marker reads and writes the thread block.
  * Invariants  [jit.poll.1] Every cycle of a function contains a poll (back-edges of a depth-first walk, so irreducible
  *             ones too). [jit.poll.2] Every return and every landing pad of a function that contains a safepoint has
  *             one: control does not pass the watermark without it. [jit.poll.3] The word is loaded at every poll
@@ -23,6 +25,8 @@
 namespace echo::jit {
 namespace {
 
+constexpr const char* kPollMarker = "echo.gc.poll";
+
 /* The struct that a return rebuilds is rebuilt after the poll: statepoints do not track references in it. */
 llvm::Instruction* before_return_value(llvm::Instruction* ret) {
   llvm::Instruction* point = ret;
@@ -31,39 +35,44 @@ llvm::Instruction* before_return_value(llvm::Instruction* ret) {
   return point;
 }
 
-class PollLowering {
-public:
-  PollLowering(ModuleContext& context, llvm::Function& function)
-      : context_(context), function_(function), thread_(thread_of(function)),
-        stub_(stub(context.module, kPollStub, llvm::Type::getVoidTy(function.getContext()), {}, false)) {}
+llvm::Function* poll_marker(llvm::Module& module) {
+  llvm::LLVMContext& context = module.getContext();
+  llvm::FunctionCallee callee = module.getOrInsertFunction(
+      kPollMarker, llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::get(context, 0)}, false));
+  auto* const function = llvm::cast<llvm::Function>(callee.getCallee());
+  function->setDoesNotThrow();
+  function->setMemoryEffects(llvm::MemoryEffects::inaccessibleOrArgMemOnly());
+  return function;
+}
 
-  void poll_before(llvm::Instruction* point) {
-    llvm::IRBuilder<> builder(point);
-    llvm::Type* const word = builder.getInt64Ty();
-    llvm::Value* const frame = builder.CreatePtrToInt(
-        builder.CreateIntrinsic(llvm::Intrinsic::frameaddress, {builder.getPtrTy()}, {builder.getInt32(0)}), word);
-    llvm::LoadInst* const watermark = builder.CreateAlignedLoad(
-        word, thread_field(builder, thread_, context_.recipes.poll_offset), llvm::Align(8), "watermark");
-    watermark->setVolatile(true); /* [jit.poll.3] */
-    llvm::Instruction* const cold =
-        llvm::SplitBlockAndInsertIfThen(builder.CreateICmpUGT(frame, watermark), point->getIterator(), false,
-                                        cold_first(function_.getContext()));
-    cold->getParent()->setName("poll.cold");
-    builder.SetInsertPoint(cold);
-    call_stub(builder, stub_, thread_, {})->setDebugLoc(point->getDebugLoc());
-    ++context_.counters.polls;
-  }
+void poll_before(llvm::Instruction* point, llvm::Function* marker) {
+  llvm::IRBuilder<> builder(point);
+  builder.CreateCall(marker, {thread_of(*point->getFunction())})->setDebugLoc(point->getDebugLoc());
+}
 
-private:
-  ModuleContext& context_;
-  llvm::Function& function_;
-  llvm::Value* thread_;
-  llvm::FunctionCallee stub_;
-};
+/* The two instructions. The comparison has this order: instruction selection folds the load into it. */
+void expand(ModuleContext& context, llvm::CallInst& marker) {
+  llvm::IRBuilder<> builder(&marker);
+  llvm::Type* const word = builder.getInt64Ty();
+  llvm::Value* const thread = marker.getArgOperand(0);
+  llvm::Value* const frame = builder.CreatePtrToInt(
+      builder.CreateIntrinsic(llvm::Intrinsic::frameaddress, {builder.getPtrTy()}, {builder.getInt32(0)}), word);
+  llvm::LoadInst* const watermark = builder.CreateAlignedLoad(
+      word, thread_field(builder, thread, context.recipes.poll_offset), llvm::Align(8), "watermark");
+  watermark->setVolatile(true); /* [jit.poll.3] */
+  llvm::Instruction* const cold = llvm::SplitBlockAndInsertIfThen(
+      builder.CreateICmpUGT(frame, watermark), marker.getIterator(), false, cold_first(marker.getContext()));
+  cold->getParent()->setName("poll.cold");
+  builder.SetInsertPoint(cold);
+  const llvm::FunctionCallee callee = stub(context.module, kPollStub, builder.getVoidTy(), {}, false);
+  call_stub(builder, callee, thread, {})->setDebugLoc(marker.getDebugLoc());
+  marker.eraseFromParent();
+  ++context.counters.polls;
+}
 
 } // namespace
 
-void lower_polls(ModuleContext& context, llvm::Function& function) {
+void insert_polls(ModuleContext& context, llvm::Function& function) {
   llvm::SmallVector<std::pair<const llvm::BasicBlock*, const llvm::BasicBlock*>> back_edges;
   llvm::FindFunctionBackedges(function, back_edges);
   llvm::SmallSetVector<llvm::Instruction*, 16> points;
@@ -84,13 +93,20 @@ void lower_polls(ModuleContext& context, llvm::Function& function) {
   if (!has_safepoint) return;
   for (llvm::Instruction* ret : returns) points.insert(before_return_value(ret));
   for (llvm::Instruction* after_pad : landing_pads) points.insert(after_pad);
-  PollLowering lowering(context, function);
+  llvm::Function* const marker = poll_marker(context.module);
   for (llvm::CallBase* call : explicit_polls) {
-    lowering.poll_before(call);
+    poll_before(call, marker);
     points.remove(call);
     call->eraseFromParent();
   }
-  for (llvm::Instruction* point : points) lowering.poll_before(point);
+  for (llvm::Instruction* point : points) poll_before(point, marker);
+}
+
+void expand_polls(ModuleContext& context) {
+  llvm::Function* const marker = context.module.getFunction(kPollMarker);
+  if (marker == nullptr) return;
+  for (llvm::User* user : llvm::make_early_inc_range(marker->users())) expand(context, *llvm::cast<llvm::CallInst>(user));
+  marker->eraseFromParent();
 }
 
 } // namespace echo::jit

@@ -4,6 +4,8 @@
  *
  * Recipe      PHASE_TEST: cmpb $0, phase(%r13); jne cold; mov value, slot. The cold path runs before the store: it reads
  *             the old value.
+ * Method      Barriers are marker calls until optimisation is over: they neither split blocks nor, as far as it is
+ *             concerned, change the thread block, as the cold path promises [abi.recipe.3].
  * Invariants  [bar.init.1] No barrier for a store at a constant offset below 1 KiB into an object that was allocated in
  *             the same block with no safepoint between. Decided after optimisation: it moves stores and safepoints.
  *             [jit.store.1] A reference is stored as one 8-byte word that is never torn or merged (unordered atomic).
@@ -22,6 +24,7 @@
 namespace echo::jit {
 namespace {
 
+constexpr const char* kBarrierMarker = "echo.gc.barrier";
 constexpr int64_t kInitialisingBytes = 1024; /* [bar.init.1] */
 
 bool is_heap_store_of_references(const llvm::Instruction& instruction) {
@@ -54,54 +57,59 @@ llvm::SmallPtrSet<const llvm::StoreInst*, 16> initialising_stores(const ModuleCo
   return result;
 }
 
-class StoreLowering {
-public:
-  StoreLowering(ModuleContext& context, llvm::Function& function)
-      : context_(context), thread_(thread_of(function)), llvm_context_(function.getContext()) {
-    llvm::Type* const reference = llvm::PointerType::get(llvm_context_, kReferenceSpace);
-    barrier_ = context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
-    if (barrier_)
-      stub_ = stub(context.module, kStoreStub, llvm::Type::getVoidTy(llvm_context_), {reference, reference}, true);
-  }
+llvm::Function* barrier_marker(llvm::Module& module) {
+  llvm::LLVMContext& context = module.getContext();
+  llvm::Type* const reference = llvm::PointerType::get(context, kReferenceSpace);
+  llvm::FunctionCallee callee = module.getOrInsertFunction(
+      kBarrierMarker, llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                                              {llvm::PointerType::get(context, 0), reference, reference}, false));
+  auto* const function = llvm::cast<llvm::Function>(callee.getCallee());
+  function->addFnAttr(kLeafAttribute);
+  function->setDoesNotThrow();
+  function->addFnAttr(llvm::Attribute::WillReturn);
+  function->setMemoryEffects(llvm::MemoryEffects::inaccessibleMemOnly() |
+                             llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Ref));
+  return function;
+}
 
-  void lower(llvm::StoreInst& store, bool initialising) {
-    llvm::Value* const value = store.getValueOperand();
-    const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
-    const unsigned count = vector != nullptr ? vector->getNumElements() : 1;
-    for (unsigned i = 0; i < count; ++i) {
-      llvm::IRBuilder<> builder(&store);
-      llvm::Value* const word = vector != nullptr ? builder.CreateExtractElement(value, i) : value;
-      llvm::Value* const slot = i == 0 ? store.getPointerOperand()
-                                       : builder.CreateConstGEP1_64(builder.getInt8Ty(), store.getPointerOperand(),
-                                                                    uint64_t{8} * i);
-      if (barrier_ && !initialising) emit_barrier(store, slot, word);
-      builder.SetInsertPoint(&store);
-      llvm::StoreInst* const lowered = builder.CreateAlignedStore(word, slot, llvm::Align(8));
-      lowered->setAtomic(llvm::AtomicOrdering::Unordered); /* [jit.store.1] */
-      lowered->setAAMetadata(store.getAAMetadata());
-    }
-    if (barrier_) ++(initialising ? context_.counters.barriers_elided : context_.counters.barriers);
-    store.eraseFromParent();
+/* One unordered store per word, each behind its marker. */
+void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
+  llvm::Value* const value = store.getValueOperand();
+  const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
+  const unsigned count = vector != nullptr ? vector->getNumElements() : 1;
+  llvm::IRBuilder<> builder(&store);
+  for (unsigned i = 0; i < count; ++i) {
+    llvm::Value* const word = vector != nullptr ? builder.CreateExtractElement(value, i) : value;
+    llvm::Value* const slot = i == 0 ? store.getPointerOperand()
+                                     : builder.CreateConstGEP1_64(builder.getInt8Ty(), store.getPointerOperand(),
+                                                                  uint64_t{8} * i);
+    if (with_barrier)
+      builder.CreateCall(barrier_marker(context.module), {thread_of(*store.getFunction()), slot, word});
+    llvm::StoreInst* const lowered = builder.CreateAlignedStore(word, slot, llvm::Align(8));
+    lowered->setAtomic(llvm::AtomicOrdering::Unordered); /* [jit.store.1] */
+    lowered->setAAMetadata(store.getAAMetadata());
   }
+  store.eraseFromParent();
+}
 
-private:
-  void emit_barrier(llvm::StoreInst& store, llvm::Value* slot, llvm::Value* value) {
-    llvm::IRBuilder<> builder(&store);
-    llvm::Value* const phase = builder.CreateAlignedLoad(
-        builder.getInt8Ty(), thread_field(builder, thread_, context_.recipes.phase_offset), llvm::Align(1), "phase");
-    llvm::Instruction* const cold = llvm::SplitBlockAndInsertIfThen(
-        builder.CreateICmpNE(phase, builder.getInt8(0)), &store, false, cold_first(llvm_context_));
-    cold->getParent()->setName("store.cold");
-    builder.SetInsertPoint(cold);
-    call_stub(builder, stub_, thread_, {slot, value});
-  }
-
-  ModuleContext& context_;
-  llvm::Value* thread_;
-  llvm::LLVMContext& llvm_context_;
-  bool barrier_;
-  llvm::FunctionCallee stub_;
-};
+void expand(ModuleContext& context, llvm::CallInst& marker) {
+  llvm::IRBuilder<> builder(&marker);
+  llvm::Value* const thread = marker.getArgOperand(0);
+  llvm::Value* slot = marker.getArgOperand(1);
+  llvm::Value* const phase = builder.CreateAlignedLoad(
+      builder.getInt8Ty(), thread_field(builder, thread, context.recipes.phase_offset), llvm::Align(1), "phase");
+  llvm::Instruction* const cold = llvm::SplitBlockAndInsertIfThen(
+      builder.CreateICmpNE(phase, builder.getInt8(0)), marker.getIterator(), false, cold_first(marker.getContext()));
+  cold->getParent()->setName("store.cold");
+  builder.SetInsertPoint(cold);
+  /* The cold block computes the address itself: the store keeps its own addressing mode. */
+  if (auto* address = llvm::dyn_cast<llvm::GetElementPtrInst>(slot)) slot = builder.Insert(address->clone());
+  llvm::Type* const reference = marker.getArgOperand(2)->getType();
+  const llvm::FunctionCallee callee =
+      stub(context.module, kStoreStub, builder.getVoidTy(), {reference, reference}, true);
+  call_stub(builder, callee, thread, {slot, marker.getArgOperand(2)});
+  marker.eraseFromParent();
+}
 
 } // namespace
 
@@ -142,9 +150,20 @@ void lower_stores(ModuleContext& context, llvm::Function& function) {
   llvm::SmallVector<llvm::StoreInst*> stores;
   for (llvm::Instruction& instruction : llvm::instructions(function))
     if (is_heap_store_of_references(instruction)) stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
-  if (stores.empty()) return;
-  StoreLowering lowering(context, function);
-  for (llvm::StoreInst* store : stores) lowering.lower(*store, initialising.contains(store));
+  const bool barriers =
+      context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
+  for (llvm::StoreInst* store : stores) {
+    const bool with_barrier = barriers && !initialising.contains(store);
+    if (barriers) ++(with_barrier ? context.counters.barriers : context.counters.barriers_elided);
+    lower(context, *store, with_barrier);
+  }
+}
+
+void expand_barriers(ModuleContext& context) {
+  llvm::Function* const marker = context.module.getFunction(kBarrierMarker);
+  if (marker == nullptr) return;
+  for (llvm::User* user : llvm::make_early_inc_range(marker->users())) expand(context, *llvm::cast<llvm::CallInst>(user));
+  marker->eraseFromParent();
 }
 
 } // namespace echo::jit

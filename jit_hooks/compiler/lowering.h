@@ -21,12 +21,15 @@ llvm::FunctionCallee stub(llvm::Module& module, const char* name, llvm::Type* re
 llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee callee, llvm::Value* thread,
                           llvm::ArrayRef<llvm::Value*> arguments);
 
-/* lower_store.cpp: every store of a reference into the heap gets its barrier. */
+/* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
+void expand_barriers(ModuleContext& context);
 /* lower_allocation.cpp */
 void lower_allocations(ModuleContext& context, llvm::Function& function);
-/* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints. */
-void lower_polls(ModuleContext& context, llvm::Function& function);
+/* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints; expanded when nothing optimises
+ * any more. */
+void insert_polls(ModuleContext& context, llvm::Function& function);
+void expand_polls(ModuleContext& context);
 
 } // namespace echo::jit
 

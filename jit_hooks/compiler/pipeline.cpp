@@ -3,7 +3,8 @@
  * compiler/pipeline.cpp - promotion to SSA, checks, O2, lowering, clean-up, statepoints.
  *
  * Order       annotations, operations -> promotion -> checks -> layouts -> O2 -> thread, calls, stores, polls,
- *             allocations -> clean-up -> struct values split -> leftovers -> statepoints -> markers and stubs resolved.
+ *             allocations -> clean-up -> barriers and polls expanded ->
+ *             struct values split -> leftovers -> statepoints -> markers and stubs resolved.
  * Invariants  [jit.order.1] Promotion to SSA runs at every level. [jit.order.2] Stores are lowered after O2 and before
  *             anything splits blocks around them. [jit.order.3] Nothing of the middle end runs after statepoints.
  *             [jit.order.4] No vectoriser runs: vectors of references come from the program only.
@@ -173,6 +174,8 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   if (options.verify)
     if (Outcome outcome = verified(context.module, "after lowering"); !outcome) return outcome;
   if (options.optimise) clean_up(passes, context.module);
+  expand_barriers(context);
+  expand_polls(context);
   for (llvm::Function& function : context.module)
     if (is_collected(function)) split_aggregates(function);
   if (Outcome outcome = check_leftovers(context); !outcome) return outcome;
@@ -199,7 +202,7 @@ void lower_operations(ModuleContext& context) {
         if (const auto operation = operation_of(*call)) lower_plain_operation(*call, *operation, context.recipes);
     lower_stores(context, function); /* first: later steps split blocks [jit.order.2] */
     if (!is_collected(function)) continue;
-    lower_polls(context, function);
+    insert_polls(context, function);
     lower_allocations(context, function);
   }
 }
