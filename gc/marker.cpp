@@ -92,18 +92,19 @@ void Marker::corrupt(Address object, const char* what) {
   }
 }
 
-// Asked once per object, when its mark bit was just set.
-bool Marker::is_object_memory(Address word) {
+// A newly marked word that lies in no object memory.
+void Marker::reject_kind(Address word) {
   const SlabTable& slabs = memory_.pool.slabs();
-  const SlabKind kind = slabs.kind(slabs.index_of(word));
-  if (kind == SlabKind::Old || kind == SlabKind::Large) {
-    return true;
-  }
   memory_.bits.clear_mark(word);
-  if (kind == SlabKind::Free) {
+  if (slabs.kind(slabs.index_of(word)) == SlabKind::Free) {
     corrupt(word, "points into memory that holds no object (freed, or never allocated)");
   }
-  return false;
+}
+
+void Marker::reject_header(Address object) {
+  corrupt(object, load_header({object}).bits == kPoisonWord
+                      ? "points at a freed object: a root was lost before"
+                      : "points at no object header");
 }
 
 Address* Marker::scan_slice(Slice slice, Address* top) {
@@ -132,31 +133,19 @@ Address* Marker::scan_long_slots(Address object, const LayoutRecord& record, Add
   return top;
 }
 
-inline Address* Marker::scan(Address object, Address* top) {
-  const std::uint32_t number = load_header({object}).layout_number();
-  if (__builtin_expect(number == 0 || number > memory_.layouts.count(), 0)) {
-    corrupt(object, load_header({object}).bits == kPoisonWord
-                        ? "points at a freed object: a root was lost before"
-                        : "points at no object header");
-    return top;
-  }
-  const LayoutRecord& record = memory_.layouts.record({number});
-  std::size_t bytes = record.fixed_bytes;
-  if (record.is_array) {
-    bytes = round_up(bytes + load_length({object}) * record.element_bytes, kGranule);
-  }
-  ++objects_;
+// Any layout: arrays, tagged words, slots beyond the bitmaps, large objects.
+Address* Marker::scan_general(Address object, const LayoutRecord& record, Address* top) {
+  const std::size_t bytes = memory_.layouts.object_bytes({object});
   bytes_ += bytes;
   if (bytes <= kLargeBytes) {
-    const Address in_slab = object & (kSlabBytes - 1);
-    if (__builtin_expect(in_slab + bytes > kSlabBytes, 0)) {
+    if ((object & (kSlabBytes - 1)) + bytes > kSlabBytes) {
       corrupt(object, "points at a header whose object does not fit its slab");
       return top;
     }
     std::uint16_t& live = memory_.pool.slabs().live_granules(memory_.pool.slabs().index_of(object));
     live = static_cast<std::uint16_t>(live + bytes / kGranule);
-    memory_.bits.note_start(object);
   }
+  memory_.bits.note_start(object);
   for (std::uint64_t map = record.strong_map; map != 0; map &= map - 1) {
     top = push(top, load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
   }
@@ -177,9 +166,15 @@ void Marker::drain() {
   DelayLine<kQueue> waiting_for_mark;
   DelayLine<kQueue> waiting_for_object;
   std::size_t waiting = 0;
-  const Address base = memory_.pool.slabs().base();
-  const std::size_t heap_bytes = memory_.pool.slabs().bytes();
-  const SideMetadata& bits = memory_.bits;
+  SlabTable& slabs = memory_.pool.slabs();
+  const Address base = slabs.base();
+  const std::size_t heap_bytes = slabs.bytes();
+  std::uint16_t* const live = slabs.live_table();
+  const MarkBits bits = memory_.bits.view();
+  const LayoutRecord* const records = memory_.layouts.records();
+  const std::uint32_t layouts = memory_.layouts.count();
+  std::uint64_t objects = 0;
+  std::uint64_t simple_bytes = 0;
   Address* top = top_;
   Address* high = high_;
   for (;;) {
@@ -202,25 +197,52 @@ void Marker::drain() {
     const Address candidate = waiting_for_mark.exchange(edge);
     Address grey = 0;
     if (candidate != 0) {
-      if (__builtin_expect(!is_aligned(candidate, kGranule), 0)) {
-        corrupt(candidate, "is not aligned to 8 bytes");
+      if (!bits.mark(candidate)) {
         --waiting;
-      } else if (bits.mark(candidate) && is_object_memory(candidate)) {
-        grey = candidate;
-        __builtin_prefetch(reinterpret_cast<const void*>(grey));
       } else {
-        --waiting;
+        const SlabKind kind = slabs.kind(slabs.index_of(candidate));
+        if (__builtin_expect(!is_aligned(candidate, kGranule), 0)) {
+          corrupt(candidate, "is not aligned to 8 bytes");
+          --waiting;
+        } else if (__builtin_expect(kind != SlabKind::Old && kind != SlabKind::Large, 0)) {
+          reject_kind(candidate);
+          --waiting;
+        } else {
+          grey = candidate;
+          __builtin_prefetch(reinterpret_cast<const void*>(grey));
+        }
       }
     }
     if (grey == 0 && top != stack_) {
       continue;
     }
     const Address object = waiting_for_object.exchange(grey);
-    if (object != 0) {
-      --waiting;
-      top = scan(object, top);
+    if (object == 0) {
+      continue;
+    }
+    --waiting;
+    const std::uint32_t number = load_header({object}).layout_number();
+    if (__builtin_expect(number - 1 >= layouts, 0)) {
+      reject_header(object);
+      continue;
+    }
+    ++objects;
+    const LayoutRecord& record = records[number];
+    const std::size_t bytes = record.fixed_bytes;
+    if (__builtin_expect(!record.is_simple || (object & (kSlabBytes - 1)) + bytes > kSlabBytes, 0)) {
+      top = scan_general(object, record, top);
+      continue;
+    }
+    simple_bytes += bytes;
+    std::uint16_t& granules = live[(object - base) / kSlabBytes];
+    granules = static_cast<std::uint16_t>(granules + bytes / kGranule);
+    bits.note_start(object);
+    for (std::uint64_t map = record.strong_map; map != 0; map &= map - 1) {
+      top = push(top, load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
     }
   }
+  objects_ += objects;
+  bytes_ += simple_bytes;
   top_ = top;
   high_ = high;
 }

@@ -52,10 +52,11 @@ private:
   };
 
   // Each takes the top of the stack and returns the new one: the loop keeps it in a register.
-  Address* scan(Address object, Address* top);
+  Address* scan_general(Address object, const LayoutRecord& record, Address* top);
   Address* scan_slice(Slice slice, Address* top);
   Address* scan_long_slots(Address object, const LayoutRecord& record, Address* top) const;
-  bool is_object_memory(Address word);
+  void reject_kind(Address word);
+  void reject_header(Address object);
   void corrupt(Address object, const char* what);
 
   Memory& memory_;

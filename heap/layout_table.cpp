@@ -186,6 +186,7 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
       r.tagged_map |= std::uint64_t{1} << word;
     }
   }
+  r.is_simple = !r.is_array && !r.has_long_slots && r.tagged_map == 0 && r.fixed_bytes <= kLargeBytes;
   by_descriptor_.emplace(key, number);
   count_.store(number, std::memory_order_release);
   out->number = number;

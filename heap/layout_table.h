@@ -38,7 +38,8 @@ struct alignas(kCacheLine) LayoutRecord {
   bool traced_elements = false;
   bool has_long_slots = false; // slots at word 64 and above: in `slots`
   bool is_array = false;
-  std::uint16_t reserved = 0;
+  bool is_simple = false; // fixed, small, no slots but strong ones in the first 64 words
+  std::uint8_t reserved = 0;
   std::uint32_t slot_count = 0;
   const echo_slot* slots = nullptr; // sorted by offset
   const char* name = nullptr;
@@ -66,6 +67,8 @@ public:
   bool knows(LayoutId id) const { return id.number >= 1 && id.number <= count(); }
   // Precondition: knows(id).
   const LayoutRecord& record(LayoutId id) const { return records_[id.number]; }
+  // All records, for loops: index with a known number.
+  const LayoutRecord* records() const { return records_; }
 
   // Bytes of an object that exists; header filler included. Precondition: its header names a known layout.
   std::size_t object_bytes(ObjectRef object) const {

@@ -25,14 +25,12 @@
 
 namespace echo {
 
-class SideMetadata {
+// The bitmaps as such: three words, copied into a marking loop's registers.
+class MarkBits {
 public:
   static constexpr std::size_t kCellBytes = 16;
   static constexpr std::size_t kBytesPerWord = kCellBytes * 64;
   static constexpr std::size_t kWordsPerSlab = kSlabBytes / kBytesPerWord;
-
-  ~SideMetadata();
-  bool open(Address heap_base, std::size_t heap_bytes);
 
   bool is_marked(Address a) const {
     const bool odd = (odd_[index_of(a)] & bit_of(a)) != 0;
@@ -70,7 +68,7 @@ public:
   static std::size_t bytes_for(std::size_t heap_bytes) { return 2 * (heap_bytes / (kCellBytes * 8)); }
   void prefetch(Address a) const { __builtin_prefetch(&marks_[index_of(a)], 1); }
 
-private:
+protected:
   static std::uint64_t bit_of(Address a) { return std::uint64_t{1} << ((a / kCellBytes) & 63); }
   static bool is_odd(Address a) { return (a & kGranule) != 0; }
   std::size_t index_of(Address a) const { return (a - heap_base_) / kBytesPerWord; }
@@ -78,6 +76,16 @@ private:
   std::uint64_t* marks_ = nullptr;
   std::uint64_t* odd_ = nullptr;
   Address heap_base_ = 0;
+};
+
+// The bitmaps of a heap, mapped and owned.
+class SideMetadata : public MarkBits {
+public:
+  ~SideMetadata();
+  bool open(Address heap_base, std::size_t heap_bytes);
+  MarkBits view() const { return *this; }
+
+private:
   std::size_t mapped_bytes_ = 0; // of each
 };
 

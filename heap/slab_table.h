@@ -56,6 +56,8 @@ public:
   void set_use(SlabIndex s, SlabUse u) { uses_[s.number] = static_cast<std::uint8_t>(u); }
 
   std::uint16_t& live_granules(SlabIndex s) { return live_[s.number]; }
+  // The whole table, for loops.
+  std::uint16_t* live_table() { return live_; }
 
 private:
   Address base_ = 0;

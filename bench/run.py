@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Benchmarks of one build: python3 bench/run.py BUILD_DIR [--quick] [--json=FILE]
+
+Every figure is a median and stands beside its peer or limit of the same run; alternating runs keep the machine's mood
+out of the ratio. Figures vary between machines, ratios much less. Targets are printed with the figures they bind.
+"""
+import argparse
+import json
+import os
+import pathlib
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent
+
+
+def run(command, **options):
+    done = subprocess.run([str(c) for c in command], text=True, capture_output=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"bench: {command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def show(name, figure, target=None, met=None):
+    verdict = "" if met is None else ("   met" if met else "   NOT MET")
+    print(f"  {name:<58} {figure:>22}{'   target ' + target if target else ''}{verdict}", flush=True)
+
+
+# --- instructions of the fast paths, from the disassembly
+
+def fast_path(lines, first, last):
+    """Instructions from the first match of `first` to the next match of `last`, both included; jumps fall through."""
+    start = next((i for i, text in enumerate(lines) if re.search(first, text)), None)
+    if start is None:
+        return None
+    end = next((i for i in range(start, len(lines)) if re.search(last, lines[i])), None)
+    return None if end is None else lines[start:end + 1]
+
+
+def instructions(build, work, results):
+    print("Instructions in emitted code (x86-64, optimised)")
+    bitcode = work / "ops.bc"
+    run([build / "bin/echo-cc", ROOT / "ops.c", "-o", bitcode])
+    objects = work / "objects"
+    objects.mkdir()
+    run([build / "bin/echo-run", bitcode, "--quiet", f"--dump-objects={objects}"])
+    text = ""
+    for path in sorted(objects.iterdir()):
+        text += run(["llvm-objdump-19", "-d", "--no-show-raw-insn", "--no-leading-addr", path])
+    functions = dict(re.findall(r"<(op_\w+)>:\n(.*?)(?=\n\n|\Z)", text, re.S))
+    bodies = {name: [" ".join(line.split()) for line in body.splitlines() if line.strip()]
+              for name, body in functions.items()}
+    # name, function, first and last instruction, instructions that are not overhead, target
+    paths = [
+        ("allocation (header included)", "op_allocate", r"movq \(%r13\)", r"movq \$0x[0-9a-f]+, \(%r", 0, 6),
+        ("reference store: barrier", "op_store", r"cmpb \$0x0, \S*\(%r13\)", r"mov\w+ %\w+, \S*\(%r", 1, 2),
+        ("poll", "op_poll", r"cmpq %rbp, \S*\(%r13\)|cmpq \S*\(%r13\), %rbp", r"^j[ab]e? ", 0, 2),
+    ]
+    for name, function, first, last, useful, target in paths:
+        found = fast_path(bodies.get(function, []), first, last)
+        count = None if found is None else len(found) - useful
+        results[f"instructions {name}"] = count
+        show(name, "pattern not found" if count is None else str(count), f"<= {target}", count is not None and count <= target)
+        if found is None or count > target:
+            print("\n".join("      " + line for line in bodies.get(function, ["(no such function)"])))
+
+
+# --- binary trees against a native bump loop
+
+def trees(build, work, results, quick):
+    print("Binary trees: ns per node (build, visit), mutator part against a native bump loop")
+    bitcode = work / "trees.bc"
+    run([build / "bin/echo-cc", ROOT / "trees/trees.c", "-o", bitcode])
+    report = work / "trees.json"
+    for depth, rounds in ((16, 60 if quick else 200),):
+        nodes = (2 ** (depth + 1) - 1) * rounds
+        mutator, total, native = [], [], []
+        for _ in range(3 if quick else 9):
+            run([build / "bin/echo-run", bitcode, "--quiet", f"--json={report}", "--heap=max_heap=256m,census=off", "--",
+                 depth, rounds])
+            figures = json.loads(report.read_text())
+            mutator.append(figures["mutator_s"] * 1e9 / nodes)
+            total.append((figures["mutator_s"] + figures["gc_cpu_s"]) * 1e9 / nodes)
+            seconds, _sum = run([build / "bin/echo-bench-trees-native", depth, rounds]).split()
+            native.append(float(seconds) * 1e9 / nodes)
+        ratio = statistics.median(mutator) / statistics.median(native)
+        best = min(mutator) / min(native)
+        results[f"trees {depth}"] = {"mutator_ns": statistics.median(mutator), "total_ns": statistics.median(total),
+                                     "native_ns": statistics.median(native), "ratio": ratio, "ratio_of_best": best}
+        show(f"depth {depth}: native bump loop, ring as large as the trigger", f"{statistics.median(native):.2f} ns")
+        show(f"depth {depth}: mutator", f"{statistics.median(mutator):.2f} ns")
+        show(f"depth {depth}: mutator and collector", f"{statistics.median(total):.2f} ns")
+        show(f"depth {depth}: mutator / native (of medians; of best {best:.2f})", f"{ratio:.2f} x", "<= 1.15", ratio <= 1.15)
+
+
+# --- marking
+
+def marking(build, results, quick):
+    print("Marking: 64-byte objects, three random edges each, one thread")
+    for megabytes in ((256,) if quick else (256, 1024)):
+        figures = json.loads(run([build / "bin/echo-bench-mark", megabytes, 3 if quick else 7]))
+        results[f"marking {megabytes} MiB"] = figures
+        rate, cpu, limit = (figures[k] / 1e6 for k in ("objects_per_s", "objects_per_cpu_s", "limit_objects_per_s"))
+        show(f"{megabytes} MiB: bare traversal, the limit", f"{limit:.1f} M objects/s")
+        show(f"{megabytes} MiB: heap", f"{rate:.1f} M objects/s", ">= 20" if megabytes == 1024 else None,
+             rate >= 20 if megabytes == 1024 else None)
+        show(f"{megabytes} MiB: heap, per CPU second", f"{cpu:.1f} M objects/s")
+        show(f"{megabytes} MiB: heap / limit", f"{rate / limit:.2f} x")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("build", type=pathlib.Path)
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions and sizes")
+    parser.add_argument("--json", type=pathlib.Path, help="write the figures here as well")
+    arguments = parser.parse_args()
+    build = arguments.build.resolve()
+    results = {"processors": os.cpu_count()}
+    with tempfile.TemporaryDirectory() as directory:
+        work = pathlib.Path(directory)
+        instructions(build, work, results)
+        trees(build, work, results, arguments.quick)
+    marking(build, results, arguments.quick)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
