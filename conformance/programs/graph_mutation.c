@@ -5,11 +5,11 @@
  * Purpose     Stores into old objects are the work here: every step moves edges and replaces a node, so the
  *             graph that a collection finds is never the one the last collection found, and freed nodes are
  *             spread over all of the heap.
- * Usage       graph_mutation [megabytes=64] [threads=1] [rounds=4]; 0 megabytes is a graph of 128 nodes
+ * Usage       graph_mutation [megabytes=64] [threads=1] [rounds=2]; 0 megabytes is a graph of 128 nodes
  * Equations   Nodes are 64 B, megabytes * 2^20 / 64 of them, half in each share. Per round and share:
  *             one step per two nodes; a step allocates a node, a record of 48 B and a trail of 272 B, of
  *             which the last 1024 are kept. A replaced node lives on until the last edge to it goes.
- *             Defaults: 880 MB allocated, 72 MB in the tables and some more behind edges.
+ *             Defaults: 480 MB allocated, 72 MB in the tables and some more behind edges.
  */
 #include "program.h"
 
@@ -188,7 +188,7 @@ static void report(job_ref job, int64_t share) {
 int main(int argc, char** argv) {
   const int64_t megabytes = argument(argc, argv, 1, 64, 0, 65536);
   const int64_t threads = argument(argc, argv, 2, 1, 1, 2);
-  const int64_t rounds = argument(argc, argv, 3, 4, 1, 1000000);
+  const int64_t rounds = argument(argc, argv, 3, 2, 1, 1000000);
   /* 0 megabytes: a graph of 128 nodes, for runs in which every allocation collects. */
   const int64_t nodes = megabytes == 0 ? 64 : megabytes * 1048576 / 64 / SHARES;
   job_ref first = new_job(31, nodes, rounds);

@@ -62,7 +62,7 @@ Result run(std::uint64_t seed, std::uint64_t nodes, std::uint64_t rounds) {
 
 int main(int argc, char** argv) {
   const std::int64_t megabytes = twin::number(argc, argv, 1, 64);
-  const auto rounds = static_cast<std::uint64_t>(twin::number(argc, argv, 3, 4));
+  const auto rounds = static_cast<std::uint64_t>(twin::number(argc, argv, 3, 2));
   const auto nodes =
       megabytes == 0 ? std::uint64_t{64} : static_cast<std::uint64_t>(megabytes) * 1048576 / 64 / 2;
   for (std::uint64_t share = 0; share < 2; ++share) {
