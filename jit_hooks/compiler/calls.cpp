@@ -49,20 +49,26 @@ void drop_effects(llvm::CallBase& call) {
     call.removeFnAttr(kind);
 }
 
+/* Attributes of a function whose parameters move up: "allocsize" names parameters by position. */
+llvm::AttributeSet without_positions(llvm::LLVMContext& context, llvm::AttributeSet function) {
+  return function.removeAttribute(context, llvm::Attribute::AllocSize);
+}
+
 /* The same function with the thread in front. */
 void add_thread_parameter(llvm::Function& old) {
   llvm::LLVMContext& context = old.getContext();
   llvm::SmallVector<llvm::Type*> types{llvm::PointerType::get(context, 0)};
   llvm::append_range(types, old.getFunctionType()->params());
   auto* const function =
-      llvm::Function::Create(llvm::FunctionType::get(old.getReturnType(), types, old.isVarArg()), old.getLinkage(),
-                             old.getAddressSpace());
+      llvm::Function::Create(llvm::FunctionType::get(old.getReturnType(), types, old.isVarArg()),
+                             old.getLinkage(), old.getAddressSpace());
   function->copyAttributesFrom(&old);
   const llvm::AttributeList attributes = old.getAttributes();
   llvm::SmallVector<llvm::AttributeSet> parameters{thread_attributes(context, true)};
-  for (unsigned i = 0; i < old.arg_size(); ++i) parameters.push_back(attributes.getParamAttrs(i));
-  function->setAttributes(
-      llvm::AttributeList::get(context, attributes.getFnAttrs(), attributes.getRetAttrs(), parameters));
+  for (unsigned i = 0; i < old.arg_size(); ++i)
+    parameters.push_back(attributes.getParamAttrs(i));
+  function->setAttributes(llvm::AttributeList::get(
+      context, without_positions(context, attributes.getFnAttrs()), attributes.getRetAttrs(), parameters));
   function->setComdat(old.getComdat());
   function->IsNewDbgInfoFormat = old.IsNewDbgInfoFormat;
   old.getParent()->getFunctionList().insert(old.getIterator(), function);
@@ -111,16 +117,17 @@ llvm::CallBase* rebuild(llvm::CallBase& call, llvm::FunctionType* type, llvm::Va
   call.getOperandBundlesAsDefs(bundles);
   llvm::CallBase* replacement = nullptr;
   if (auto* invoke = llvm::dyn_cast<llvm::InvokeInst>(&call)) {
-    replacement = llvm::InvokeInst::Create(type, callee, invoke->getNormalDest(), invoke->getUnwindDest(), arguments,
-                                           bundles, "", call.getIterator());
+    replacement = llvm::InvokeInst::Create(type, callee, invoke->getNormalDest(), invoke->getUnwindDest(),
+                                           arguments, bundles, "", call.getIterator());
   } else {
     auto* plain = llvm::CallInst::Create(type, callee, arguments, bundles, "", call.getIterator());
     plain->setTailCallKind(llvm::cast<llvm::CallInst>(call).getTailCallKind());
     replacement = plain;
   }
   replacement->setCallingConv(call.getCallingConv());
-  replacement->setAttributes(llvm::AttributeList::get(context, call.getAttributes().getFnAttrs(),
-                                                      call.getAttributes().getRetAttrs(), parameters));
+  replacement->setAttributes(
+      llvm::AttributeList::get(context, without_positions(context, call.getAttributes().getFnAttrs()),
+                               call.getAttributes().getRetAttrs(), parameters));
   replacement->copyMetadata(call);
   replacement->takeName(&call);
   call.replaceAllUsesWith(replacement);
