@@ -32,8 +32,9 @@ struct Row {
 constexpr Row kRows[] = {
     {"max_heap", ECHO_OPTION_BYTES, "1g", "1m..1024g", kKiB* kKiB, kMaxBytes, &Config::max_heap,
      "limit of the memory that holds objects: slabs and pages of large objects"},
-    {"trigger", ECHO_OPTION_BYTES, "32m", "64k..1024g", 64 * kKiB, kMaxBytes, &Config::initial_trigger,
-     "memory in use at the first collection, and never less at a later one"},
+    {"trigger", ECHO_OPTION_BYTES, "32m", "64k..1024g", 64 * kKiB, kMaxBytes, &Config::trigger,
+     "what a program with little alive may allocate between collections; less, down to 1m, while they are "
+     "cheap"},
     {"growth", ECHO_OPTION_COUNT, "200", "101..10000", 101, 10000, &Config::growth_percent,
      "the next collection comes when the program has allocated live * (growth - 100) percent"},
     {"reserve", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::reserve_bytes,
@@ -144,12 +145,23 @@ const Row* find_row(std::string_view name) {
   return nullptr;
 }
 
+// Input as it may appear in a sentence: its beginning, without control characters.
+std::string quoted(std::string_view text) {
+  std::string shown(text.substr(0, 64));
+  for (char& c : shown) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
+      c = '?';
+    }
+  }
+  return "'" + shown + "'";
+}
+
 echo_status parse_one(std::string_view item, Config* config, std::string* why) {
   const std::size_t equals = item.find('=');
   const std::string_view name = trim(item.substr(0, equals));
   const Row* row = find_row(name);
   if (row == nullptr) {
-    *why = "option '" + std::string(name.substr(0, 64)) + "' is unknown; known are:";
+    *why = "option " + quoted(name) + " is unknown; known are:";
     for (const Row& known : kRows) {
       *why += std::string(" ") + known.name;
     }
@@ -158,8 +170,8 @@ echo_status parse_one(std::string_view item, Config* config, std::string* why) {
   const std::string_view text = equals == std::string_view::npos ? "" : trim(item.substr(equals + 1));
   std::uint64_t value = 0;
   if (!parse_value(*row, text, &value)) {
-    *why = "option '" + std::string(name) + "' has the value '" + std::string(text.substr(0, 64)) +
-           "': expected " + type_name(row->type) + " in " + row->range;
+    *why = "option " + quoted(name) + " has the value " + quoted(text) + ": expected " +
+           type_name(row->type) + " in " + row->range;
     return ECHO_BAD_OPTION_VALUE;
   }
   apply(*row, value, config);
