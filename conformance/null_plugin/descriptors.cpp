@@ -119,7 +119,7 @@ echo_status read_layout(const echo_layout& d, Layout* out, std::string* why) {
   out->name = d.name;
   out->kind = d.kind;
   out->flags = d.flags;
-  out->fixed_bytes = d.fixed_bytes;
+  out->fixed_bytes = std::max<std::uint64_t>(d.fixed_bytes, 16); // [abi.layout.4]
   out->element_bytes = d.element_bytes;
   out->alignment = d.alignment == 0 ? 8 : d.alignment;
   return ECHO_OK;
