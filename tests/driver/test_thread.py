@@ -8,8 +8,8 @@ def expected(threads, nodes):
 
 
 class Threads(DriverTest):
-    def check(self, threads, nodes, *options, extra=()):
-        result, report = self.run_json(program("threads"), *options, "--", str(threads), str(nodes), *extra)
+    def check(self, threads, nodes, *options):
+        result, report = self.run_json(program("threads"), *options, "--", str(threads), str(nodes))
         self.assertEqual(result.out, "%d\n" % (threads * nodes))
         self.assertEqual(report["checksum"], expected(threads, nodes))
         self.assertEqual(report["threads"], threads + 1)
@@ -23,13 +23,17 @@ class Threads(DriverTest):
                     self.check(threads, 2000, "--opt=" + level)
 
     def test_collections_beside_threads(self):
-        report = self.check(4, 300000, "--heap=max_heap=96m")
-        self.assertGreaterEqual(report["collections"]["full"], 0)
+        report = self.check(4, 300000, "--heap=max_heap=96m,trigger=1m")
+        self.assertGreater(report["collections"]["full"], 0)
 
     def test_the_argument_is_a_root_on_its_way(self):
-        """main collects right after each echo_spawn, before the thread can have begun. [run.thread.1]"""
-        report = self.check(32, 10, extra=("collect",))
-        self.assertGreaterEqual(report["collections"]["by_cause"]["requested"], 32)
+        """main collects, poisoning, right after each echo_spawn, mostly before the thread has begun. [run.thread.1]"""
+        count = 300
+        for level in "02":
+            with self.subTest(level=level):
+                result, report = self.run_json(program("handover"), "--opt=" + level, "--heap=poison=on", "--", str(count))
+                self.assertEqual(result.out, "%d\n" % sum(4 * index + 6 for index in range(count)))
+                self.assertEqual(report["collections"]["by_cause"]["requested"], count)
 
     def test_stress(self):
         report = self.check(3, 200, "--heap=stress_collect=1")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Allocates argv[1] list nodes of 32 bytes and keeps the last 1000; then argv[2] collections. The checksum proves that
- * what was kept survived. */
+ * Allocates argv[1] list nodes of 32 bytes and keeps the last 1000; then argv[2] collections. The checksum
+ * proves that what was kept survived. */
 #include <stdio.h>
 #include <stdlib.h>
 

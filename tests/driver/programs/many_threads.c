@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Starts argv[1] threads that wait for main without joining any: more than echo-run allows at the same time, unless they
- * end first (argv[2] given). */
+ * Starts argv[1] threads that wait for main without joining any: more than echo-run allows at the same time,
+ * unless they end first (argv[2] given). */
 #include <stdlib.h>
 
 #include "echo/cc.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Recurses argv[1] deep: in compiled frames; with argv[2] = "native" through the C library at every level; with "thread"
- * in a thread of its own; with "large" in frames of 1 MiB. */
+ * Recurses argv[1] deep: in compiled frames; with argv[2] = "native" through the C library at every level;
+ * with "thread" in a thread of its own; with "large" in frames of 1 MiB. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

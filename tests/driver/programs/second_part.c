@@ -1,2 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-int second_part(int value) { return value * FACTOR + 2; }
+int second_part(int value) {
+  return value * FACTOR + 2;
+}

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * argv[1] threads fill a list each, hanging it on the box they are given, while every one of them allocates; argv[2]
- * nodes each. The checksum is taken by main after all have been joined. With argv[3] only the box is passed and main
- * collects before the thread can have begun. */
+ * argv[1] threads fill a list each, hanging it on the box they are given, while every one of them allocates;
+ * argv[2] nodes each. The checksum is taken by main after all have been joined. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -40,8 +39,6 @@ int main(int argc, char** argv) {
     box->value = index;
     echo_set(boxes, index, box);
     numbers[index] = echo_spawn(fill, (echo_any)box);
-    if (argc > 3)
-      echo_collect_now();
   }
   for (int64_t index = 0; index < count; ++index)
     echo_join(numbers[index]);
