@@ -107,6 +107,11 @@ class Dependencies(Tree):
         self.put("heap/CMakeLists.txt", "add_library(heap_lib STATIC slab.cpp)\ntarget_link_libraries(heap_lib\n  PRIVATE gc_lib)\n")
         self.says(self.violations(), "heap/CMakeLists.txt:2: heap links gc_lib, but may not depend on gc")
 
+    def test_an_example_links_what_is_installed_and_nothing_else(self):
+        self.put("vm_iface/src/CMakeLists.txt", "add_library(echo_heap SHARED plugin.cpp)\n")
+        self.put("examples/CMakeLists.txt", "add_executable(e e.c)\ntarget_link_libraries(e PRIVATE echo_heap gc_lib)\n")
+        self.says(self.violations(), "examples/CMakeLists.txt:2: examples links gc_lib")
+
     def test_objects_against_the_arrow(self):
         self.put("heap/CMakeLists.txt", "add_library(heap_lib STATIC slab.cpp $<TARGET_OBJECTS:gc_lib>)\n")
         self.says(self.violations(), "heap links gc_lib")
