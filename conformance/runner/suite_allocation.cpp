@@ -209,6 +209,8 @@ void stores_are_checked(Context& context) {
   f.mutator.store(o(), 1, f.mutator.get(value));
   EXPECT(reinterpret_cast<echo_ref>(word(o(), 1)) == f.mutator.get(value),
          "a stored reference is not in its slot");
+  f.mutator.store(o(), 3, f.mutator.get(value));
+  EXPECT(reinterpret_cast<echo_ref>(word(o(), 3)) == f.mutator.get(value), "a reference in the last slot");
   f.mutator.store(o(), 1, nullptr);
   EXPECT_EQ(word(o(), 1), std::uint64_t{0}, "a stored null");
   EXPECT_STATUS(api.store(thread, nullptr, 8, nullptr), ECHO_INVALID_ARGUMENT, "store into null");

@@ -344,6 +344,8 @@ void objects_change_hands(Context& context) {
       Scope scope(m);
       const echo_handle head = nodes.list(kCount);
       while (taken.load(std::memory_order_acquire) != round - 1) {
+        if (!noted_failure().empty())
+          return; // the other one will not answer
         m.api().poll(m.get());
         std::this_thread::yield();
       }
@@ -356,6 +358,8 @@ void objects_change_hands(Context& context) {
     Random random(3);
     for (std::uint64_t round = 1; round <= kRounds; ++round) {
       while (given.load(std::memory_order_acquire) != round) {
+        if (!noted_failure().empty())
+          return; // the other one will not answer
         m.api().poll(m.get());
         std::this_thread::yield();
       }

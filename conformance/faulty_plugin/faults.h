@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+//
+// faults.h - the promises that the faulty plugin can break, one at a time.
+//
+// Purpose     A test that cannot fail is worth nothing. The faulty plugin puts itself between the runner and
+// a good
+//             plugin and breaks one promise; faulty_plugin_test.py names the tests that have to notice.
+#ifndef ECHO_FAULTY_FAULTS_H
+#define ECHO_FAULTY_FAULTS_H
+
+#include <string_view>
+
+// X(name, what it does wrong)
+#define ECHO_FAULT_TABLE(X)                                                                                  \
+  X(none, "nothing: the control")                                                                            \
+  X(any_major, "serves every version")                                                                       \
+  X(null_function, "the table has a hole")                                                                   \
+  X(unknown_feature, "claims a feature that does not exist")                                                 \
+  X(writes_error, "writes the error although heap_create succeeds")                                          \
+  X(no_message, "leaves the message empty")                                                                  \
+  X(endless_options, "the option table does not end")                                                        \
+  X(swallows_options, "ignores options that it does not know")                                               \
+  X(accepts_any_layout, "registers something for a layout that lies")                                        \
+  X(drops_a_slot, "forgets the last slot of a layout")                                                       \
+  X(shares_layouts, "gives every layout of one size the same number")                                        \
+  X(dirty_payload, "the last word of a new object is not zero")                                              \
+  X(wrong_length, "the length word is one too many")                                                         \
+  X(misaligned, "the object begins 8 bytes late")                                                            \
+  X(same_object_twice, "gives out the object of the last call again, now and then")                          \
+  X(overflow_wraps, "an impossible length wraps around")                                                     \
+  X(limit_is_unknown, "reports a full heap as UNKNOWN_LAYOUT")                                               \
+  X(stores_anywhere, "takes any offset for a slot")                                                          \
+  X(recipe_changes, "the granule of the recipes grows from call to call")                                    \
+  X(no_barrier, "the recipes say that stores need no barrier")                                               \
+  X(stale_handles, "a handle after its scope still answers")                                                 \
+  X(handles_forget, "a handle holds null while a collection runs")                                           \
+  X(scopes_in_any_order, "accepts any scope number for closing")                                             \
+  X(roots_forget, "takes root words and does not register them")                                             \
+  X(roots_unbounded, "takes any number of root words")                                                       \
+  X(skips_a_frame, "does not report the oldest frame")                                                       \
+  X(ignores_missing_maps, "takes a frame without map for the end of the stack")                              \
+  X(never_collects, "says that it collected and did not")                                                    \
+  X(crashes_on_collect, "dies in collect")                                                                   \
+  X(hangs_on_collect, "never returns from collect")                                                          \
+  X(exits_on_collect, "ends the process in collect")                                                         \
+  X(native_is_managed, "a thread that enters native is still waited for")                                    \
+  X(poll_does_nothing, "a poll does not reach a safepoint")                                                  \
+  X(attach_twice, "a second attach gives the same block")                                                    \
+  X(destroys_in_use, "heap_destroy succeeds while threads are attached, and does nothing")                   \
+  X(leaks_a_mapping, "each heap leaves 64 MiB of addresses behind")                                          \
+  X(stays_loaded, "cannot be unloaded")                                                                      \
+  X(miscounts_objects, "counts one object too few")                                                          \
+  X(miscounts_live, "live_bytes is 8 too high")                                                              \
+  X(writes_behind_size, "fills the statistics beyond the size given")
+
+enum class Fault {
+#define ECHO_FAULT_ENUM(name, sentence) name,
+  ECHO_FAULT_TABLE(ECHO_FAULT_ENUM)
+#undef ECHO_FAULT_ENUM
+};
+
+// The fault of this name; `none` if there is none of the name.
+inline Fault fault_named(std::string_view wanted) {
+#define ECHO_FAULT_MATCH(name, sentence)                                                                     \
+  if (wanted == #name)                                                                                       \
+    return Fault::name;
+  ECHO_FAULT_TABLE(ECHO_FAULT_MATCH)
+#undef ECHO_FAULT_MATCH
+  return Fault::none;
+}
+
+#endif // ECHO_FAULTY_FAULTS_H
