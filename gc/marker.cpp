@@ -92,13 +92,20 @@ void Marker::corrupt(Address object, const char* what) {
   }
 }
 
-// A newly marked word that lies in no object memory.
-void Marker::reject_kind(Address word) {
+// Of a newly marked word that lies in no slab of small objects: whether it is a large object.
+bool Marker::accept_outside_slabs(Address word) {
   const SlabTable& slabs = memory_.pool.slabs();
+  const SlabKind kind = slabs.kind(slabs.index_of(word));
+  if (kind == SlabKind::Large && memory_.large.extent_bytes(word) != 0) {
+    return true;
+  }
   memory_.bits.clear_mark(word);
-  if (slabs.kind(slabs.index_of(word)) == SlabKind::Free) {
+  if (kind == SlabKind::Large) {
+    corrupt(word, "is not the start of a large object");
+  } else if (kind == SlabKind::Free) {
     corrupt(word, "points into memory that holds no object (freed, or never allocated)");
   }
+  return false;
 }
 
 void Marker::reject_header(Address object) {
@@ -135,13 +142,19 @@ Address* Marker::scan_long_slots(Address object, const LayoutRecord& record, Add
 
 // Any layout: arrays, tagged words, slots beyond the bitmaps, large objects.
 Address* Marker::scan_general(Address object, const LayoutRecord& record, Address* top) {
-  const std::size_t bytes = memory_.layouts.object_bytes({object});
+  // The length may have been overwritten: nothing is read before it is known to fit.
+  std::uint64_t bytes = UINT64_MAX;
+  (void)LayoutTable::checked_object_bytes(record, record.is_array ? load_length({object}) : 0, &bytes);
+  const SlabTable& slabs = memory_.pool.slabs();
+  const bool large = bytes > kLargeBytes && slabs.kind(slabs.index_of(object)) == SlabKind::Large;
+  if (large ? bytes > memory_.large.extent_bytes(object)
+            : bytes > kLargeBytes || (object & (kSlabBytes - 1)) + bytes > kSlabBytes) {
+    corrupt(object, large ? "points at a header whose object does not fit its pages"
+                          : "points at a header whose object does not fit its slab");
+    return top;
+  }
   bytes_ += bytes;
-  if (bytes <= kLargeBytes) {
-    if ((object & (kSlabBytes - 1)) + bytes > kSlabBytes) {
-      corrupt(object, "points at a header whose object does not fit its slab");
-      return top;
-    }
+  if (!large) {
     std::uint16_t& live = memory_.pool.slabs().live_granules(memory_.pool.slabs().index_of(object));
     live = static_cast<std::uint16_t>(live + bytes / kGranule);
   }
@@ -204,8 +217,7 @@ void Marker::drain() {
         if (__builtin_expect(!is_aligned(candidate, kGranule), 0)) {
           corrupt(candidate, "is not aligned to 8 bytes");
           --waiting;
-        } else if (__builtin_expect(kind != SlabKind::Old && kind != SlabKind::Large, 0)) {
-          reject_kind(candidate);
+        } else if (__builtin_expect(kind != SlabKind::Old, 0) && !accept_outside_slabs(candidate)) {
           --waiting;
         } else {
           grey = candidate;

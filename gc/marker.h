@@ -55,7 +55,7 @@ private:
   Address* scan_general(Address object, const LayoutRecord& record, Address* top);
   Address* scan_slice(Slice slice, Address* top);
   Address* scan_long_slots(Address object, const LayoutRecord& record, Address* top) const;
-  void reject_kind(Address word);
+  bool accept_outside_slabs(Address word);
   void reject_header(Address object);
   void corrupt(Address object, const char* what);
 

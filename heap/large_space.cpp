@@ -132,6 +132,12 @@ Address LargeSpace::find(Address a) {
   return it->second.published && a < it->first + it->second.pages * kPageBytes ? it->first : 0;
 }
 
+std::size_t LargeSpace::extent_bytes(Address start) {
+  const MutexLock lock(mutex_);
+  const auto it = extents_.find(start);
+  return it != extents_.end() && it->second.published ? it->second.pages * kPageBytes : 0;
+}
+
 void LargeSpace::clear_marks(const SideMetadata& bits) {
   const MutexLock lock(mutex_);
   for (const auto& [start, extent] : extents_) {

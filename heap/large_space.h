@@ -35,6 +35,8 @@ public:
 
   // The start of the large object that contains a, or 0.
   Address find(Address a) ECHO_EXCLUDES(mutex_);
+  // Bytes of the pages of the object that starts at `start`; 0 if none does.
+  std::size_t extent_bytes(Address start) ECHO_EXCLUDES(mutex_);
   // In a stop: clears all M bits of large objects.
   void clear_marks(const SideMetadata& bits) ECHO_EXCLUDES(mutex_);
   struct Swept {
