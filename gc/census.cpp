@@ -21,6 +21,9 @@ std::uint64_t Census::count(const std::vector<RetiredSpan>& spans) const {
         break;
       }
       const std::size_t bytes = layouts_.object_bytes({at});
+      if (bytes == 0 || bytes > span.end - at) {
+        break; // a length was overwritten
+      }
       if (!header.is_filler()) {
         ++objects;
         const bool is_array = layouts_.record({header.layout_number()}).is_array;

@@ -29,10 +29,14 @@ public:
       if (!known(header)) {
         return;
       }
+      const std::size_t bytes = layouts_.object_bytes({at});
+      if (bytes == 0 || bytes > span.end - at) {
+        return; // a length was overwritten
+      }
       if (!header.is_filler()) {
         visit(ObjectRef{at});
       }
-      at += layouts_.object_bytes({at});
+      at += bytes;
     }
   }
 

@@ -41,15 +41,21 @@ std::string Verifier::check_reference(Address ref, const char* holder) {
   if (!memory_.layouts.knows({header.layout_number()})) {
     return bad(header.bits == kPoisonWord ? "points at a freed object" : "points at no object header");
   }
+  // The length may have been overwritten.
+  const LayoutRecord& record = memory_.layouts.record({header.layout_number()});
+  std::uint64_t bytes = UINT64_MAX;
+  (void)LayoutTable::checked_object_bytes(record, record.is_array ? load_length({ref}) : 0, &bytes);
   if (kind == SlabKind::Large) {
-    return large_.contains(ref) ? "" : bad("is not the start of a large object");
+    if (!large_.contains(ref)) {
+      return bad("is not the start of a large object");
+    }
+    return bytes <= memory_.large.extent_bytes(ref) ? "" : bad("names an object that leaves its pages");
   }
   if (!memory_.bits.is_marked(ref) && !starts_.contains(ref)) {
     return bad("is not the start of an object that survived the last mark or was allocated since");
   }
   const Address slab_end = slabs.address_of(slabs.index_of(ref)) + kSlabBytes;
-  return memory_.layouts.object_bytes({ref}) <= slab_end - ref ? ""
-                                                               : bad("names an object that leaves its slab");
+  return bytes <= slab_end - ref ? "" : bad("names an object that leaves its slab");
 }
 
 // [verify.mark.1]
