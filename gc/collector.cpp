@@ -79,36 +79,31 @@ void Collector::statistics(echo_statistics* out) {
   out->poll_cold = past_poll_cold_.load(std::memory_order_relaxed);
   out->allocate_cold = past_allocate_cold_.load(std::memory_order_relaxed);
   std::uint32_t attached = 0;
-  safepoints.for_each([&](Mutator& m) {
-    ++attached;
-    if (!m.is_current_thread()) {
-      return; // its counters and span are its own until it retires them
-    }
-    m.take_back_span();
-    out->barrier_cold += m.barrier.cold_calls;
-    out->poll_cold += m.cold_polls;
-    out->allocate_cold += m.cold_allocations;
-    out->scoped_handles += m.handles.size();
-    for (const Span& span : {m.allocator.current(), m.allocator.overflow()}) {
-      bytes += span.cursor - span.start;
-      objects += config.census ? census.count({{span.start, span.cursor}}) : 0;
-    }
+  // What the caller has allocated is in its spans or in the log, never in both.
+  safepoints.with_own_state([&] {
+    safepoints.for_each([&](Mutator& m) {
+      ++attached;
+      if (!m.is_current_thread()) {
+        return; // its counters and span are its own until it retires them
+      }
+      m.take_back_span();
+      out->barrier_cold += m.barrier.cold_calls;
+      out->poll_cold += m.cold_polls;
+      out->allocate_cold += m.cold_allocations;
+      out->scoped_handles += m.handles.size();
+      for (const Span& span : {m.allocator.current(), m.allocator.overflow()}) {
+        bytes += span.cursor - span.start;
+        objects += config.census ? census.count({{span.start, span.cursor}}) : 0;
+      }
+    });
+    objects += memory.supply.with_retired([&](const std::vector<RetiredSpan>& spans) {
+      return objects_counted_.load(std::memory_order_relaxed) + (config.census ? census.count(spans) : 0);
+    });
+    bytes += memory.supply.retired_bytes();
   });
   out->threads_attached = attached;
-  // The log and the count change together in a stop; a stop between the two reads shows in the count.
-  std::uint64_t counted = 0;
-  std::uint64_t uncounted = 0;
-  do {
-    counted = objects_counted_.load(std::memory_order_acquire);
-    uncounted = config.census ? memory.supply.with_retired([&census](const std::vector<RetiredSpan>& spans) {
-      return census.count(spans);
-    })
-                              : 0;
-  } while (counted != objects_counted_.load(std::memory_order_acquire));
-  const std::uint64_t large = large_bytes_allocated_.load(std::memory_order_relaxed);
-  out->objects_allocated =
-      objects + counted + uncounted + large_objects_allocated_.load(std::memory_order_relaxed);
-  out->bytes_allocated = bytes + memory.supply.retired_bytes() + large;
+  out->objects_allocated = objects + large_objects_allocated_.load(std::memory_order_relaxed);
+  out->bytes_allocated = bytes + large_bytes_allocated_.load(std::memory_order_relaxed);
   out->collections_full = cycles();
   for (int c = 0; c < ECHO_CAUSE_COUNT; ++c) {
     out->collections_by_cause[c] = by_cause_[c].load(std::memory_order_relaxed);

@@ -178,10 +178,13 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
     m->barrier.log.flush(deletions);
   }
   const bool sound = audit_and_verify_before(mutators);
-  const std::vector<RetiredSpan> spans = memory.supply.take_retired();
-  if (config.census) {
-    objects_counted_.fetch_add(Census(memory.layouts).count(spans), std::memory_order_relaxed);
-  }
+  // Nobody retires a span in a stop: the log is counted without its lock, and leaves it in one step with the
+  // count.
+  const std::uint64_t born =
+      config.census
+          ? Census(memory.layouts).count(memory.supply.with_retired([](const auto& spans) { return spans; }))
+          : 0;
+  memory.supply.clear_retired([&] { objects_counted_.fetch_add(born, std::memory_order_relaxed); });
   allocated_at_mark_.store(memory.supply.retired_bytes() +
                            large_bytes_allocated_.load(std::memory_order_relaxed));
   const bool marked = mark(mutators) && sound;

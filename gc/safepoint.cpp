@@ -180,6 +180,13 @@ void Safepoints::unlist(Mutator* mutator) {
   mutators_.erase(it);
 }
 
+bool Safepoints::is_at_rest(pthread_t thread) {
+  const MutexLock lock(registry_mutex_);
+  return std::any_of(mutators_.begin(), mutators_.end(), [thread](const Mutator* m) {
+    return ::pthread_equal(m->os_thread, thread) != 0 && m->state.load() != ThreadState::Managed;
+  });
+}
+
 bool Safepoints::is_attached(pthread_t thread) {
   const MutexLock lock(registry_mutex_);
   return std::any_of(mutators_.begin(), mutators_.end(),

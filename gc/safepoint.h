@@ -73,11 +73,22 @@ public:
       visit(*m);
     }
   }
+  // Runs `read` while what belongs to the calling thread stands still: of a managed thread it does, for one
+  // at rest stops are kept away. Not to be called in a stop.
+  template <class Read> void with_own_state(Read read) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
+    if (is_at_rest(::pthread_self())) {
+      const MutexLock frozen(list_mutex_);
+      read();
+    } else {
+      read();
+    }
+  }
   std::size_t attached() ECHO_EXCLUDES(registry_mutex_) {
     const MutexLock lock(registry_mutex_);
     return mutators_.size();
   }
   bool is_attached(pthread_t thread) ECHO_EXCLUDES(registry_mutex_);
+  bool is_at_rest(pthread_t thread) ECHO_EXCLUDES(registry_mutex_);
   bool stop_asked() const { return phase_of(stop_word_.load(std::memory_order_relaxed)) != kIdle; }
 
 private:

@@ -61,6 +61,12 @@ public:
   void retire(const RetiredSpan& span) ECHO_EXCLUDES(mutex_);
   // Takes the log of spans retired since the last call.
   std::vector<RetiredSpan> take_retired() ECHO_EXCLUDES(mutex_);
+  // Empties the log in one step with `note`.
+  template <class Note> void clear_retired(Note note) ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    retired_.clear();
+    note();
+  }
   // Reads the log under its lock: nothing in it is freed meanwhile.
   template <class Read> auto with_retired(Read read) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
