@@ -69,10 +69,9 @@ echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* 
 std::string Collector::verify(Mutator& mutator, bool objects) {
   VerifyWork work(*this, objects);
   safepoints.stop(&mutator, work);
-  if (work.result.empty()) {
-    (void)failure(&work.result);
-  }
-  return work.result;
+  // A heap that was found corrupt once stays so; other failures of the last cycle say nothing about the heap.
+  std::string why;
+  return work.result.empty() && failure(&why) == ECHO_HEAP_CORRUPT ? why : work.result;
 }
 
 std::string Collector::verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment,
