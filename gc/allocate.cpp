@@ -57,8 +57,7 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
     if (poor_cycles_.load(std::memory_order_relaxed) > kPoorCyclesAllowed) {
       fail(mutator, ECHO_HEAP_LIMIT,
            "the live set fills the heap limit of " + megabytes(memory.pool.limit()) + ": " +
-               std::to_string(kPoorCyclesAllowed) +
-               " collections in a row freed less than 1/64 of it; raise max_heap");
+               std::to_string(kPoorCyclesAllowed) + " collections in a row freed less than 1/64 of it");
       return false;
     }
     grant = attempt(Urgency::Normal);
@@ -79,7 +78,7 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
     fail(mutator, ECHO_HEAP_LIMIT,
          "an object of " + std::to_string(bytes) + " bytes does not fit the heap limit of " +
              megabytes(memory.pool.limit()) + " (" + megabytes(memory.pool.used_bytes()) +
-             " in use after a full collection); raise max_heap");
+             " in use after a full collection)");
   }
   return false;
 }

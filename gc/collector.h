@@ -85,7 +85,7 @@ private:
   void set_failure(echo_status status, std::string why) ECHO_EXCLUDES(failure_mutex_);
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
   bool mark(const std::vector<Mutator*>& mutators);
-  void sweep_and_pace();
+  void sweep_and_pace(std::uint64_t cycle_cpu_start);
 
   Marker marker_;
   Verifier verifier_;

@@ -51,7 +51,7 @@ std::string Verifier::check_reference(Address ref, const char* holder) {
     }
     return bytes <= memory_.large.extent_bytes(ref) ? "" : bad("names an object that leaves its pages");
   }
-  if (!memory_.bits.is_marked(ref) && !starts_.contains(ref)) {
+  if (marks_whole_ && !memory_.bits.is_marked(ref) && !starts_.contains(ref)) {
     return bad("is not the start of an object that survived the last mark or was allocated since");
   }
   const Address slab_end = slabs.address_of(slabs.index_of(ref)) + kSlabBytes;

@@ -29,6 +29,9 @@ public:
   // "" if all is well, else the first violation. `mutators` have retired their memory, or their spans are
   // given.
   std::string verify(const std::vector<Mutator*>& mutators, Moment moment, bool objects);
+  // Whether the marks are those of a whole mark. After one that was given up nothing is known of the starts
+  // of objects born before it.
+  void set_marks_whole(bool whole) { marks_whole_ = whole; }
 
 private:
   std::string check_reference(Address ref, const char* holder);
@@ -39,6 +42,7 @@ private:
   std::unordered_set<Address> starts_; // allocated since the last mark
   std::unordered_set<Address> large_;  // large objects
   std::unordered_set<Address> visited_;
+  bool marks_whole_ = true;
 };
 
 // Calls visit(slot address, word) for every reference slot of an object (tagged words that are references

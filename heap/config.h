@@ -11,10 +11,10 @@
 namespace echo {
 
 struct Config {
-  std::size_t max_heap = std::size_t{1} << 30;         // used slabs and large pages, bytes
-  std::size_t initial_trigger = std::size_t{32} << 20; // first collection, bytes used
-  std::uint64_t growth_percent = 200;                  // next collection at used-after-mark times this
-  std::size_t reserve_bytes = 0;                 // address space; 0: the larger of 64 GiB and twice max_heap
+  std::size_t max_heap = std::size_t{1} << 30; // used slabs and large pages, bytes
+  std::size_t initial_trigger = 0;             // headroom of a heap with little alive; 0: adapts, 1 to 32 MiB
+  std::uint64_t growth_percent = 200;          // next collection at used-after-mark times this
+  std::size_t reserve_bytes = 0;               // address space; 0: the larger of 64 GiB and twice max_heap
   std::size_t keep_free = std::size_t{32} << 20; // empty memory kept after a collection before giving it back
   bool huge_pages = true;                        // advise transparent huge pages
   bool census = true;                            // count allocated objects exactly

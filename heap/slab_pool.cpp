@@ -11,6 +11,10 @@
 
 namespace echo {
 
+namespace {
+constexpr std::size_t kFirstTrigger = std::size_t{1} << 20;
+}
+
 SlabPool::~SlabPool() {
   if (reservation_ != nullptr) {
     os::release(reservation_, reservation_bytes_);
@@ -37,7 +41,9 @@ bool SlabPool::open(const Config& config) {
   }
   reservation_bytes_ = want;
   const MutexLock lock(mutex_);
-  trigger_ = std::min(config.initial_trigger, limit_);
+  // Without a fixed trigger the first collection comes early and measures what is alive and what collecting
+  // costs.
+  trigger_ = std::min(config.initial_trigger != 0 ? config.initial_trigger : kFirstTrigger, limit_);
   return slabs_.open(reinterpret_cast<Address>(reservation_), want);
 }
 

@@ -17,7 +17,7 @@ MetadataArena::~MetadataArena() {
   }
 }
 
-void* MetadataArena::take(std::size_t bytes) {
+void* MetadataArena::take(std::size_t bytes, bool clear) {
   const std::size_t lines = round_up(bytes, kCacheLine) / kCacheLine;
   if (lines > kMaxLines) {
     return os::map_zeroed(round_up(bytes, kPageBytes), kPageBytes);
@@ -25,7 +25,7 @@ void* MetadataArena::take(std::size_t bytes) {
   const MutexLock lock(mutex_);
   if (FreeBlock* const block = free_[lines]; block != nullptr) {
     free_[lines] = block->next;
-    std::memset(static_cast<void*>(block), 0, lines * kCacheLine);
+    std::memset(static_cast<void*>(block), 0, clear ? lines * kCacheLine : sizeof(FreeBlock));
     return block;
   }
   if (kRegionBytes - used_ < lines * kCacheLine) {

@@ -3,6 +3,7 @@
 // Purpose     Chunks and slabs of native memory: handing out, taking back, returning to the system.
 #include "heap/native/native_space.h"
 
+#include "heap/native/resident.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -158,12 +159,9 @@ void NativeSpace::put_slab(SlabIndex slab) {
     }
   }
   if (empty) {
-    {
-      const MutexLock lock(free_mutex_);
-      c.resident = true;
-      release_chunk(chunk);
-    }
-    return_step(config_.keep_bytes);
+    const MutexLock lock(free_mutex_);
+    c.resident = true;
+    release_chunk(chunk);
   }
 }
 
@@ -190,7 +188,9 @@ bool NativeSpace::commit(std::uint32_t chunk, std::size_t count, unsigned node) 
   if (!os::commit(at, count * kChunkBytes)) {
     return false;
   }
-  if (config_.pages != PageKind::Base && !topology_.advise_huge(at, count * kChunkBytes)) {
+  if (config_.pages == PageKind::Base) {
+    topology_.advise_base(at, count * kChunkBytes);
+  } else if (!topology_.advise_huge(at, count * kChunkBytes)) {
     ++huge_refusals_;
   }
   if (topology_.has_numa() && !topology_.bind(at, count * kChunkBytes, node)) {
@@ -256,6 +256,7 @@ void NativeSpace::release_chunk(std::uint32_t chunk) {
   if (c.resident) {
     free_resident_ += kChunkBytes;
   }
+  free_resident_hint_.store(free_resident_, std::memory_order_relaxed);
   push(free_list(c), chunk);
 }
 
@@ -315,14 +316,11 @@ bool NativeSpace::take_chunks(std::size_t count, unsigned node, void* owner, Add
 
 void NativeSpace::put_chunks(Address first, std::size_t count) {
   const auto chunk = static_cast<std::uint32_t>((first - base_) / kChunkBytes);
-  {
-    const MutexLock lock(free_mutex_);
-    for (std::size_t i = count; i-- > 0;) {
-      chunks_[chunk + i].resident = true;
-      release_chunk(chunk + static_cast<std::uint32_t>(i));
-    }
+  const MutexLock lock(free_mutex_);
+  for (std::size_t i = count; i-- > 0;) {
+    chunks_[chunk + i].resident = true;
+    release_chunk(chunk + static_cast<std::uint32_t>(i));
   }
-  return_step(config_.keep_bytes);
 }
 
 void* NativeSpace::chunk_owner(Address p) const {
@@ -331,12 +329,12 @@ void* NativeSpace::chunk_owner(Address p) const {
 
 // --- giving back ---------------------------------------------------------------------------------------------
 
-std::size_t NativeSpace::return_step(std::size_t keep) {
+bool NativeSpace::return_chunk(std::size_t keep, std::size_t* bytes) {
   std::uint32_t chunk = kNone;
   {
     const MutexLock lock(free_mutex_);
     if (free_resident_ <= keep) {
-      return 0;
+      return false;
     }
     for (unsigned node = 0; node < nodes_ && chunk == kNone; ++node) {
       for (chunk = free_resident_first_[node]; chunk != kNone && chunks_[chunk].gigantic;) {
@@ -344,32 +342,33 @@ std::size_t NativeSpace::return_step(std::size_t keep) {
       }
     }
     if (chunk == kNone) {
-      return 0; // the rest lies in gigantic pages, which go back as a whole when the space closes
+      return false; // the rest lies in gigantic pages, which go back as a whole when the space closes
     }
     unlink(free_list(chunks_[chunk]), chunk);
     free_resident_ -= kChunkBytes;
     chunks_[chunk].use = Use::Returning;
   }
-  const bool done = os::discard(reinterpret_cast<void*>(chunk_start(chunk)), kChunkBytes);
+  void* const at = reinterpret_cast<void*>(chunk_start(chunk));
+  const std::size_t resident = resident_bytes(at, kChunkBytes);
+  const bool done = resident == 0 || os::discard(at, kChunkBytes);
   const MutexLock lock(free_mutex_);
   chunks_[chunk].resident = !done;
   release_chunk(chunk);
-  if (!done) {
-    return 0;
-  }
-  returned_.fetch_add(kChunkBytes, std::memory_order_relaxed);
-  return kChunkBytes;
+  *bytes += done ? resident : 0;
+  returned_.fetch_add(done ? resident : 0, std::memory_order_relaxed);
+  return done;
+}
+
+std::size_t NativeSpace::return_step(std::size_t keep) {
+  std::size_t bytes = 0;
+  return_chunk(keep, &bytes);
+  return bytes;
 }
 
 std::size_t NativeSpace::return_all(std::uint64_t deadline_ns) {
   std::size_t total = 0;
   const auto in_time = [deadline_ns] { return os::monotonic_ns() < deadline_ns; };
-  while (in_time()) {
-    const std::size_t step = return_step(0);
-    if (step == 0) {
-      break;
-    }
-    total += step;
+  while (in_time() && return_chunk(0, &total)) {
   }
   for (unsigned i = 0; i < nodes_ * kShardsPerNode && in_time(); ++i) {
     total += return_slabs_of_shard(shards_[i], deadline_ns);
@@ -406,9 +405,11 @@ std::size_t NativeSpace::return_slabs_of_shard(Shard& shard, std::uint64_t deadl
       const auto length = static_cast<unsigned>(std::countr_one(rest >> from));
       const std::uint32_t bits =
           (length == kSlabsPerChunk ? kAllSlabs : ((std::uint32_t{1} << length) - 1)) << from;
-      if (os::discard(reinterpret_cast<void*>(chunk_start(chunk) + from * kSlabBytes), length * kSlabBytes)) {
+      void* const at = reinterpret_cast<void*>(chunk_start(chunk) + from * kSlabBytes);
+      const std::size_t resident = resident_bytes(at, length * kSlabBytes);
+      if (resident == 0 || os::discard(at, length * kSlabBytes)) {
         returned |= bits;
-        total += length * kSlabBytes;
+        total += resident;
       }
       rest &= ~bits;
     }
@@ -490,15 +491,32 @@ const char* NativeSpace::check() {
   return resident == free_resident_ ? "" : "the free resident bytes are miscounted";
 }
 
+std::size_t NativeSpace::discard(Address from, std::size_t bytes) {
+  if (chunks_[(from - base_) / kChunkBytes].gigantic) {
+    return 0;
+  }
+  const std::size_t returned = discard_resident(reinterpret_cast<void*>(from), bytes);
+  returned_.fetch_add(returned, std::memory_order_relaxed);
+  return returned;
+}
+
 void NativeSpace::lock_all() {
+  if (fork_holders_++ != 0) {
+    return;
+  }
   for (Shard& shard : shards_) {
     shard.mutex.lock();
   }
   free_mutex_.lock();
   arena_.mutex().lock();
+  records_.mutex().lock();
 }
 
 void NativeSpace::unlock_all() {
+  if (--fork_holders_ != 0) {
+    return;
+  }
+  records_.mutex().unlock();
   arena_.mutex().unlock();
   free_mutex_.unlock();
   for (Shard& shard : shards_) {

@@ -65,6 +65,7 @@ public:
   SlabEntry* table() const { return table_; }
   Topology& topology() { return topology_; }
   MetadataArena& arena() { return arena_; }
+  MetadataArena& records() { return records_; } // slab records only [native.record.1]
   Address slab_start(SlabIndex slab) const { return base_ + std::size_t{slab.number} * kSlabBytes; }
   bool contains(Address p) const { return p - base_ < slab_count_ * kSlabBytes; }
 
@@ -80,6 +81,12 @@ public:
 
   // Gives at most one chunk back if more than `keep` bytes lie free; the bytes given back.
   std::size_t return_step(std::size_t keep);
+  // The step that belongs to every path on which memory becomes free: keeps what the configuration says.
+  void settle() {
+    if (free_resident_hint_.load(std::memory_order_relaxed) > config_.keep_bytes) {
+      return_step(config_.keep_bytes);
+    }
+  }
   // Gives free memory back in such steps until none is left or the clock has passed `deadline_ns`.
   std::size_t return_all(std::uint64_t deadline_ns);
 
@@ -88,9 +95,11 @@ public:
   // "" if the free masks and lists agree, else what does not. Deep.
   const char* check();
 
-  // Around a fork: the child inherits a consistent space.
+  // Around a fork, for each pool of the space: the child inherits a consistent space.
   void lock_all() ECHO_NO_THREAD_ANALYSIS;
   void unlock_all() ECHO_NO_THREAD_ANALYSIS;
+  // Gives the range, which the caller holds, back to the system; the bytes that were in memory.
+  std::size_t discard(Address from, std::size_t bytes);
 
 private:
   enum class Use : std::uint8_t { Untouched, Free, Slabs, Large, Returning };
@@ -132,6 +141,8 @@ private:
     return chunk.resident ? &free_resident_first_[chunk.node] : &free_first_[chunk.node];
   }
   void release_chunk(std::uint32_t chunk) ECHO_REQUIRES(free_mutex_);
+  // False: nothing left to give back, or the system refuses. Adds what was in memory to *bytes.
+  bool return_chunk(std::size_t keep, std::size_t* bytes);
   bool commit(std::uint32_t chunk, std::size_t count, unsigned node) ECHO_REQUIRES(free_mutex_);
   bool commit_gigantic(std::uint32_t chunk, unsigned node) ECHO_REQUIRES(free_mutex_);
   std::size_t return_slabs_of_shard(Shard& shard, std::uint64_t deadline_ns);
@@ -145,17 +156,20 @@ private:
   unsigned nodes_ = 1;
   SpaceConfig config_{};
   MetadataArena arena_;
+  MetadataArena records_;
 
   alignas(kCacheLine) Mutex free_mutex_;
   std::uint32_t high_water_ ECHO_GUARDED_BY(free_mutex_) = 0; // chunks below have been committed
   std::array<std::uint32_t, kMaxNodes> free_first_ ECHO_GUARDED_BY(free_mutex_){}; // hold no memory
   std::array<std::uint32_t, kMaxNodes> free_resident_first_ ECHO_GUARDED_BY(free_mutex_){};
   std::size_t free_resident_ ECHO_GUARDED_BY(free_mutex_) = 0;
+  std::atomic<std::size_t> free_resident_hint_{0};
   std::uint64_t bind_refusals_ ECHO_GUARDED_BY(free_mutex_) = 0;
   std::uint64_t huge_refusals_ ECHO_GUARDED_BY(free_mutex_) = 0;
   std::uint64_t gigantic_pages_ ECHO_GUARDED_BY(free_mutex_) = 0;
 
   std::array<Shard, kMaxNodes * kShardsPerNode> shards_;
+  unsigned fork_holders_ = 0;
   alignas(kCacheLine) std::atomic<std::uint64_t> local_{0};
   std::atomic<std::uint64_t> remote_{0};
   std::atomic<std::uint64_t> migrated_{0};

@@ -56,6 +56,8 @@ public:
 
   bool advise_huge(void* at, std::size_t bytes) override { return ::madvise(at, bytes, MADV_HUGEPAGE) == 0; }
 
+  void advise_base(void* at, std::size_t bytes) override { (void)::madvise(at, bytes, MADV_NOHUGEPAGE); }
+
   bool map_huge(void* at, std::size_t bytes, std::size_t page_bytes) override {
     // MAP_FIXED drops the old mapping before it finds out that there are no huge pages: try elsewhere first,
     // then move into place. Without MAP_NORESERVE the kernel sets the pages aside here or refuses.

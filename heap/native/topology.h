@@ -28,6 +28,8 @@ public:
   virtual bool bind(void* at, std::size_t bytes, unsigned node) = 0;
   // Asks for transparent huge pages. False if refused.
   virtual bool advise_huge(void* at, std::size_t bytes) = 0;
+  // Asks for pages of the base size only, where the system would use huge ones by itself.
+  virtual void advise_base(void* at, std::size_t bytes) = 0;
   // Replaces a reserved range by explicit huge pages of `page_bytes` (2 MiB or 1 GiB), readable and writable.
   // Range and page size are aligned to each other. False if refused: the range is then as it was.
   virtual bool map_huge(void* at, std::size_t bytes, std::size_t page_bytes) = 0;

@@ -32,7 +32,7 @@ struct Row {
 constexpr Row kRows[] = {
     {"max_heap", ECHO_OPTION_BYTES, "1g", "1m..1024g", kKiB* kKiB, kMaxBytes, &Config::max_heap,
      "limit of the memory that holds objects: slabs and pages of large objects"},
-    {"trigger", ECHO_OPTION_BYTES, "32m", "64k..1024g", 64 * kKiB, kMaxBytes, &Config::trigger,
+    {"trigger", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::initial_trigger,
      "what a program with little alive may allocate between collections; less, down to 1m, while they are "
      "cheap"},
     {"growth", ECHO_OPTION_COUNT, "200", "101..10000", 101, 10000, &Config::growth_percent,

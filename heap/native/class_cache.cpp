@@ -1,0 +1,586 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The slow paths of a class cache: refills, slabs coming and going, frees by other threads.
+#include "heap/native/class_cache.h"
+
+#include "heap/native/pool.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <mutex>
+#include <sched.h>
+
+namespace echo::native {
+
+void SlabLock::lock_slow() {
+  for (;;) {
+    for (int i = 0; i < 64; ++i) {
+      if (word_.load(std::memory_order_relaxed) == 0 && word_.exchange(1, std::memory_order_acquire) == 0) {
+        return;
+      }
+#if defined(__x86_64__)
+      __builtin_ia32_pause();
+#endif
+    }
+    ::sched_yield(); // the holder has lost its processor
+  }
+}
+
+void ClassCache::open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints,
+                      void** entries) {
+  const CellShape& shape = shape_of(cell);
+  entries_ = entries;
+  table_ = space->table();
+  base_ = space->base();
+  slab_count_ = space->slab_count();
+  magic_ = shape.magic;
+  capacity_ = shape.capacity;
+  words_ = shape.words;
+  cell_ = cell;
+  thread_ = thread;
+  pool_ = pool;
+  space_ = space;
+  policy_ = CachePolicy(hints, shape.capacity);
+  limit_ = policy_.limit();
+}
+
+// --- lists ---------------------------------------------------------------------------------------------------
+
+void ClassCache::list(SlabRecord& record) {
+  record.partial_previous = nullptr;
+  record.partial_next = partial_;
+  if (partial_ != nullptr) {
+    partial_->partial_previous = &record;
+  }
+  partial_ = &record;
+  record.listed = true;
+}
+
+void ClassCache::unlist(SlabRecord& record) {
+  (record.partial_previous == nullptr ? partial_ : record.partial_previous->partial_next) = record.partial_next;
+  if (record.partial_next != nullptr) {
+    record.partial_next->partial_previous = record.partial_previous;
+  }
+  record.listed = false;
+}
+
+void ClassCache::own(SlabRecord& record) {
+  record.owned_previous = nullptr;
+  record.owned_next = owned_;
+  if (owned_ != nullptr) {
+    owned_->owned_previous = &record;
+  }
+  owned_ = &record;
+  bump(slabs_);
+}
+
+void ClassCache::disown(SlabRecord& record) {
+  if (record.listed) {
+    unlist(record);
+  }
+  if (record.counted) {
+    record.counted = false;
+    --empty_;
+  }
+  (record.owned_previous == nullptr ? owned_ : record.owned_previous->owned_next) = record.owned_next;
+  if (record.owned_next != nullptr) {
+    record.owned_next->owned_previous = record.owned_previous;
+  }
+  slabs_.store(slabs_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+}
+
+// --- allocation ----------------------------------------------------------------------------------------------
+
+void* ClassCache::allocate_slow() {
+  bump(refills_);
+  return refill() ? allocate() : nullptr;
+}
+
+// [native.cache.1] L1 is empty here.
+bool ClassCache::refill() {
+  thread_->service(false);
+  policy_.on_refill();
+  limit_ = policy_.limit();
+  const std::uint32_t want = policy_.batch();
+  for (;;) {
+    while (partial_ != nullptr) {
+      SlabRecord& record = *partial_;
+      const std::uint32_t taken = take_cells(record, want);
+      if (taken != 0) {
+        bump(refilled_, taken);
+        return true;
+      }
+      unlist(record);
+    }
+    if (pending_.load(std::memory_order_relaxed) != nullptr) {
+      collect_pending();
+      if (partial_ != nullptr) {
+        continue;
+      }
+    }
+    if (pool_->adopt_slab(*this)) {
+      continue;
+    }
+    if (!take_slab()) {
+      return false;
+    }
+  }
+}
+
+// Fills the empty L1 with up to `want` free cells, so that they are handed out in the order of their addresses.
+std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
+  SlabEntry& entry = entry_of(record);
+  if (tag_of(entry.owner.load(std::memory_order_relaxed)) != OwnerTag::Biased) {
+    const std::scoped_lock lock(record.lock);
+    collect_remote(record);
+    // Nobody else has freed a cell since the last time: the owner may do without the lock again. A thread that
+    // is about to free one waits for the lock and will find the tag. [native.owner.2]
+    if (record.foreign_frees == 0 && !record.notified) {
+      entry.owner.store(word(OwnerTag::Biased), std::memory_order_relaxed);
+    }
+    record.foreign_frees = 0;
+  }
+  const Address start = space_->slab_start(record.slab);
+  const std::uint32_t cell_bytes = shape_of(cell_).bytes;
+  std::atomic<std::uint64_t>* const live = record.live();
+  std::uint32_t taken = 0;
+  std::uint32_t w = record.first_word;
+  for (; w < words_ && taken < want; ++w) {
+    std::uint64_t free = ~live[w].load(std::memory_order_relaxed);
+    const std::uint32_t cells_left = capacity_ - 64 * w;
+    if (cells_left < 64) {
+      free &= bit(cells_left) - 1;
+    }
+    while (free != 0 && taken < want) {
+      const auto cell = 64 * w + static_cast<std::uint32_t>(std::countr_zero(free));
+      free &= free - 1;
+      entries_[want - ++taken] = reinterpret_cast<void*>(start + cell * cell_bytes);
+    }
+    if (free != 0) {
+      break;
+    }
+  }
+  record.first_word = static_cast<std::uint16_t>(w);
+  if (taken == 0) {
+    return 0;
+  }
+  if (taken < want) {
+    std::memmove(entries_, entries_ + (want - taken), taken * sizeof(void*));
+  }
+  count_.store(taken, std::memory_order_relaxed);
+  if (record.counted) {
+    record.counted = false;
+    --empty_;
+  }
+  return taken;
+}
+
+bool ClassCache::take_slab() {
+  // Zeroed the first time; afterwards its bits are 0 again and its lock must not be touched. [native.record.1]
+  auto* const record = static_cast<SlabRecord*>(space_->records().take(SlabRecord::bytes_for(cell_), false));
+  if (record == nullptr) {
+    return false;
+  }
+  std::uint8_t node = 0;
+  SlabIndex slab{};
+  if (!space_->take_slab(thread_->node(), thread_->number(), &slab, &node)) {
+    space_->records().give(record, SlabRecord::bytes_for(cell_));
+    return false;
+  }
+  {
+    const std::scoped_lock lock(record->lock);
+    record->pool = pool_;
+    record->slab = slab;
+    record->cell = cell_;
+    record->words = words_;
+    record->first_word = 0;
+    record->node = node;
+    record->counted = false;
+    record->notified = false;
+    record->foreign_frees = 0;
+  }
+  own(*record);
+  list(*record);
+  SlabEntry& entry = entry_of(*record);
+  entry.record.store(record, std::memory_order_release);
+  entry.owner.store(word(OwnerTag::Biased), std::memory_order_release);
+  policy_.on_slab();
+  return true;
+}
+
+// --- frees ---------------------------------------------------------------------------------------------------
+
+// A cell of `word` has become free outside L1.
+void ClassCache::note_free_cell(SlabRecord& record, std::uint32_t word) {
+  record.first_word = std::min(record.first_word, static_cast<std::uint16_t>(word));
+  if (!record.listed) {
+    list(record);
+  }
+}
+
+// L1 is full: the cell stays in its slab.
+void ClassCache::put_aside(SlabRecord& record, std::uint32_t cell) {
+  bump(aside_);
+  note_free_cell(record, cell / 64);
+  if (record.live()[cell / 64].load(std::memory_order_relaxed) == 0) {
+    note_if_empty(record, cell / 64);
+    space_->settle();
+  }
+}
+
+bool ClassCache::is_empty(SlabRecord& record, std::uint32_t first_word) const {
+  // From the word just emptied: neighbours were probably freed together, so a live cell is found soon.
+  for (std::uint32_t i = 0, w = first_word; i < words_; ++i, w = w + 1 == words_ ? 0 : w + 1) {
+    if (record.live()[w].load(std::memory_order_relaxed) != 0) {
+      return false;
+    }
+  }
+  return true;
+}
+
+void ClassCache::note_if_empty(SlabRecord& record, std::uint32_t first_word) {
+  if (record.counted || !is_empty(record, first_word)) {
+    return;
+  }
+  if (empty_ < policy_.keep() || !retire(record)) {
+    record.counted = true;
+    ++empty_;
+  }
+}
+
+void ClassCache::free_own(SlabRecord& record, std::uint32_t cell, void* p) {
+  std::atomic<std::uint64_t>& live = record.live()[cell / 64];
+  live.store(live.load(std::memory_order_relaxed) & ~bit(cell), std::memory_order_relaxed);
+  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  if (count < limit_) {
+    entries_[count] = p;
+    count_.store(count + 1, std::memory_order_relaxed);
+  } else {
+    bump(aside_);
+    note_free_cell(record, cell / 64);
+  }
+}
+
+void ClassCache::notify(SlabRecord& record) {
+  record.notified = true;
+  SlabRecord* head = pending_.load(std::memory_order_relaxed);
+  do {
+    record.pending_next = head;
+  } while (!pending_.compare_exchange_weak(head, &record, std::memory_order_release, std::memory_order_relaxed));
+}
+
+bool ClassCache::collect_remote(SlabRecord& record) {
+  SlabEntry& entry = entry_of(record);
+  const bool requested = tag_of(entry.owner.load(std::memory_order_relaxed)) == OwnerTag::Requested;
+  std::atomic<std::uint64_t>* const live = record.live();
+  std::atomic<std::uint64_t>* const remote = record.remote();
+  bool any = false;
+  for (std::uint32_t w = 0; w < words_; ++w) {
+    std::uint64_t freed = remote[w].load(std::memory_order_relaxed);
+    if (freed == 0) {
+      continue;
+    }
+    remote[w].store(0, std::memory_order_relaxed);
+    const std::uint64_t before = live[w].load(std::memory_order_relaxed);
+    if ((freed & ~before) != 0) {
+      // [native.free.3] The owner freed the cell in the same moment; it counts as freed once.
+      bump(late_double_frees_, static_cast<std::uint64_t>(std::popcount(freed & ~before)));
+      freed &= before;
+    }
+    live[w].store(before & ~freed, std::memory_order_relaxed);
+    if (freed != 0) {
+      record.first_word = std::min(record.first_word, static_cast<std::uint16_t>(w));
+      any = true;
+    }
+  }
+  if (requested) {
+    entry.owner.store(word(OwnerTag::Shared), std::memory_order_relaxed);
+  }
+  return any;
+}
+
+// Another thread has freed a cell of this slab for the first time. [native.free.3]
+void ClassCache::acknowledge(SlabEntry& entry) {
+  SlabRecord& record = *entry.record.load(std::memory_order_relaxed);
+  bool any = false;
+  {
+    const std::scoped_lock lock(record.lock);
+    any = collect_remote(record);
+  }
+  if (any && !record.listed) {
+    list(record);
+  }
+}
+
+void ClassCache::collect_pending() {
+  SlabRecord* record = pending_.exchange(nullptr, std::memory_order_acquire);
+  while (record != nullptr) {
+    SlabRecord* const next = record->pending_next;
+    {
+      const std::scoped_lock lock(record->lock);
+      record->notified = false;
+      collect_remote(*record);
+    }
+    if (!record->listed) {
+      list(*record);
+    }
+    note_if_empty(*record, 0);
+    record = next;
+  }
+}
+
+// --- slabs going ---------------------------------------------------------------------------------------------
+
+void ClassCache::purge(SlabIndex slab) {
+  const Address start = space_->slab_start(slab);
+  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  std::uint32_t kept = 0;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (reinterpret_cast<Address>(entries_[i]) - start >= kSlabBytes) {
+      entries_[kept++] = entries_[i];
+    }
+  }
+  count_.store(kept, std::memory_order_relaxed);
+  bump(dropped_, count - kept);
+}
+
+bool ClassCache::retire(SlabRecord& record) {
+  SlabEntry& entry = entry_of(record);
+  {
+    const std::scoped_lock lock(record.lock);
+    if (record.notified || !is_empty(record, 0)) {
+      return false; // remote frees to collect first, or a cell of an empty slab was handed out from L1
+    }
+    entry.owner.store(0, std::memory_order_relaxed);
+    entry.record.store(nullptr, std::memory_order_relaxed);
+  }
+  purge(record.slab);
+  disown(record);
+  const SlabIndex slab = record.slab;
+  space_->put_slab(slab);
+  space_->records().give(&record, SlabRecord::bytes_for(cell_));
+  return true;
+}
+
+void ClassCache::retire_surplus(std::uint32_t keep, std::size_t* bytes) {
+  for (SlabRecord* record = partial_; record != nullptr && empty_ > keep;) {
+    SlabRecord* const next = record->partial_next;
+    if (record->counted) {
+      if (retire(*record)) {
+        *bytes += kSlabBytes;
+      } else {
+        record->counted = false;
+        --empty_;
+      }
+    }
+    record = next;
+  }
+}
+
+// L1 to L2: the cells are in their slabs already, by their live bits.
+void ClassCache::flush_l1() {
+  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Address offset = reinterpret_cast<Address>(entries_[i]) - base_;
+    SlabRecord& record = *table_[offset / kSlabBytes].record.load(std::memory_order_relaxed);
+    note_free_cell(record, cell_at(offset % kSlabBytes, magic_).index / 64);
+  }
+  count_.store(0, std::memory_order_relaxed);
+  bump(dropped_, count);
+}
+
+std::size_t ClassCache::trim(std::uint32_t keep) {
+  std::size_t bytes = 0;
+  flush_l1();
+  collect_pending();
+  for_each_slab([&](SlabRecord& record) {
+    if (tag_of(entry_of(record).owner.load(std::memory_order_relaxed)) == OwnerTag::Requested) {
+      acknowledge(entry_of(record));
+    }
+    if (!record.counted && is_empty(record, 0)) {
+      if (!record.listed) {
+        list(record);
+      }
+      record.counted = true;
+      ++empty_;
+    }
+  });
+  retire_surplus(keep, &bytes);
+  return bytes;
+}
+
+bool ClassCache::give_slab_to(ClassCache& other) {
+  flush_l1();
+  collect_pending();
+  for (SlabRecord* record = partial_; record != nullptr; record = record->partial_next) {
+    const std::uint32_t word_count = words_;
+    bool has_free = false;
+    for (std::uint32_t w = 0; w < word_count && !has_free; ++w) {
+      const std::uint32_t cells_left = capacity_ - 64 * w;
+      const std::uint64_t all = cells_left < 64 ? bit(cells_left) - 1 : ~std::uint64_t{0};
+      has_free = (record->live()[w].load(std::memory_order_relaxed) & all) != all;
+    }
+    if (!has_free) {
+      continue;
+    }
+    {
+      const std::scoped_lock lock(record->lock);
+      if (record->notified) {
+        continue; // a free since collect_pending(); the next one to come takes it
+      }
+      collect_remote(*record);
+      record->foreign_frees = 0;
+      entry_of(*record).owner.store(other.word(OwnerTag::Biased), std::memory_order_relaxed);
+    }
+    disown(*record);
+    other.own(*record);
+    record->first_word = 0;
+    other.list(*record);
+    if (record->node != other.thread_->node()) {
+      space_->note_migration();
+    }
+    return true;
+  }
+  return false;
+}
+
+std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
+  std::size_t bytes = 0;
+  const std::uint32_t cell_bytes = shape_of(cell_).bytes;
+  for_each_slab([&](SlabRecord& record) {
+    std::uint32_t live_cells = 0;
+    for (std::uint32_t w = 0; w < words_; ++w) {
+      live_cells += static_cast<std::uint32_t>(std::popcount(record.live()[w].load(std::memory_order_relaxed)));
+    }
+    if ((capacity_ - live_cells) * 100 < percent * capacity_) {
+      return;
+    }
+    const Address start = space_->slab_start(record.slab);
+    for (std::size_t page = 0; page < kSlabBytes; page += kPageBytes) {
+      const auto first = static_cast<std::uint32_t>(page / cell_bytes);
+      const auto last = std::min(static_cast<std::uint32_t>((page + kPageBytes - 1) / cell_bytes), capacity_ - 1u);
+      bool free = true;
+      for (std::uint32_t cell = first; cell <= last && free; ++cell) {
+        free = (record.live()[cell / 64].load(std::memory_order_relaxed) & bit(cell)) == 0;
+      }
+      // The last page of a slab may hold nothing but its tail, then first > last.
+      bytes += free ? space_->discard(start + page, kPageBytes) : 0;
+    }
+  });
+  return bytes;
+}
+
+void ClassCache::close() {
+  for_each_slab([&](SlabRecord& record) {
+    {
+      const std::scoped_lock lock(record.lock);
+      entry_of(record).owner.store(0, std::memory_order_relaxed);
+      entry_of(record).record.store(nullptr, std::memory_order_relaxed);
+      for (std::uint32_t w = 0; w < words_; ++w) {
+        record.live()[w].store(0, std::memory_order_relaxed);
+        record.remote()[w].store(0, std::memory_order_relaxed);
+      }
+    }
+    space_->put_slab(record.slab);
+    space_->records().give(&record, SlabRecord::bytes_for(cell_));
+  });
+  owned_ = partial_ = nullptr;
+  count_.store(0, std::memory_order_relaxed);
+}
+
+// --- measurement ---------------------------------------------------------------------------------------------
+
+void ClassCache::tick() {
+  thread_->service(true);
+}
+
+void ClassCache::end_window(std::uint64_t elapsed_ns) {
+  const std::uint64_t allocations = allocations_.load(std::memory_order_relaxed);
+  policy_.on_window(allocations - window_allocations_, elapsed_ns);
+  window_allocations_ = allocations;
+  rate_.store(policy_.rate(), std::memory_order_relaxed);
+  limit_ = policy_.limit();
+  std::size_t bytes = 0;
+  if (!policy_.hot()) {
+    trim(policy_.keep()); // not hot: out of L1 [native.hot.1]
+    return;
+  }
+  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  if (count > limit_) {
+    flush_l1();
+  }
+  retire_surplus(policy_.keep(), &bytes);
+}
+
+ClassCounters ClassCache::counters() const {
+  ClassCounters out;
+  const auto get = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  out.allocations = get(allocations_);
+  out.refills = get(refills_);
+  out.late_double_frees = get(late_double_frees_);
+  out.slabs = get(slabs_);
+  out.rate = get(rate_);
+  const std::uint64_t pushes =
+      out.allocations + count_.load(std::memory_order_relaxed) + get(dropped_) - get(refilled_);
+  out.frees = pushes + get(aside_) + get(remote_frees_);
+  return out;
+}
+
+const char* ClassCache::check() {
+  std::uint32_t listed = 0;
+  std::uint32_t counted = 0;
+  for (SlabRecord* record = partial_; record != nullptr; record = record->partial_next) {
+    ++listed;
+    if (!record->listed) {
+      return "a slab in the list of slabs with free cells does not know it";
+    }
+  }
+  for (SlabRecord* record = owned_; record != nullptr; record = record->owned_next) {
+    SlabEntry& entry = entry_of(*record);
+    if (entry.record.load(std::memory_order_relaxed) != record ||
+        owner_of(entry.owner.load(std::memory_order_relaxed)) != this) {
+      return "an owned slab's table entry names another owner [native.owner.1]";
+    }
+    listed -= record->listed ? 1 : 0;
+    counted += record->counted ? 1 : 0;
+    const std::scoped_lock lock(record->lock);
+    const bool biased = tag_of(entry.owner.load(std::memory_order_relaxed)) == OwnerTag::Biased;
+    for (std::uint32_t w = 0; w < words_; ++w) {
+      const std::uint64_t live = record->live()[w].load(std::memory_order_relaxed);
+      const std::uint64_t remote = record->remote()[w].load(std::memory_order_relaxed);
+      const std::uint32_t cells_left = capacity_ - 64 * w;
+      if (cells_left < 64 && (live >> cells_left) != 0) {
+        return "a live bit is set behind the last cell [native.live.1]";
+      }
+      if ((biased && remote != 0) || (remote & ~live) != 0) {
+        return "a remote bit is set where nothing lives [native.remote.1]";
+      }
+    }
+  }
+  if (listed != 0 || counted != empty_) {
+    return "the numbers of listed or empty slabs are wrong";
+  }
+  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Address offset = reinterpret_cast<Address>(entries_[i]) - base_;
+    SlabEntry& entry = table_[offset / kSlabBytes];
+    if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this) {
+      return "a cached cell lies in a slab of another owner [native.cache.1]";
+    }
+    const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
+    if (!cell.is_start || (entry.record.load(std::memory_order_relaxed)->live()[cell.index / 64].load(
+                               std::memory_order_relaxed) &
+                           bit(cell.index)) != 0) {
+      return "a cached cell is not a free cell [native.cache.1]";
+    }
+    for (std::uint32_t k = 0; k < i; ++k) {
+      if (entries_[k] == entries_[i]) {
+        return "a cell is cached twice [native.cache.1]";
+      }
+    }
+  }
+  return "";
+}
+
+} // namespace echo::native
