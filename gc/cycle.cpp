@@ -206,6 +206,8 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   memory.supply.clear_retired([&] { objects_counted_.fetch_add(born, std::memory_order_relaxed); });
   allocated_at_mark_.store(memory.supply.retired_bytes() +
                            large_bytes_allocated_.load(std::memory_order_relaxed));
+  // Counting costs by the byte allocated, whatever the headroom: pacing looks at the rest.
+  const std::uint64_t mark_start = os::thread_cpu_ns();
   bool marked = mark(mutators) && sound;
   phase_.store(Phase::Clearing); // weak processing has its place here
   if (marked && config.verify) {
