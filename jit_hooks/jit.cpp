@@ -18,9 +18,10 @@ namespace {
 
 constexpr uint32_t kRecipesVersion = 1;
 constexpr uint32_t kMaxCompileThreads = 256;
-constexpr uint32_t kAllSwitches = ECHO_JIT_ALLOW_REF_IN_STACK | ECHO_JIT_ALLOW_REF_IN_RAW | ECHO_JIT_ALLOW_REF_MEMCPY |
-                                  ECHO_JIT_NO_BARRIER_ELISION | ECHO_JIT_ALLOW_REF_AS_INTEGER |
-                                  ECHO_JIT_ALLOW_UNSUPPORTED_FRAME | ECHO_JIT_OMIT_BARRIERS;
+constexpr uint32_t kAllSwitches = ECHO_JIT_ALLOW_REF_IN_STACK | ECHO_JIT_ALLOW_REF_IN_RAW |
+                                  ECHO_JIT_ALLOW_REF_MEMCPY | ECHO_JIT_NO_BARRIER_ELISION |
+                                  ECHO_JIT_ALLOW_REF_AS_INTEGER | ECHO_JIT_ALLOW_UNSUPPORTED_FRAME |
+                                  ECHO_JIT_OMIT_BARRIERS;
 
 bool in_process(const std::string& name) {
   static void* const process = dlopen(nullptr, RTLD_NOW);
@@ -29,7 +30,8 @@ bool in_process(const std::string& name) {
 
 Outcome check_directory(const char* option, const char* path) {
   struct stat status;
-  if (path == nullptr || (stat(path, &status) == 0 && S_ISDIR(status.st_mode))) return {};
+  if (path == nullptr || (stat(path, &status) == 0 && S_ISDIR(status.st_mode)))
+    return {};
   return {ECHO_IO_ERROR, std::string(option) + ": '" + path + "' is no directory"};
 }
 
@@ -41,38 +43,47 @@ Outcome check_options(const echo_jit_options& options) {
                                        "; at most " + std::to_string(kMaxCompileThreads)};
   if ((options.switches & ~kAllSwitches) != 0)
     return {ECHO_INVALID_ARGUMENT, "switches has a bit that echo/jit.h does not name"};
-  if (Outcome outcome = check_directory("dump_objects", options.dump_objects); !outcome) return outcome;
+  if (Outcome outcome = check_directory("dump_objects", options.dump_objects); !outcome)
+    return outcome;
   return check_directory("dump_ir", options.dump_ir);
 }
 
-Outcome invalid(const char* what) { return {ECHO_INVALID_ARGUMENT, what}; }
+Outcome invalid(const char* what) {
+  return {ECHO_INVALID_ARGUMENT, what};
+}
 
 } // namespace
 
 Outcome Jit::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
                     std::unique_ptr<Jit>& out) {
-  if (api == nullptr || heap == nullptr) return invalid("api or heap is null");
+  if (api == nullptr || heap == nullptr)
+    return invalid("api or heap is null");
   if (api->abi_major != ECHO_ABI_MAJOR || api->size < sizeof(echo_heap_api))
-    return {ECHO_VERSION_MISMATCH, "the heap plugin's table has version " + std::to_string(api->abi_major) + "." +
-                                       std::to_string(api->abi_minor) + " and " + std::to_string(api->size) +
-                                       " bytes; this JIT needs version " + std::to_string(ECHO_ABI_MAJOR) + " and " +
+    return {ECHO_VERSION_MISMATCH, "the heap plugin's table has version " + std::to_string(api->abi_major) +
+                                       "." + std::to_string(api->abi_minor) + " and " +
+                                       std::to_string(api->size) + " bytes; this JIT needs version " +
+                                       std::to_string(ECHO_ABI_MAJOR) + " and " +
                                        std::to_string(sizeof(echo_heap_api)) + " bytes"};
   echo_jit_options known{};
   known.optimise = 2;
   if (options != nullptr) {
-    if (options->size < offsetof(echo_jit_options, dump_objects)) return invalid("options->size is too small");
+    if (options->size < offsetof(echo_jit_options, dump_objects))
+      return invalid("options->size is too small");
     std::memcpy(&known, options, options->size < sizeof known ? options->size : sizeof known);
   }
-  if (Outcome outcome = check_options(known); !outcome) return outcome;
+  if (Outcome outcome = check_options(known); !outcome)
+    return outcome;
   std::unique_ptr<Jit> jit(new Jit(*api, heap));
-  if (Outcome outcome = jit->start(known); !outcome) return outcome;
+  if (Outcome outcome = jit->start(known); !outcome)
+    return outcome;
   out = std::move(jit);
   return {};
 }
 
 Outcome Jit::read_recipes() {
   const echo_status status = api_.recipes(heap_, ECHO_RECIPES_FASTEST, &recipes_);
-  if (status != ECHO_OK || recipes_ == nullptr) return {status, "the heap gives no recipes"};
+  if (status != ECHO_OK || recipes_ == nullptr)
+    return {status, "the heap gives no recipes"};
   const echo_recipes& recipes = *recipes_;
   if (recipes.size < sizeof(echo_recipes) || recipes.version != kRecipesVersion)
     return {ECHO_VERSION_MISMATCH, "the heap's recipes have version " + std::to_string(recipes.version) +
@@ -93,15 +104,18 @@ Outcome Jit::read_recipes() {
 }
 
 Outcome Jit::start(const echo_jit_options& options) {
-  if (Outcome outcome = read_recipes(); !outcome) return outcome;
+  if (Outcome outcome = read_recipes(); !outcome)
+    return outcome;
   SessionOptions session;
   session.optimise = options.optimise != 0;
   session.compile_threads = options.compile_threads;
   session.switches = options.switches;
-  if (options.dump_objects != nullptr) session.dump_objects = options.dump_objects;
-  if (options.dump_ir != nullptr) session.dump_ir = options.dump_ir;
-  if (Outcome outcome = Session::create(session, api_, heap_, *recipes_, make_stubs(*recipes_, &Jit::raise, this),
-                                        index_, session_);
+  if (options.dump_objects != nullptr)
+    session.dump_objects = options.dump_objects;
+  if (options.dump_ir != nullptr)
+    session.dump_ir = options.dump_ir;
+  if (Outcome outcome = Session::create(session, api_, heap_, *recipes_,
+                                        make_stubs(*recipes_, &Jit::raise, this), index_, session_);
       !outcome)
     return outcome;
   echo_frame_source source{};
@@ -116,8 +130,10 @@ Outcome Jit::start(const echo_jit_options& options) {
 }
 
 Jit::~Jit() {
-  if (is_source_) api_.frame_source_set(heap_, nullptr, nullptr);
-  for (const RootRange& range : roots_) api_.roots_remove(heap_, range.first, nullptr);
+  if (is_source_)
+    api_.frame_source_set(heap_, nullptr, nullptr);
+  for (const RootRange& range : roots_)
+    api_.roots_remove(heap_, range.first, nullptr);
 }
 
 Outcome Jit::close() {
@@ -137,15 +153,19 @@ Outcome Jit::add_module(const char* name, std::string_view bytes) {
     return std::move(outcome).within(name);
   const std::lock_guard<std::mutex> guard(symbols_lock_);
   const size_t index = modules_.size();
-  for (const auto& [symbol, signature] : summary.functions) owners_.emplace(symbol, index);
-  for (const std::string& symbol : summary.variables) owners_.emplace(symbol, index);
+  for (const auto& [symbol, signature] : summary.functions)
+    owners_.emplace(symbol, index);
+  for (const std::string& symbol : summary.variables)
+    owners_.emplace(symbol, index);
   modules_.push_back(std::move(summary));
   return {};
 }
 
 Outcome Jit::define(const char* name, void* address, uint32_t kind) {
-  if (name == nullptr || *name == '\0') return invalid("the symbol's name is null or empty");
-  if (address == nullptr) return {ECHO_INVALID_ARGUMENT, std::string("the address of '") + name + "' is null"};
+  if (name == nullptr || *name == '\0')
+    return invalid("the symbol's name is null or empty");
+  if (address == nullptr)
+    return {ECHO_INVALID_ARGUMENT, std::string("the address of '") + name + "' is null"};
   if (kind != ECHO_JIT_SYMBOL_NATIVE && kind != ECHO_JIT_SYMBOL_LEAF)
     return {ECHO_INVALID_ARGUMENT, std::string("the kind of '") + name + "' is " + std::to_string(kind)};
   if (std::string_view(name).starts_with("echo.gc.") || std::string_view(name).starts_with("echo.stub."))
@@ -153,7 +173,8 @@ Outcome Jit::define(const char* name, void* address, uint32_t kind) {
   const std::lock_guard<std::mutex> guard(symbols_lock_);
   if (natives_.contains(name) || owners_.contains(name))
     return {ECHO_INVALID_ARGUMENT, std::string("'") + name + "' is defined already"};
-  if (Outcome outcome = session_->define(name, address); !outcome) return outcome;
+  if (Outcome outcome = session_->define(name, address); !outcome)
+    return outcome;
   natives_.emplace(name, kind);
   return {};
 }
@@ -164,8 +185,9 @@ Outcome Jit::check_symbols(const std::string& root) const {
   if (start == owners_.end() || !modules_[start->second].functions.contains(root))
     return {ECHO_MISSING_SYMBOL, "no module defines a function '" + root + "'"};
   if (!modules_[start->second].functions.at(root).callable)
-    return {ECHO_UNSUPPORTED_OPERATION, "'" + root + "' cannot be called from outside: it has more than 6 parameters, "
-                                                     "or a parameter or result that is no integer or pointer"};
+    return {ECHO_UNSUPPORTED_OPERATION, "'" + root +
+                                            "' cannot be called from outside: it has more than 6 parameters, "
+                                            "or a parameter or result that is no integer or pointer"};
   std::string missing;
   std::set<size_t> reached{start->second};
   std::vector<size_t> work{start->second};
@@ -173,15 +195,18 @@ Outcome Jit::check_symbols(const std::string& root) const {
     const ModuleSummary& module = modules_[work.back()];
     work.pop_back();
     for (const std::string& name : module.needed) {
-      if (natives_.contains(name)) continue;
+      if (natives_.contains(name))
+        continue;
       if (const auto owner = owners_.find(name); owner != owners_.end()) {
-        if (reached.insert(owner->second).second) work.push_back(owner->second);
+        if (reached.insert(owner->second).second)
+          work.push_back(owner->second);
       } else if (!in_process(name)) {
         missing += (missing.empty() ? "'" : ", '") + name + "' (module " + module.name + ")";
       }
     }
   }
-  if (missing.empty()) return {};
+  if (missing.empty())
+    return {};
   return {ECHO_MISSING_SYMBOL, "not defined: " + missing};
 }
 
@@ -197,20 +222,26 @@ Outcome Jit::register_roots() {
 }
 
 Outcome Jit::lookup(const char* name, void*& out) {
-  if (name == nullptr) return invalid("the symbol's name is null");
+  if (name == nullptr)
+    return invalid("the symbol's name is null");
   {
     const std::lock_guard<std::mutex> guard(symbols_lock_);
-    if (Outcome outcome = check_symbols(name); !outcome) return outcome;
+    if (Outcome outcome = check_symbols(name); !outcome)
+      return outcome;
   }
   void* address = nullptr;
-  if (Outcome outcome = session_->lookup(name, address); !outcome) return outcome;
-  if (Outcome outcome = register_roots(); !outcome) return outcome;
+  if (Outcome outcome = session_->lookup(name, address); !outcome)
+    return outcome;
+  if (Outcome outcome = register_roots(); !outcome)
+    return outcome;
   out = address;
   return {};
 }
 
-Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count, uint64_t& result) {
-  if (thread == nullptr || function == nullptr) return invalid("the thread or the function is null");
+Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count,
+                  uint64_t& result) {
+  if (thread == nullptr || function == nullptr)
+    return invalid("the thread or the function is null");
   if (count > kMaxArguments || (count > 0 && arguments == nullptr))
     return invalid("more than 6 arguments, or a null argument array");
   const uintptr_t pc = reinterpret_cast<uintptr_t>(function);
@@ -220,7 +251,8 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
     const CodeUnit* const unit = view.unit_at(pc);
     const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
     if (range == nullptr || range->begin != pc || !range->signature.callable)
-      return invalid("the address is not that of a compiled function with at most 6 integer or pointer parameters");
+      return invalid(
+          "the address is not that of a compiled function with at most 6 integer or pointer parameters");
     signature = range->signature;
   }
   if (count < signature.parameters)
@@ -235,15 +267,21 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
   record.thread = thread;
   record.function = function;
   record.owner = this;
-  for (uint32_t i = 0; i < count; ++i) record.arguments[i] = arguments[i];
-  if (Outcome outcome = enter(record, AnchorWords(thread, *recipes_)); !outcome) return outcome;
-  if (signature.result_bits == 0) result = 0;
-  else result = signature.result_bits >= 64 ? record.result
-                                            : record.result & ((uint64_t{1} << signature.result_bits) - 1);
+  for (uint32_t i = 0; i < count; ++i)
+    record.arguments[i] = arguments[i];
+  if (Outcome outcome = enter(record, AnchorWords(thread, *recipes_)); !outcome)
+    return outcome;
+  if (signature.result_bits == 0)
+    result = 0;
+  else
+    result = signature.result_bits >= 64 ? record.result
+                                         : record.result & ((uint64_t{1} << signature.result_bits) - 1);
   return {};
 }
 
-void Jit::abandon(echo_thread* thread, const echo_error* why) { echo::jit::abandon(this, thread, why); }
+void Jit::abandon(echo_thread* thread, const echo_error* why) {
+  echo::jit::abandon(this, thread, why);
+}
 
 void Jit::raise(echo_thread* thread, void* context) {
   auto* const jit = static_cast<Jit*>(context);
@@ -261,7 +299,8 @@ echo_status Jit::function_at(uintptr_t pc, char* name, uint64_t capacity) const 
   const CodeIndex::View view(index_);
   const CodeUnit* const unit = view.unit_at(pc);
   const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
-  if (range == nullptr) return ECHO_MISSING_SYMBOL;
+  if (range == nullptr)
+    return ECHO_MISSING_SYMBOL;
   const uint64_t length = range->name.size() < capacity - 1 ? range->name.size() : capacity - 1;
   std::memcpy(name, range->name.data(), length);
   name[length] = '\0';

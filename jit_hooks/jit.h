@@ -2,9 +2,9 @@
  *
  * jit.h - a JIT of echo/jit.h: modules, native symbols, roots and calls of one heap.
  *
- * Invariants  [jit.roots.2] The root words of a linked module are registered before an address in it is handed out, and
- *             removed before its memory is. [jit.symbol.1] Missing symbols are found before anything is linked, all at
- *             once; defining them later makes the lookup succeed.
+ * Invariants  [jit.roots.2] The root words of a linked module are registered before an address in it is
+ * handed out, and removed before its memory is. [jit.symbol.1] Missing symbols are found before anything is
+ * linked, all at once; defining them later makes the lookup succeed.
  */
 #ifndef ECHO_JIT_JIT_H
 #define ECHO_JIT_JIT_H
@@ -37,7 +37,8 @@ public:
   Outcome add_module(const char* name, std::string_view bytes);
   Outcome define(const char* name, void* address, uint32_t kind);
   Outcome lookup(const char* name, void*& out);
-  Outcome call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count, uint64_t& result);
+  Outcome call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count,
+               uint64_t& result);
   void abandon(echo_thread* thread, const echo_error* why);
   echo_status function_at(uintptr_t pc, char* name, uint64_t capacity) const;
   void statistics(echo_jit_statistics& out) const;

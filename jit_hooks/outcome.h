@@ -3,8 +3,8 @@
  * outcome.h - how every step inside jit_hooks reports failure.
  *
  * Purpose     One value type that becomes an echo_status and an echo_error at the C boundary.
- * Invariants  [jit.error.1] A failure carries one sentence: what, where, what to do. [jit.error.2] A message of any
- *             length is cut at echo_error's bound, on a whole UTF-8 character, and always terminated.
+ * Invariants  [jit.error.1] A failure carries one sentence: what, where, what to do. [jit.error.2] A message
+ * of any length is cut at echo_error's bound, on a whole UTF-8 character, and always terminated.
  */
 #ifndef ECHO_JIT_OUTCOME_H
 #define ECHO_JIT_OUTCOME_H
@@ -38,7 +38,8 @@ public:
   }
   /* The same failure, found while doing something larger. */
   Outcome within(std::string_view place) && {
-    if (failure_) failure_->message = std::string(place) + ": " + failure_->message;
+    if (failure_)
+      failure_->message = std::string(place) + ": " + failure_->message;
     return std::move(*this);
   }
   /* Copies the failure to the caller's record, if there is one, and returns the code. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/aggregates.cpp - struct and array values that contain references, taken apart before statepoints are made.
+ * compiler/aggregates.cpp - struct and array values that contain references, taken apart before statepoints
+ * are made.
  *
- * Purpose     LLVM's statepoint pass tracks references and vectors of them, not those inside struct values. A struct
- *             value is therefore split where it is made and put together again where it is used.
- * Invariants  [jit.aggregate.1] No struct or array value with references is live over a safepoint.
+ * Purpose     LLVM's statepoint pass tracks references and vectors of them, not those inside struct values. A
+ * struct value is therefore split where it is made and put together again where it is used. Invariants
+ * [jit.aggregate.1] No struct or array value with references is live over a safepoint.
  */
 #include "compiler/context.h"
 
@@ -56,11 +57,13 @@ llvm::Value* assemble(const Leaves& leaves, llvm::Type* type, llvm::Instruction*
 void assemble_at_uses(llvm::Value& value, const Leaves& leaves, llvm::ArrayRef<llvm::User*> keep) {
   llvm::SmallVector<llvm::Use*> uses;
   for (llvm::Use& use : value.uses())
-    if (!llvm::is_contained(keep, use.getUser())) uses.push_back(&use);
+    if (!llvm::is_contained(keep, use.getUser()))
+      uses.push_back(&use);
   for (llvm::Use* use : uses) {
     auto* user = llvm::cast<llvm::Instruction>(use->getUser());
     llvm::Instruction* before = user;
-    if (auto* phi = llvm::dyn_cast<llvm::PHINode>(user)) before = phi->getIncomingBlock(*use)->getTerminator();
+    if (auto* phi = llvm::dyn_cast<llvm::PHINode>(user))
+      before = phi->getIncomingBlock(*use)->getTerminator();
     use->set(assemble(leaves, value.getType(), before));
   }
 }
@@ -96,21 +99,24 @@ void split(llvm::Value& value, llvm::Instruction* after) {
   for (const Path& leaf : leaves.paths) {
     llvm::Value* const member = builder.CreateExtractValue(&value, leaf);
     leaves.values.push_back(member);
-    if (auto* user = llvm::dyn_cast<llvm::User>(member)) extractions.push_back(user);
+    if (auto* user = llvm::dyn_cast<llvm::User>(member))
+      extractions.push_back(user);
   }
   assemble_at_uses(value, leaves, extractions);
 }
 
-/* Reads members out of the chains made above, and drops what nobody uses. Not by InstSimplify: it would see that a chain
- * rebuilds the value it was taken from, and use that. */
+/* Reads members out of the chains made above, and drops what nobody uses. Not by InstSimplify: it would see
+ * that a chain rebuilds the value it was taken from, and use that. */
 void simplify(llvm::Function& function) {
   llvm::SmallVector<llvm::WeakTrackingVH> dead;
   for (llvm::Instruction& instruction : llvm::instructions(function)) {
     auto* const extract = llvm::dyn_cast<llvm::ExtractValueInst>(&instruction);
     if (extract != nullptr && llvm::isa<llvm::InsertValueInst>(extract->getAggregateOperand()))
-      if (llvm::Value* member = llvm::FindInsertedValue(extract->getAggregateOperand(), extract->getIndices()))
+      if (llvm::Value* member =
+              llvm::FindInsertedValue(extract->getAggregateOperand(), extract->getIndices()))
         extract->replaceAllUsesWith(member);
-    if (extract != nullptr || llvm::isa<llvm::InsertValueInst>(instruction)) dead.emplace_back(&instruction);
+    if (extract != nullptr || llvm::isa<llvm::InsertValueInst>(instruction))
+      dead.emplace_back(&instruction);
   }
   llvm::RecursivelyDeleteTriviallyDeadInstructionsPermissive(dead);
 }
@@ -122,7 +128,8 @@ void split_aggregates(llvm::Function& function) {
   for (llvm::Instruction& instruction : llvm::instructions(function))
     if (auto* phi = llvm::dyn_cast<llvm::PHINode>(&instruction); phi && is_aggregate_with_references(*phi))
       phis.push_back(phi);
-  for (llvm::PHINode* phi : phis) split_phi(*phi);
+  for (llvm::PHINode* phi : phis)
+    split_phi(*phi);
   llvm::SmallVector<llvm::Instruction*> makers;
   for (llvm::Instruction& instruction : llvm::instructions(function))
     if (is_aggregate_with_references(instruction) && !llvm::isa<llvm::InsertValueInst>(instruction) &&
@@ -141,8 +148,10 @@ void split_aggregates(llvm::Function& function) {
       split(argument, &*function.getEntryBlock().getFirstInsertionPt());
       any = true;
     }
-  for (llvm::Instruction* maker : makers) split(*maker, maker->getNextNode());
-  if (any) simplify(function);
+  for (llvm::Instruction* maker : makers)
+    split(*maker, maker->getNextNode());
+  if (any)
+    simplify(function);
 }
 
 } // namespace echo::jit

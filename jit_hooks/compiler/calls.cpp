@@ -2,16 +2,15 @@
  *
  * compiler/calls.cpp - the thread parameter, and calls that leave managed code.
  *
- * Method      After optimisation every function defined in the module gets the thread as its first parameter, swiftself:
- *             it stays in one callee-saved register (r13) through all calls. O2 never sees it, so it cannot drop it.
- *             Calls of natives and through pointers go to one stub with the target as a `nest` argument (r10): the
- *             stub publishes the anchor and jumps. A function's address is thus the same everywhere, whether managed
- *             or native code calls it. Each call type has a declaration of its own until statepoints are made;
- *             finish_calls replaces them all by the stub.
- * Invariants  [jit.thread.1] The register holds the thread at every call in a collected function. [jit.native.1] Every
- *             call from collected code to code outside the module publishes the anchor, unless its target is a leaf.
- *             [jit.effect.1] Memory effects that O2 inferred for functions and calls before lowering are dropped:
- *             they do not know of the thread block.
+ * Method      After optimisation every function defined in the module gets the thread as its first parameter,
+ * swiftself: it stays in one callee-saved register (r13) through all calls. O2 never sees it, so it cannot
+ * drop it. Calls of natives and through pointers go to one stub with the target as a `nest` argument (r10):
+ * the stub publishes the anchor and jumps. A function's address is thus the same everywhere, whether managed
+ *             or native code calls it. Each call type has a declaration of its own until statepoints are
+ * made; finish_calls replaces them all by the stub. Invariants  [jit.thread.1] The register holds the thread
+ * at every call in a collected function. [jit.native.1] Every call from collected code to code outside the
+ * module publishes the anchor, unless its target is a leaf. [jit.effect.1] Memory effects that O2 inferred
+ * for functions and calls before lowering are dropped: they do not know of the thread block.
  */
 #include "compiler/operations.h"
 
@@ -30,7 +29,8 @@ constexpr const char* kCallPrefix = "echo.call.";
 llvm::AttributeSet thread_attributes(llvm::LLVMContext& context, bool definition) {
   llvm::AttrBuilder builder(context);
   builder.addAttribute(llvm::Attribute::SwiftSelf);
-  if (definition) builder.addAttribute(llvm::Attribute::NoAlias).addAttribute(llvm::Attribute::NoUndef);
+  if (definition)
+    builder.addAttribute(llvm::Attribute::NoAlias).addAttribute(llvm::Attribute::NoUndef);
   return llvm::AttributeSet::get(context, builder);
 }
 
@@ -39,13 +39,15 @@ bool has_thread_parameter(const llvm::Function& function) {
 }
 
 void drop_effects(llvm::Function& function) { /* [jit.effect.1] */
-  for (llvm::Attribute::AttrKind kind : {llvm::Attribute::Memory, llvm::Attribute::NoSync, llvm::Attribute::NoFree,
-                                         llvm::Attribute::Speculatable, llvm::Attribute::NoCallback})
+  for (llvm::Attribute::AttrKind kind :
+       {llvm::Attribute::Memory, llvm::Attribute::NoSync, llvm::Attribute::NoFree,
+        llvm::Attribute::Speculatable, llvm::Attribute::NoCallback})
     function.removeFnAttr(kind);
 }
 void drop_effects(llvm::CallBase& call) {
-  for (llvm::Attribute::AttrKind kind : {llvm::Attribute::Memory, llvm::Attribute::NoSync, llvm::Attribute::NoFree,
-                                         llvm::Attribute::Speculatable, llvm::Attribute::NoCallback})
+  for (llvm::Attribute::AttrKind kind :
+       {llvm::Attribute::Memory, llvm::Attribute::NoSync, llvm::Attribute::NoFree,
+        llvm::Attribute::Speculatable, llvm::Attribute::NoCallback})
     call.removeFnAttr(kind);
 }
 
@@ -95,7 +97,8 @@ struct Leading {
 llvm::AttributeSet argument_attributes(const llvm::CallBase& call, unsigned index) {
   llvm::LLVMContext& context = call.getContext();
   llvm::AttrBuilder builder(context, call.getAttributes().getParamAttrs(index));
-  if (const llvm::Function* callee = call.getCalledFunction(); callee != nullptr && index < callee->arg_size())
+  if (const llvm::Function* callee = call.getCalledFunction();
+      callee != nullptr && index < callee->arg_size())
     builder.merge(llvm::AttrBuilder(context, callee->getAttributes().getParamAttrs(index)));
   return llvm::AttributeSet::get(context, builder);
 }
@@ -141,11 +144,12 @@ llvm::FunctionType* with_leading(llvm::FunctionType* type, unsigned pointers) {
   return llvm::FunctionType::get(type->getReturnType(), types, type->isVarArg());
 }
 
-/* The type of one call of a variadic function, without "...": a statepoint takes no other. The stub sets al, all that
- * a variadic callee needs besides. */
+/* The type of one call of a variadic function, without "...": a statepoint takes no other. The stub sets al,
+ * all that a variadic callee needs besides. */
 llvm::FunctionType* fixed_type(const llvm::CallBase& call) {
   llvm::SmallVector<llvm::Type*> types;
-  for (const llvm::Use& argument : call.args()) types.push_back(argument->getType());
+  for (const llvm::Use& argument : call.args())
+    types.push_back(argument->getType());
   return llvm::FunctionType::get(call.getType(), types, false);
 }
 
@@ -161,13 +165,20 @@ public:
     const Leading thread{thread_of(function), thread_attributes(function.getContext(), false)};
     llvm::SmallVector<llvm::CallBase*> calls;
     for (llvm::Instruction& instruction : llvm::instructions(function))
-      if (auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) calls.push_back(call);
+      if (auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction))
+        calls.push_back(call);
     for (llvm::CallBase* call : calls) {
-      if (call->isInlineAsm() || llvm::isa<llvm::IntrinsicInst>(call)) continue;
+      if (call->isInlineAsm() || llvm::isa<llvm::IntrinsicInst>(call))
+        continue;
       /* Not getCalledFunction(): the type of the call is still that without the thread. */
       auto* const callee = llvm::dyn_cast<llvm::Function>(call->getCalledOperand());
-      if (callee != nullptr && callee->getName().starts_with(kOperationPrefix)) continue;
-      if (passes_thread(*call)) continue; /* made by a front end that names the thread itself */
+      if (callee != nullptr && callee->getName().starts_with(kOperationPrefix))
+        continue;
+      if (passes_thread(*call)) { /* made by a front end that names the thread itself */
+        call->setArgOperand(0, thread.value);
+        drop_effects(*call);
+        continue;
+      }
       const bool defined = callee != nullptr && !callee->isDeclaration();
       if (defined) {
         drop_effects(*rebuild(*call, with_leading(call->getFunctionType(), 1), callee, thread));
@@ -189,13 +200,15 @@ private:
     llvm::FunctionType* const type = with_leading(fixed_type(call), 2);
     llvm::Function*& door = doors_[type];
     if (door == nullptr)
-      door = llvm::Function::Create(type, llvm::Function::ExternalLinkage, kCallPrefix + std::to_string(doors_.size()),
-                                    context_.module);
+      door = llvm::Function::Create(type, llvm::Function::ExternalLinkage,
+                                    kCallPrefix + std::to_string(doors_.size()), context_.module);
     const bool nounwind = call.doesNotThrow(), noreturn = call.doesNotReturn();
     llvm::CallBase* const left = rebuild(call, type, door, {thread, {call.getCalledOperand(), nest_}});
     drop_effects(*left);
-    if (nounwind) left->setDoesNotThrow();
-    if (noreturn) left->setDoesNotReturn();
+    if (nounwind)
+      left->setDoesNotThrow();
+    if (noreturn)
+      left->setDoesNotReturn();
   }
 
   ModuleContext& context_;
@@ -205,32 +218,39 @@ private:
 
 } // namespace
 
-llvm::Argument* thread_of(llvm::Function& function) { return function.getArg(0); }
+llvm::Argument* thread_of(llvm::Function& function) {
+  return function.getArg(0);
+}
 
 void add_thread_parameters(ModuleContext& context) {
   for (llvm::Function& function : llvm::make_early_inc_range(context.module)) {
-    if (function.isDeclaration()) continue;
+    if (function.isDeclaration())
+      continue;
     drop_effects(function);
-    if (!has_thread_parameter(function)) add_thread_parameter(function);
+    if (!has_thread_parameter(function))
+      add_thread_parameter(function);
   }
 }
 
 void rewrite_calls(ModuleContext& context) {
   CallRewriter rewriter(context);
   for (llvm::Function& function : context.module)
-    if (!function.isDeclaration()) rewriter.run(function);
+    if (!function.isDeclaration())
+      rewriter.run(function);
 }
 
 void finish_calls(ModuleContext& context) {
   llvm::Function* stub = nullptr;
   for (llvm::Function& function : llvm::make_early_inc_range(context.module)) {
-    if (!function.getName().starts_with(kCallPrefix)) continue;
+    if (!function.getName().starts_with(kCallPrefix))
+      continue;
     if (!function.use_empty()) {
       if (stub == nullptr)
         stub = llvm::cast<llvm::Function>(
             context.module
-                .getOrInsertFunction(kCallNativeStub,
-                                     llvm::FunctionType::get(llvm::Type::getVoidTy(function.getContext()), false))
+                .getOrInsertFunction(
+                    kCallNativeStub,
+                    llvm::FunctionType::get(llvm::Type::getVoidTy(function.getContext()), false))
                 .getCallee());
       function.replaceAllUsesWith(stub);
     }

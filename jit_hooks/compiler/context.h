@@ -2,8 +2,8 @@
  *
  * compiler/context.h - what the steps of one module's compilation share.
  *
- * Words       reference: `ptr addrspace(1)`. collected function: one with `gc "echo"`, whose calls become statepoints.
- *             leaf: carries "gc-leaf-function". native: declared in the module only.
+ * Words       reference: `ptr addrspace(1)`. collected function: one with `gc "echo"`, whose calls become
+ * statepoints. leaf: carries "gc-leaf-function". native: declared in the module only.
  */
 #ifndef ECHO_JIT_COMPILER_CONTEXT_H
 #define ECHO_JIT_COMPILER_CONTEXT_H
@@ -55,39 +55,49 @@ struct ModuleContext {
   bool allows(uint32_t one_switch) const { return (switches & one_switch) != 0; }
 };
 
-/* --- types ------------------------------------------------------------------------------------------------------- */
+/* --- types
+ * ------------------------------------------------------------------------------------------------------- */
 
 inline bool is_reference(const llvm::Type* type) {
   const auto* pointer = llvm::dyn_cast<llvm::PointerType>(type);
   return pointer != nullptr && pointer->getAddressSpace() == kReferenceSpace;
 }
-inline bool is_reference_or_vector(const llvm::Type* type) { return is_reference(type->getScalarType()); }
+inline bool is_reference_or_vector(const llvm::Type* type) {
+  return is_reference(type->getScalarType());
+}
 bool contains_reference(const llvm::Type* type);
 
-/* --- functions --------------------------------------------------------------------------------------------------- */
+/* --- functions
+ * --------------------------------------------------------------------------------------------------- */
 
-inline bool is_leaf(const llvm::Function& function) { return function.hasFnAttribute(kLeafAttribute); }
-inline bool is_collected(const llvm::Function& function) { return !function.isDeclaration() && function.hasGC(); }
+inline bool is_leaf(const llvm::Function& function) {
+  return function.hasFnAttribute(kLeafAttribute);
+}
+inline bool is_collected(const llvm::Function& function) {
+  return !function.isDeclaration() && function.hasGC();
+}
 /* The thread parameter, after add_thread_parameters. */
 llvm::Argument* thread_of(llvm::Function& function);
 /* May this call let a collection happen? Decides what becomes a statepoint. */
 bool is_safepoint_call(const llvm::CallBase& call);
 
-/* --- the steps, in order (pipeline.cpp) ------------------------------------------------------------------------------ */
+/* --- the steps, in order (pipeline.cpp)
+ * ------------------------------------------------------------------------------ */
 
-void read_annotations(ModuleContext& context);                /* annotations.cpp: leaf marks, gc "echo" */
-Outcome check_operations(ModuleContext& context);             /* operations.cpp: declarations and uses of echo.gc.* */
-void prepare_stores(ModuleContext& context);                  /* operations.cpp: store operations become stores */
-Outcome check_module(ModuleContext& context);                 /* checks.cpp: the refusals, after promotion to SSA */
-Outcome resolve_layouts(ModuleContext& context);              /* layouts.cpp: one allocation function per layout */
-void add_thread_parameters(ModuleContext& context);           /* calls.cpp */
-void rewrite_calls(ModuleContext& context);                   /* calls.cpp: natives through the stub */
-void lower_operations(ModuleContext& context);                /* lower_*.cpp, operations.cpp */
-void split_aggregates(llvm::Function& function);              /* aggregates.cpp: before statepoints */
-Outcome check_leftovers(ModuleContext& context);              /* leftovers.cpp: nothing RS4GC cannot see */
-void finish_calls(ModuleContext& context);                    /* calls.cpp: after RS4GC, one stub for all natives */
-void finish_allocations(ModuleContext& context);              /* lower_allocation.cpp: after RS4GC */
-Outcome emit_global_roots(ModuleContext& context);            /* global_roots.cpp */
+void read_annotations(ModuleContext& context);      /* annotations.cpp: leaf marks, gc "echo" */
+Outcome check_operations(ModuleContext& context);   /* operations.cpp: declarations and uses of echo.gc.* */
+void prepare_stores(ModuleContext& context);        /* operations.cpp: store operations become stores */
+Outcome check_module(ModuleContext& context);       /* checks.cpp: the refusals, after promotion to SSA */
+Outcome resolve_layouts(ModuleContext& context);    /* layouts.cpp: one allocation function per layout */
+void add_thread_parameters(ModuleContext& context); /* calls.cpp */
+void rewrite_calls(ModuleContext& context);         /* calls.cpp: natives through the stub */
+void lower_operations(ModuleContext& context);      /* lower_*.cpp, operations.cpp */
+void split_aggregates(llvm::Function& function);    /* aggregates.cpp: before statepoints */
+Outcome check_leftovers(ModuleContext& context);    /* leftovers.cpp: nothing RS4GC cannot see */
+Outcome check_landing_pads(ModuleContext& context); /* landing_pads.cpp: after RS4GC */
+void finish_calls(ModuleContext& context);          /* calls.cpp: after RS4GC, one stub for all natives */
+void finish_allocations(ModuleContext& context);    /* lower_allocation.cpp: after RS4GC */
+Outcome emit_global_roots(ModuleContext& context);  /* global_roots.cpp */
 
 } // namespace echo::jit
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/gc_strategy.cpp - gc "echo": statepoints, rewritten by RewriteStatepointsForGC; address space 1 is managed.
+ * compiler/gc_strategy.cpp - gc "echo": statepoints, rewritten by RewriteStatepointsForGC; address space 1 is
+ * managed.
  */
 #include "compiler/gc_strategy.h"
 
@@ -26,6 +27,8 @@ const llvm::GCRegistry::Add<EchoStrategy> registration(kStrategy, "precise frame
 
 } // namespace
 
-void link_gc_strategy() { static_cast<void>(&registration); }
+void link_gc_strategy() {
+  static_cast<void>(&registration);
+}
 
 } // namespace echo::jit

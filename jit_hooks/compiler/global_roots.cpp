@@ -3,7 +3,8 @@
  * compiler/global_roots.cpp - module variables that hold references, listed for the linker plugin.
  *
  * Drawing     section echo_roots: [address 8][words 8] for each run of reference words.
- * Invariants  [jit.roots.1] Every reference word of every writable module variable is in the list, initially null.
+ * Invariants  [jit.roots.1] Every reference word of every writable module variable is in the list, initially
+ * null.
  */
 #include "compiler/context.h"
 #include "compiler/provenance.h"
@@ -25,7 +26,8 @@ Outcome emit_global_roots(ModuleContext& context) {
   llvm::Type* const pointer = llvm::PointerType::get(llvm_context, 0);
   llvm::SmallVector<llvm::Constant*> members;
   for (llvm::GlobalVariable& global : module.globals()) {
-    if (global.isDeclaration() || global.isConstant() || !contains_reference(global.getValueType())) continue;
+    if (global.isDeclaration() || global.isConstant() || !contains_reference(global.getValueType()))
+      continue;
     ReferenceRuns runs;
     if (!reference_runs(layout, global.getValueType(), runs))
       return {ECHO_LIMIT_EXCEEDED, "the module variable " + name_of(global) +
@@ -36,7 +38,8 @@ Outcome emit_global_roots(ModuleContext& context) {
       members.push_back(llvm::ConstantExpr::getIntToPtr(llvm::ConstantInt::get(word, run.words), pointer));
     }
   }
-  if (members.empty()) return {};
+  if (members.empty())
+    return {};
   auto* const type = llvm::ArrayType::get(pointer, members.size());
   auto* const list = new llvm::GlobalVariable(module, type, false, llvm::GlobalValue::PrivateLinkage,
                                               llvm::ConstantArray::get(type, members), "echo.roots");

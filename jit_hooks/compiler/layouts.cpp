@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/layouts.cpp - constant echo_layout variables of a module: read, registered, turned into allocation functions.
+ * compiler/layouts.cpp - constant echo_layout variables of a module: read, registered, turned into allocation
+ * functions.
  *
- * Purpose     echo.gc.new(@layout) becomes a call of a function that stands for the registered layout, so that no
- *             optimisation merges allocations of different layouts into one call with a computed operand.
- * Invariants  [jit.layout.1] Every byte is read through the data layout from the initialiser and within its bounds.
+ * Purpose     echo.gc.new(@layout) becomes a call of a function that stands for the registered layout, so
+ * that no optimisation merges allocations of different layouts into one call with a computed operand.
+ * Invariants  [jit.layout.1] Every byte is read through the data layout from the initialiser and within its
+ * bounds.
  */
 #include "compiler/operations.h"
 #include "compiler/where.h"
@@ -38,16 +40,19 @@ public:
   bool integer(const ConstantPlace& place, unsigned bytes, uint64_t& out) const {
     const auto* value = llvm::dyn_cast_or_null<llvm::ConstantInt>(
         fold(place, llvm::Type::getIntNTy(place.global->getContext(), bytes * 8), bytes));
-    if (value == nullptr) return false;
+    if (value == nullptr)
+      return false;
     out = value->getZExtValue();
     return true;
   }
   /* The target of a pointer field; a null global for null. */
   bool pointer(const ConstantPlace& place, ConstantPlace& out) const {
     const llvm::Constant* value = fold(place, llvm::PointerType::get(place.global->getContext(), 0), 8);
-    if (value == nullptr) return false;
+    if (value == nullptr)
+      return false;
     out = {};
-    if (value->isNullValue()) return true;
+    if (value->isNullValue())
+      return true;
     return target(value, out);
   }
   bool target(const llvm::Value* value, ConstantPlace& out) const {
@@ -60,7 +65,8 @@ public:
 
 private:
   llvm::Constant* fold(const ConstantPlace& place, llvm::Type* type, uint64_t bytes) const {
-    if (!holds(place, bytes)) return nullptr;
+    if (!holds(place, bytes))
+      return nullptr;
     return llvm::ConstantFoldLoadFromConst(const_cast<llvm::Constant*>(place.global->getInitializer()), type,
                                            llvm::APInt(64, place.offset), layout_);
   }
@@ -76,20 +82,22 @@ struct ReadLayout {
 
 class LayoutResolver {
 public:
-  explicit LayoutResolver(ModuleContext& context) : context_(context), reader_(context.module.getDataLayout()) {}
+  explicit LayoutResolver(ModuleContext& context)
+      : context_(context), reader_(context.module.getDataLayout()) {}
 
   Outcome resolve(llvm::CallInst& call, bool array) {
     ConstantPlace place;
     if (!reader_.target(call.getArgOperand(0), place))
-      return {ECHO_BAD_ABSTRACT_OPERATION, "the layout operand " + where(call) +
-                                               ": it must be the address of a constant echo_layout in the module"};
+      return {ECHO_BAD_ABSTRACT_OPERATION,
+              "the layout operand " + where(call) +
+                  ": it must be the address of a constant echo_layout in the module"};
     AllocationLayout layout;
     if (Outcome outcome = layout_of(place, layout); !outcome)
       return std::move(outcome).within("the layout " + name_of(*place.global));
     if (layout.is_array != array)
-      return {ECHO_BAD_ABSTRACT_OPERATION, "the layout " + name_of(*place.global) + " " + where(call) + ": " +
-                                               (array ? "it is FIXED; use echo.gc.new"
-                                                      : "it is an array; use echo.gc.new_array")};
+      return {ECHO_BAD_ABSTRACT_OPERATION,
+              "the layout " + name_of(*place.global) + " " + where(call) + ": " +
+                  (array ? "it is FIXED; use echo.gc.new" : "it is an array; use echo.gc.new_array")};
     llvm::Function* const allocate = allocation_function(layout);
     llvm::SmallVector<llvm::Value*, 1> arguments(llvm::drop_begin(call.args()));
     llvm::IRBuilder<> builder(&call);
@@ -112,13 +120,17 @@ private:
     if (!field(offsetof(echo_layout, size), 4, size) || !field(offsetof(echo_layout, kind), 4, kind) ||
         !field(offsetof(echo_layout, fixed_bytes), 8, fixed) ||
         !field(offsetof(echo_layout, element_bytes), 4, element) ||
-        !field(offsetof(echo_layout, alignment), 4, alignment) || !field(offsetof(echo_layout, flags), 4, flags) ||
-        !field(offsetof(echo_layout, slot_count), 4, count))
+        !field(offsetof(echo_layout, alignment), 4, alignment) ||
+        !field(offsetof(echo_layout, flags), 4, flags) || !field(offsetof(echo_layout, slot_count), 4, count))
       return broken("a field is not a constant integer");
-    if (size < sizeof(echo_layout)) return broken("its field 'size' is less than sizeof(echo_layout)");
-    if (count > kMaxSlots) return broken("its slot_count exceeds what an object of 16 MiB can hold");
-    if (Outcome outcome = read_name(place, out.name); !outcome) return outcome;
-    if (Outcome outcome = read_slots(place, count, out.slots); !outcome) return outcome;
+    if (size < sizeof(echo_layout))
+      return broken("its field 'size' is less than sizeof(echo_layout)");
+    if (count > kMaxSlots)
+      return broken("its slot_count exceeds what an object of 16 MiB can hold");
+    if (Outcome outcome = read_name(place, out.name); !outcome)
+      return outcome;
+    if (Outcome outcome = read_slots(place, count, out.slots); !outcome)
+      return outcome;
     out.descriptor.size = sizeof(echo_layout);
     out.descriptor.kind = static_cast<uint32_t>(kind);
     out.descriptor.name = out.name.c_str();
@@ -135,12 +147,14 @@ private:
     ConstantPlace text;
     if (!reader_.pointer({place.global, place.offset + offsetof(echo_layout, name)}, text))
       return {ECHO_BAD_LAYOUT, "its name is not a constant string"};
-    if (text.global == nullptr) return {ECHO_BAD_LAYOUT, "its name is null"};
+    if (text.global == nullptr)
+      return {ECHO_BAD_LAYOUT, "its name is null"};
     for (uint64_t i = 0; i < kMaxNameBytes; ++i) {
       uint64_t byte = 0;
       if (!reader_.integer({text.global, text.offset + i}, 1, byte))
         return {ECHO_BAD_LAYOUT, "its name is not a terminated constant string"};
-      if (byte == 0) return {};
+      if (byte == 0)
+        return {};
       out.push_back(static_cast<char>(byte));
     }
     return {ECHO_BAD_LAYOUT, "its name has more than 255 bytes"};
@@ -150,7 +164,8 @@ private:
     ConstantPlace slots;
     if (!reader_.pointer({place.global, place.offset + offsetof(echo_layout, slots)}, slots))
       return {ECHO_BAD_LAYOUT, "its slots are not a constant array of the module"};
-    if (count == 0) return {};
+    if (count == 0)
+      return {};
     if (slots.global == nullptr || !reader_.holds(slots, count * sizeof(echo_slot)))
       return {ECHO_BAD_LAYOUT, "its slots are fewer than slot_count says"};
     out.reserve(count);
@@ -172,10 +187,12 @@ private:
       return {};
     }
     ReadLayout read_layout;
-    if (Outcome outcome = read(place, read_layout); !outcome) return outcome;
+    if (Outcome outcome = read(place, read_layout); !outcome)
+      return outcome;
     echo_error why{};
     echo_layout_id id = 0;
-    if (const echo_status status = context_.api.layout_register(context_.heap, &read_layout.descriptor, &id, &why);
+    if (const echo_status status =
+            context_.api.layout_register(context_.heap, &read_layout.descriptor, &id, &why);
         status != ECHO_OK)
       return {status, why.message};
     echo_layout_info info{};
@@ -195,10 +212,12 @@ private:
   llvm::Function* allocation_function(const AllocationLayout& layout) {
     const std::string name = (layout.is_array ? kNewArrayOfLayout : kNewOfLayout) + std::to_string(layout.id);
     llvm::Module& module = context_.module;
-    if (llvm::Function* known = module.getFunction(name)) return known;
+    if (llvm::Function* known = module.getFunction(name))
+      return known;
     llvm::LLVMContext& llvm_context = module.getContext();
     llvm::SmallVector<llvm::Type*, 1> parameters;
-    if (layout.is_array) parameters.push_back(llvm::Type::getInt64Ty(llvm_context));
+    if (layout.is_array)
+      parameters.push_back(llvm::Type::getInt64Ty(llvm_context));
     auto* function = llvm::Function::Create(
         llvm::FunctionType::get(llvm::PointerType::get(llvm_context, kReferenceSpace), parameters, false),
         llvm::Function::ExternalLinkage, name, module);
@@ -227,10 +246,11 @@ Outcome resolve_layouts(ModuleContext& context) {
   LayoutResolver resolver(context);
   for (const char* name : {"echo.gc.new", "echo.gc.new_array"}) {
     llvm::Function* const operation = context.module.getFunction(name);
-    if (operation == nullptr) continue;
+    if (operation == nullptr)
+      continue;
     for (llvm::User* user : llvm::make_early_inc_range(operation->users()))
-      if (Outcome outcome =
-              resolver.resolve(*llvm::cast<llvm::CallInst>(user), operation->getName() == "echo.gc.new_array");
+      if (Outcome outcome = resolver.resolve(*llvm::cast<llvm::CallInst>(user),
+                                             operation->getName() == "echo.gc.new_array");
           !outcome)
         return outcome;
   }

@@ -5,13 +5,12 @@
  * Shape       cursor = load thread + cursor; next = cursor + size; if next > load thread + limit: cold
  *             fast:  store next; object = marker(cursor); header (and length) stored
  *             cold:  object = stub(layout, length); null: raise, never comes back
- *             both:  phi; payload of constant size zeroed here, where dead store elimination sees the program's
- *                    initialising stores to the same object
- * Invariants  [jit.alloc.1] The cursor is an integer and becomes a reference only through an opaque call, replaced after
- *             statepoints are made: else the second object would be taken for a pointer into the first.
- *             [alloc.slow.1] Null from the cold path leaves before anything else; the header that the cold path wrote
- *             is not written again. [jit.alloc.2] The payload is zero before the next safepoint.
- *             [abi.layout.2] A length is compared with its bound before it is multiplied.
+ *             both:  phi; payload of constant size zeroed here, where dead store elimination sees the
+ * program's initialising stores to the same object Invariants  [jit.alloc.1] The cursor is an integer and
+ * becomes a reference only through an opaque call, replaced after statepoints are made: else the second
+ * object would be taken for a pointer into the first. [alloc.slow.1] Null from the cold path leaves before
+ * anything else; the header that the cold path wrote is not written again. [jit.alloc.2] The payload is zero
+ * before the next safepoint. [abi.layout.2] A length is compared with its bound before it is multiplied.
  */
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
@@ -57,11 +56,15 @@ public:
     layout_ = &layout;
     length_ = layout.is_array ? call.getArgOperand(0) : llvm::ConstantInt::get(word_, 0);
     const auto* constant = llvm::dyn_cast<llvm::ConstantInt>(length_);
-    const bool fits = layout.alignment <= recipes_.granule && rounded(layout.fixed_bytes) <= recipes_.max_inline_bytes;
+    const bool fits =
+        layout.alignment <= recipes_.granule && rounded(layout.fixed_bytes) <= recipes_.max_inline_bytes;
     llvm::Value* object = nullptr;
-    if (!fits || (constant != nullptr && constant->getZExtValue() > largest_length())) object = emit_cold(call_);
-    else if (constant != nullptr) object = inline_constant(constant->getZExtValue());
-    else object = inline_variable();
+    if (!fits || (constant != nullptr && constant->getZExtValue() > largest_length()))
+      object = emit_cold(call_);
+    else if (constant != nullptr)
+      object = inline_constant(constant->getZExtValue());
+    else
+      object = inline_variable();
     object->takeName(&call);
     call.replaceAllUsesWith(object);
     call.eraseFromParent();
@@ -72,10 +75,12 @@ private:
     const uint64_t granule = recipes_.granule;
     return (bytes + granule - 1) / granule * granule;
   }
-  /* Elements that fit an inline allocation, given that the fixed part does; UINT64_MAX where there are none. */
+  /* Elements that fit an inline allocation, given that the fixed part does; UINT64_MAX where there are none.
+   */
   uint64_t largest_length() const {
     const uint64_t bound = recipes_.max_inline_bytes / recipes_.granule * recipes_.granule;
-    if (!layout_->is_array || layout_->element_bytes == 0) return ~uint64_t{0};
+    if (!layout_->is_array || layout_->element_bytes == 0)
+      return ~uint64_t{0};
     return (bound - layout_->fixed_bytes) / layout_->element_bytes;
   }
 
@@ -89,8 +94,8 @@ private:
     llvm::CallInst* const object =
         call_stub(builder, cold_stub_, thread_, {builder.getInt32(layout_->id), length_});
     object->setDebugLoc(call_->getDebugLoc());
-    llvm::Instruction* const failed = llvm::SplitBlockAndInsertIfThen(
-        builder.CreateIsNull(object), end, true, cold_first(function_.getContext()));
+    llvm::Instruction* const failed = llvm::SplitBlockAndInsertIfThen(builder.CreateIsNull(object), end, true,
+                                                                      cold_first(function_.getContext()));
     failed->getParent()->setName("new.failed");
     builder.SetInsertPoint(failed);
     llvm::FunctionCallee raise = context_.module.getOrInsertFunction(
@@ -114,9 +119,11 @@ private:
   }
 
   /* Splits before the call: a fast and a cold block that meet there. `make_fast` fills the fast block. */
-  llvm::PHINode* branch(llvm::Value* cursor, llvm::Value* next, llvm::Value* is_cold, llvm::Value* zero_bytes) {
+  llvm::PHINode* branch(llvm::Value* cursor, llvm::Value* next, llvm::Value* is_cold,
+                        llvm::Value* zero_bytes) {
     llvm::Instruction *cold_end = nullptr, *fast_end = nullptr;
-    llvm::SplitBlockAndInsertIfThenElse(is_cold, call_, &cold_end, &fast_end, cold_first(function_.getContext()));
+    llvm::SplitBlockAndInsertIfThenElse(is_cold, call_, &cold_end, &fast_end,
+                                        cold_first(function_.getContext()));
     cold_end->getParent()->setName("new.cold");
     fast_end->getParent()->setName("new.fast");
     llvm::IRBuilder<> builder(fast_end);
@@ -124,7 +131,8 @@ private:
     llvm::CallInst* const fast = builder.CreateCall(marker(context_.module), {cursor});
     store_header(builder, fast);
     if (zero_bytes != nullptr)
-      builder.CreateMemSet(at(builder, fast, first_payload()), builder.getInt8(0), zero_bytes, llvm::Align(8));
+      builder.CreateMemSet(at(builder, fast, first_payload()), builder.getInt8(0), zero_bytes,
+                           llvm::Align(8));
     llvm::Value* const cold = emit_cold(cold_end);
     builder.SetInsertPoint(call_);
     llvm::PHINode* const object = builder.CreatePHI(reference_, 2);
@@ -134,7 +142,8 @@ private:
   }
 
   uint64_t first_payload() const {
-    const uint64_t header_end = layout_->is_array ? uint64_t{recipes_.length_offset} + 8 : recipes_.header_offset + 8;
+    const uint64_t header_end =
+        layout_->is_array ? uint64_t{recipes_.length_offset} + 8 : recipes_.header_offset + 8;
     return recipes_.zero_from > header_end ? recipes_.zero_from : header_end;
   }
 
@@ -153,13 +162,15 @@ private:
   void zero_constant(llvm::Value* object, uint64_t size) {
     llvm::IRBuilder<> builder(call_);
     const uint64_t first = first_payload();
-    if (first >= size) return;
+    if (first >= size)
+      return;
     if (size - first > kWordwiseZeroing) {
       builder.CreateMemSet(at(builder, object, first), builder.getInt8(0), size - first, llvm::Align(8));
       return;
     }
     for (uint64_t offset = first; offset < size; offset += 8)
-      builder.CreateAlignedStore(llvm::ConstantInt::get(word_, 0), at(builder, object, offset), llvm::Align(8));
+      builder.CreateAlignedStore(llvm::ConstantInt::get(word_, 0), at(builder, object, offset),
+                                 llvm::Align(8));
   }
 
   /* A length known at run time only: the cold path's object, which may be large, is not zeroed twice. */
@@ -198,15 +209,19 @@ void lower_allocations(ModuleContext& context, llvm::Function& function) {
   llvm::SmallVector<std::pair<llvm::CallInst*, const AllocationLayout*>> calls;
   for (llvm::Instruction& instruction : llvm::instructions(function))
     if (auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction))
-      if (const AllocationLayout* layout = allocation_of(context, *call)) calls.emplace_back(call, layout);
-  if (calls.empty()) return;
+      if (const AllocationLayout* layout = allocation_of(context, *call))
+        calls.emplace_back(call, layout);
+  if (calls.empty())
+    return;
   AllocationLowering lowering(context, function);
-  for (auto& [call, layout] : calls) lowering.lower(*call, *layout);
+  for (auto& [call, layout] : calls)
+    lowering.lower(*call, *layout);
 }
 
 void finish_allocations(ModuleContext& context) {
   llvm::Function* const function = context.module.getFunction(kMarker);
-  if (function == nullptr) return;
+  if (function == nullptr)
+    return;
   for (llvm::User* user : llvm::make_early_inc_range(function->users())) {
     auto* const call = llvm::cast<llvm::CallInst>(user);
     llvm::IRBuilder<> builder(call);

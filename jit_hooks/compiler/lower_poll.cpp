@@ -2,14 +2,13 @@
  *
  * compiler/lower_poll.cpp - polls: inserted, and lowered by the poll recipe.
  *
- * Recipe      cmp poll(%r13), %rbp; ja cold. The word is 0 when a stop is asked for, else a watermark: one comparison
- *             serves both.
- * Method      Polls are marker calls until optimisation is over: the clean-up would reorder the comparison, share the
- *             frame address and so lose the two-instruction form. The marker reads and writes the thread block.
- * Invariants  [jit.poll.1] Every cycle of a function contains a poll (back-edges of a depth-first walk, so irreducible
- *             ones too). [jit.poll.2] Every return and every landing pad of a function that contains a safepoint has
- *             one: control does not pass the watermark without it. [jit.poll.3] The word is loaded at every poll
- *             (volatile), and folds into the comparison.
+ * Recipe      cmp poll(%r13), %rbp; ja cold. The word is 0 when a stop is asked for, else a watermark: one
+ * comparison serves both. Method      Polls are marker calls until optimisation is over: the clean-up would
+ * reorder the comparison, share the frame address and so lose the two-instruction form. The marker reads and
+ * writes the thread block. Invariants  [jit.poll.1] Every cycle of a function contains a poll (back-edges of
+ * a depth-first walk, so irreducible ones too). [jit.poll.2] Every return and every landing pad of a function
+ * that contains a safepoint has one: control does not pass the watermark without it. [jit.poll.3] The word is
+ * loaded at every poll (volatile), and folds into the comparison.
  */
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
@@ -38,7 +37,8 @@ llvm::Instruction* before_return_value(llvm::Instruction* ret) {
 llvm::Function* poll_marker(llvm::Module& module) {
   llvm::LLVMContext& context = module.getContext();
   llvm::FunctionCallee callee = module.getOrInsertFunction(
-      kPollMarker, llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::get(context, 0)}, false));
+      kPollMarker,
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context), {llvm::PointerType::get(context, 0)}, false));
   auto* const function = llvm::cast<llvm::Function>(callee.getCallee());
   function->setDoesNotThrow();
   function->setMemoryEffects(llvm::MemoryEffects::inaccessibleOrArgMemOnly());
@@ -56,7 +56,8 @@ void expand(ModuleContext& context, llvm::CallInst& marker) {
   llvm::Type* const word = builder.getInt64Ty();
   llvm::Value* const thread = marker.getArgOperand(0);
   llvm::Value* const frame = builder.CreatePtrToInt(
-      builder.CreateIntrinsic(llvm::Intrinsic::frameaddress, {builder.getPtrTy()}, {builder.getInt32(0)}), word);
+      builder.CreateIntrinsic(llvm::Intrinsic::frameaddress, {builder.getPtrTy()}, {builder.getInt32(0)}),
+      word);
   llvm::LoadInst* const watermark = builder.CreateAlignedLoad(
       word, thread_field(builder, thread, context.recipes.poll_offset), llvm::Align(8), "watermark");
   watermark->setVolatile(true); /* [jit.poll.3] */
@@ -76,36 +77,45 @@ void insert_polls(ModuleContext& context, llvm::Function& function) {
   llvm::SmallVector<std::pair<const llvm::BasicBlock*, const llvm::BasicBlock*>> back_edges;
   llvm::FindFunctionBackedges(function, back_edges);
   llvm::SmallSetVector<llvm::Instruction*, 16> points;
-  for (const auto& [from, to] : back_edges) points.insert(const_cast<llvm::BasicBlock*>(from)->getTerminator());
+  for (const auto& [from, to] : back_edges)
+    points.insert(const_cast<llvm::BasicBlock*>(from)->getTerminator());
   llvm::SmallVector<llvm::CallBase*> explicit_polls;
   llvm::SmallVector<llvm::Instruction*> returns, landing_pads;
   bool has_safepoint = !points.empty();
   for (llvm::Instruction& instruction : llvm::instructions(function)) {
     if (auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) {
-      if (operation_of(*call) == Operation::Safepoint) explicit_polls.push_back(call);
-      if (is_safepoint_call(*call)) has_safepoint = true;
+      if (operation_of(*call) == Operation::Safepoint)
+        explicit_polls.push_back(call);
+      if (is_safepoint_call(*call))
+        has_safepoint = true;
     } else if (llvm::isa<llvm::ReturnInst>(instruction)) {
       returns.push_back(&instruction);
     } else if (llvm::isa<llvm::LandingPadInst>(instruction)) {
       landing_pads.push_back(instruction.getNextNode());
     }
   }
-  if (!has_safepoint) return;
-  for (llvm::Instruction* ret : returns) points.insert(before_return_value(ret));
-  for (llvm::Instruction* after_pad : landing_pads) points.insert(after_pad);
+  if (!has_safepoint)
+    return;
+  for (llvm::Instruction* ret : returns)
+    points.insert(before_return_value(ret));
+  for (llvm::Instruction* after_pad : landing_pads)
+    points.insert(after_pad);
   llvm::Function* const marker = poll_marker(context.module);
   for (llvm::CallBase* call : explicit_polls) {
     poll_before(call, marker);
     points.remove(call);
     call->eraseFromParent();
   }
-  for (llvm::Instruction* point : points) poll_before(point, marker);
+  for (llvm::Instruction* point : points)
+    poll_before(point, marker);
 }
 
 void expand_polls(ModuleContext& context) {
   llvm::Function* const marker = context.module.getFunction(kPollMarker);
-  if (marker == nullptr) return;
-  for (llvm::User* user : llvm::make_early_inc_range(marker->users())) expand(context, *llvm::cast<llvm::CallInst>(user));
+  if (marker == nullptr)
+    return;
+  for (llvm::User* user : llvm::make_early_inc_range(marker->users()))
+    expand(context, *llvm::cast<llvm::CallInst>(user));
   marker->eraseFromParent();
 }
 

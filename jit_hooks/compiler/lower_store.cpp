@@ -2,14 +2,13 @@
  *
  * compiler/lower_store.cpp - reference stores into the heap, by the store recipe.
  *
- * Recipe      PHASE_TEST: cmpb $0, phase(%r13); jne cold; mov value, slot. The cold path runs before the store: it reads
- *             the old value.
- * Method      Barriers are marker calls until optimisation is over: they neither split blocks nor, as far as it is
- *             concerned, change the thread block, as the cold path promises [abi.recipe.3].
- * Invariants  [bar.init.1] No barrier for a store at a constant offset below 1 KiB into an object that was allocated in
- *             the same block with no safepoint between. Decided after optimisation: it moves stores and safepoints.
- *             [jit.store.1] A reference is stored as one 8-byte word that is never torn or merged (unordered atomic).
- *             [jit.store.2] No poll lies between the test and the store.
+ * Recipe      PHASE_TEST: cmpb $0, phase(%r13); jne cold; mov value, slot. The cold path runs before the
+ * store: it reads the old value. Method      Barriers are marker calls until optimisation is over: they
+ * neither split blocks nor, as far as it is concerned, change the thread block, as the cold path promises
+ * [abi.recipe.3]. Invariants  [bar.init.1] No barrier for a store at a constant offset below 1 KiB into an
+ * object that was allocated in the same block with no safepoint between. Decided after optimisation: it moves
+ * stores and safepoints. [jit.store.1] A reference is stored as one 8-byte word that is never torn or merged
+ * (unordered atomic). [jit.store.2] No poll lies between the test and the store.
  */
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
@@ -35,20 +34,24 @@ bool is_heap_store_of_references(const llvm::Instruction& instruction) {
 
 /* Stores into objects that no safepoint has seen. */
 llvm::SmallPtrSet<const llvm::StoreInst*, 16> initialising_stores(const ModuleContext& context,
-                                                                 llvm::Function& function) {
+                                                                  llvm::Function& function) {
   llvm::SmallPtrSet<const llvm::StoreInst*, 16> result;
-  if (context.allows(ECHO_JIT_NO_BARRIER_ELISION)) return result;
+  if (context.allows(ECHO_JIT_NO_BARRIER_ELISION))
+    return result;
   const llvm::DataLayout& layout = context.module.getDataLayout();
   for (const llvm::BasicBlock& block : function) {
     const llvm::Value* fresh = nullptr; /* an allocation is a safepoint itself: at most one object is fresh */
     for (const llvm::Instruction& instruction : block) {
       if (const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) {
-        if (allocation_of(context, *call) != nullptr) fresh = call;
-        else if (is_safepoint_call(*call)) fresh = nullptr;
+        if (allocation_of(context, *call) != nullptr)
+          fresh = call;
+        else if (is_safepoint_call(*call))
+          fresh = nullptr;
       } else if (fresh != nullptr && is_heap_store_of_references(instruction)) {
         const auto& store = llvm::cast<llvm::StoreInst>(instruction);
         llvm::APInt offset(64, 0);
-        const llvm::Value* object = store.getPointerOperand()->stripAndAccumulateConstantOffsets(layout, offset, true);
+        const llvm::Value* object =
+            store.getPointerOperand()->stripAndAccumulateConstantOffsets(layout, offset, true);
         if (object == fresh && offset.getSExtValue() >= 0 && offset.getSExtValue() < kInitialisingBytes)
           result.insert(&store);
       }
@@ -61,8 +64,9 @@ llvm::Function* barrier_marker(llvm::Module& module) {
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* const reference = llvm::PointerType::get(context, kReferenceSpace);
   llvm::FunctionCallee callee = module.getOrInsertFunction(
-      kBarrierMarker, llvm::FunctionType::get(llvm::Type::getVoidTy(context),
-                                              {llvm::PointerType::get(context, 0), reference, reference}, false));
+      kBarrierMarker,
+      llvm::FunctionType::get(llvm::Type::getVoidTy(context),
+                              {llvm::PointerType::get(context, 0), reference, reference}, false));
   auto* const function = llvm::cast<llvm::Function>(callee.getCallee());
   function->addFnAttr(kLeafAttribute);
   function->setDoesNotThrow();
@@ -80,9 +84,9 @@ void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
   llvm::IRBuilder<> builder(&store);
   for (unsigned i = 0; i < count; ++i) {
     llvm::Value* const word = vector != nullptr ? builder.CreateExtractElement(value, i) : value;
-    llvm::Value* const slot = i == 0 ? store.getPointerOperand()
-                                     : builder.CreateConstGEP1_64(builder.getInt8Ty(), store.getPointerOperand(),
-                                                                  uint64_t{8} * i);
+    llvm::Value* const slot =
+        i == 0 ? store.getPointerOperand()
+               : builder.CreateConstGEP1_64(builder.getInt8Ty(), store.getPointerOperand(), uint64_t{8} * i);
     if (with_barrier)
       builder.CreateCall(barrier_marker(context.module), {thread_of(*store.getFunction()), slot, word});
     llvm::StoreInst* const lowered = builder.CreateAlignedStore(word, slot, llvm::Align(8));
@@ -97,13 +101,16 @@ void expand(ModuleContext& context, llvm::CallInst& marker) {
   llvm::Value* const thread = marker.getArgOperand(0);
   llvm::Value* slot = marker.getArgOperand(1);
   llvm::Value* const phase = builder.CreateAlignedLoad(
-      builder.getInt8Ty(), thread_field(builder, thread, context.recipes.phase_offset), llvm::Align(1), "phase");
-  llvm::Instruction* const cold = llvm::SplitBlockAndInsertIfThen(
-      builder.CreateICmpNE(phase, builder.getInt8(0)), marker.getIterator(), false, cold_first(marker.getContext()));
+      builder.getInt8Ty(), thread_field(builder, thread, context.recipes.phase_offset), llvm::Align(1),
+      "phase");
+  llvm::Instruction* const cold =
+      llvm::SplitBlockAndInsertIfThen(builder.CreateICmpNE(phase, builder.getInt8(0)), marker.getIterator(),
+                                      false, cold_first(marker.getContext()));
   cold->getParent()->setName("store.cold");
   builder.SetInsertPoint(cold);
   /* The cold block computes the address itself: the store keeps its own addressing mode. */
-  if (auto* address = llvm::dyn_cast<llvm::GetElementPtrInst>(slot)) slot = builder.Insert(address->clone());
+  if (auto* address = llvm::dyn_cast<llvm::GetElementPtrInst>(slot))
+    slot = builder.Insert(address->clone());
   llvm::Type* const reference = marker.getArgOperand(2)->getType();
   const llvm::FunctionCallee callee =
       stub(context.module, kStoreStub, builder.getVoidTy(), {reference, reference}, true);
@@ -125,13 +132,15 @@ llvm::FunctionCallee stub(llvm::Module& module, const char* name, llvm::Type* re
                           llvm::ArrayRef<llvm::Type*> parameters, bool leaf) {
   llvm::SmallVector<llvm::Type*> types{llvm::PointerType::get(module.getContext(), 0)};
   llvm::append_range(types, parameters);
-  llvm::FunctionCallee callee = module.getOrInsertFunction(name, llvm::FunctionType::get(result, types, false));
+  llvm::FunctionCallee callee =
+      module.getOrInsertFunction(name, llvm::FunctionType::get(result, types, false));
   auto* const function = llvm::cast<llvm::Function>(callee.getCallee());
   function->setCallingConv(llvm::CallingConv::PreserveMost);
   function->setDoesNotThrow();
   function->addFnAttr(llvm::Attribute::Cold);
   function->addParamAttr(0, llvm::Attribute::SwiftSelf);
-  if (leaf) function->addFnAttr(kLeafAttribute);
+  if (leaf)
+    function->addFnAttr(kLeafAttribute);
   return callee;
 }
 
@@ -149,20 +158,24 @@ void lower_stores(ModuleContext& context, llvm::Function& function) {
   const auto initialising = initialising_stores(context, function);
   llvm::SmallVector<llvm::StoreInst*> stores;
   for (llvm::Instruction& instruction : llvm::instructions(function))
-    if (is_heap_store_of_references(instruction)) stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
+    if (is_heap_store_of_references(instruction))
+      stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
   const bool barriers =
       context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
   for (llvm::StoreInst* store : stores) {
     const bool with_barrier = barriers && !initialising.contains(store);
-    if (barriers) ++(with_barrier ? context.counters.barriers : context.counters.barriers_elided);
+    if (barriers)
+      ++(with_barrier ? context.counters.barriers : context.counters.barriers_elided);
     lower(context, *store, with_barrier);
   }
 }
 
 void expand_barriers(ModuleContext& context) {
   llvm::Function* const marker = context.module.getFunction(kBarrierMarker);
-  if (marker == nullptr) return;
-  for (llvm::User* user : llvm::make_early_inc_range(marker->users())) expand(context, *llvm::cast<llvm::CallInst>(user));
+  if (marker == nullptr)
+    return;
+  for (llvm::User* user : llvm::make_early_inc_range(marker->users()))
+    expand(context, *llvm::cast<llvm::CallInst>(user));
   marker->eraseFromParent();
 }
 

@@ -26,8 +26,8 @@ void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);
 /* lower_allocation.cpp */
 void lower_allocations(ModuleContext& context, llvm::Function& function);
-/* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints; expanded when nothing optimises
- * any more. */
+/* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints; expanded when nothing
+ * optimises any more. */
 void insert_polls(ModuleContext& context, llvm::Function& function);
 void expand_polls(ModuleContext& context);
 

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/operations.cpp - declarations of the abstract operations: checked, attributed, the plain ones lowered.
+ * compiler/operations.cpp - declarations of the abstract operations: checked, attributed, the plain ones
+ * lowered.
  *
  * Invariants  [jit.op.1] An operation is declared with its exact type and only called directly.
- *             [jit.op.2] Optimisers see: an allocation is a fresh, unaliased, non-null object of unknown contents. It
- *             is not declared zeroed: that would fold a plain load of the header or the length to 0.
- *             [jit.op.3] Store operations become plain stores before O2, so that it optimises them; what is left is
- *             lowered afterwards with the barrier.
+ *             [jit.op.2] Optimisers see: an allocation is a fresh, unaliased, non-null object of unknown
+ * contents. It is not declared zeroed: that would fold a plain load of the header or the length to 0.
+ *             [jit.op.3] Store operations become plain stores before O2, so that it optimises them; what is
+ * left is lowered afterwards with the barrier.
  */
 #include "compiler/operations.h"
 
@@ -35,7 +36,8 @@ const OperationRow kOperations[] = {
 
 const OperationRow* row_of(llvm::StringRef name) {
   for (const OperationRow& row : kOperations)
-    if (name == row.name) return &row;
+    if (name == row.name)
+      return &row;
   return nullptr;
 }
 
@@ -56,7 +58,8 @@ llvm::Type* type_of(llvm::LLVMContext& context, char letter) {
 
 llvm::FunctionType* expected_type(llvm::LLVMContext& context, const OperationRow& row) {
   llvm::SmallVector<llvm::Type*> parameters;
-  for (const char* letter = row.parameters; *letter != '\0'; ++letter) parameters.push_back(type_of(context, *letter));
+  for (const char* letter = row.parameters; *letter != '\0'; ++letter)
+    parameters.push_back(type_of(context, *letter));
   return llvm::FunctionType::get(type_of(context, row.result), parameters, false);
 }
 
@@ -70,16 +73,19 @@ std::string text_of(const llvm::Type& type) {
 Outcome check_uses(llvm::Function& function, const OperationRow& row) {
   for (llvm::User* user : llvm::make_early_inc_range(function.users())) {
     auto* call = llvm::dyn_cast<llvm::CallBase>(user);
-    if (call == nullptr || call->getCalledOperand() != &function || llvm::is_contained(call->args(), &function))
-      return {ECHO_BAD_ABSTRACT_OPERATION, std::string("the address of ") + row.name +
-                                               " is taken; call it directly, it is no function"};
+    if (call == nullptr || call->getCalledOperand() != &function ||
+        llvm::is_contained(call->args(), &function))
+      return {ECHO_BAD_ABSTRACT_OPERATION,
+              std::string("the address of ") + row.name + " is taken; call it directly, it is no function"};
     if (call->getFunctionType() != function.getFunctionType())
-      return {ECHO_BAD_ABSTRACT_OPERATION, std::string(row.name) + " is called with another type than it is declared " +
-                                               where(*call)};
+      return {ECHO_BAD_ABSTRACT_OPERATION,
+              std::string(row.name) + " is called with another type than it is declared " + where(*call)};
     if (row.collects && is_leaf(*call->getFunction()))
-      return {ECHO_BAD_ABSTRACT_OPERATION, std::string(row.name) + " may collect but is called " + where(*call) +
+      return {ECHO_BAD_ABSTRACT_OPERATION, std::string(row.name) + " may collect but is called " +
+                                               where(*call) +
                                                ", which is marked gc-leaf-function; remove the mark"};
-    if (auto* invoke = llvm::dyn_cast<llvm::InvokeInst>(call)) llvm::changeToCall(invoke); /* none of them throws */
+    if (auto* invoke = llvm::dyn_cast<llvm::InvokeInst>(call))
+      llvm::changeToCall(invoke); /* none of them throws */
   }
   return {};
 }
@@ -115,8 +121,10 @@ void set_attributes(llvm::Function& function, const OperationRow& row) {
 } // namespace
 
 bool contains_reference(const llvm::Type* type) {
-  if (is_reference_or_vector(type)) return true;
-  if (const auto* array = llvm::dyn_cast<llvm::ArrayType>(type)) return contains_reference(array->getElementType());
+  if (is_reference_or_vector(type))
+    return true;
+  if (const auto* array = llvm::dyn_cast<llvm::ArrayType>(type))
+    return contains_reference(array->getElementType());
   if (const auto* structure = llvm::dyn_cast<llvm::StructType>(type))
     return llvm::any_of(structure->elements(), contains_reference);
   return false;
@@ -124,30 +132,36 @@ bool contains_reference(const llvm::Type* type) {
 
 std::optional<Operation> operation_of(const llvm::CallBase& call) {
   const llvm::Function* callee = call.getCalledFunction();
-  if (callee == nullptr || !callee->getName().starts_with(kOperationPrefix)) return std::nullopt;
+  if (callee == nullptr || !callee->getName().starts_with(kOperationPrefix))
+    return std::nullopt;
   const OperationRow* row = row_of(callee->getName());
   return row != nullptr ? std::optional(row->operation) : std::nullopt;
 }
 
 const AllocationLayout* allocation_of(const ModuleContext& context, const llvm::CallBase& call) {
   const llvm::Function* callee = call.getCalledFunction();
-  if (callee == nullptr || !callee->getName().starts_with(kOperationPrefix)) return nullptr;
+  if (callee == nullptr || !callee->getName().starts_with(kOperationPrefix))
+    return nullptr;
   const auto found = context.allocations.find(callee->getName());
   return found != context.allocations.end() ? &found->second : nullptr;
 }
 
 bool operation_collects(const llvm::CallBase& call) {
   const llvm::Function* callee = call.getCalledFunction();
-  if (callee == nullptr) return false;
+  if (callee == nullptr)
+    return false;
   const llvm::StringRef name = callee->getName();
-  if (name.starts_with(kNewOfLayout) || name.starts_with(kNewArrayOfLayout)) return true;
+  if (name.starts_with(kNewOfLayout) || name.starts_with(kNewArrayOfLayout))
+    return true;
   const OperationRow* row = row_of(name);
   return row != nullptr && row->collects;
 }
 
 bool is_safepoint_call(const llvm::CallBase& call) {
-  if (call.isInlineAsm() || llvm::isa<llvm::IntrinsicInst>(call)) return false;
-  if (call.hasFnAttr(kLeafAttribute)) return false; /* of the call or of its callee */
+  if (call.isInlineAsm() || llvm::isa<llvm::IntrinsicInst>(call))
+    return false;
+  if (call.hasFnAttr(kLeafAttribute))
+    return false; /* of the call or of its callee */
   if (const llvm::Function* callee = call.getCalledFunction();
       callee != nullptr && callee->getName().starts_with(kOperationPrefix))
     return operation_collects(call);
@@ -159,10 +173,12 @@ Outcome check_operations(ModuleContext& context) {
     const llvm::StringRef name = function.getName();
     if (name.starts_with("echo.stub.") || name.starts_with("echo.call."))
       return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " uses a reserved name; choose another"};
-    if (!name.starts_with(kOperationPrefix)) continue;
+    if (!name.starts_with(kOperationPrefix))
+      continue;
     const OperationRow* row = row_of(name);
     if (row == nullptr)
-      return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " is no abstract operation; echo/jit.h lists them"};
+      return {ECHO_BAD_ABSTRACT_OPERATION,
+              name_of(function) + " is no abstract operation; echo/jit.h lists them"};
     if (!function.isDeclaration())
       return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " is defined in the module; only declare it"};
     llvm::FunctionType* const type = expected_type(context.module.getContext(), *row);
@@ -170,7 +186,8 @@ Outcome check_operations(ModuleContext& context) {
       return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " is declared as '" +
                                                text_of(*function.getFunctionType()) + "'; its type is '" +
                                                text_of(*type) + "'"};
-    if (Outcome uses = check_uses(function, *row); !uses) return uses;
+    if (Outcome uses = check_uses(function, *row); !uses)
+      return uses;
     set_attributes(function, *row);
   }
   return {};
@@ -181,7 +198,8 @@ void prepare_stores(ModuleContext& context) {
     for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(function))) {
       auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction);
       const std::optional<Operation> operation = call != nullptr ? operation_of(*call) : std::nullopt;
-      if (operation != Operation::Store && operation != Operation::ArrayStore) continue;
+      if (operation != Operation::Store && operation != Operation::ArrayStore)
+        continue;
       llvm::IRBuilder<> builder(call);
       llvm::Value* slot = call->getArgOperand(1);
       if (operation == Operation::ArrayStore) {

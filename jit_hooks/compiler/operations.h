@@ -11,7 +11,8 @@
 
 namespace echo::jit {
 
-/* X(enumerator, name, result, parameters, may it collect): types r reference, p pointer, l i64, b i8, v void */
+/* X(enumerator, name, result, parameters, may it collect): types r reference, p pointer, l i64, b i8, v void
+ */
 #define ECHO_OPERATION_TABLE(X)                                                                              \
   X(New, "echo.gc.new", 'r', "p", true)                                                                      \
   X(NewArray, "echo.gc.new_array", 'r', "pl", true)                                                          \

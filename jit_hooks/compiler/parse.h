@@ -16,8 +16,8 @@
 
 namespace echo::jit {
 
-/* Parses text or bitcode; verifies it; sets the target's data layout with address space 1 non-integral. IR_INVALID
- * names the place in text, or what the verifier found. */
+/* Parses text or bitcode; verifies it; sets the target's data layout with address space 1 non-integral.
+ * IR_INVALID names the place in text, or what the verifier found. */
 Outcome parse_module(std::string_view bytes, const std::string& name, const llvm::TargetMachine& machine,
                      llvm::LLVMContext& llvm_context, std::unique_ptr<llvm::Module>& out);
 

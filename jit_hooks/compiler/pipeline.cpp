@@ -2,12 +2,12 @@
  *
  * compiler/pipeline.cpp - promotion to SSA, checks, O2, lowering, clean-up, statepoints.
  *
- * Order       annotations, operations -> promotion -> checks -> layouts -> O2 -> thread, calls, stores, polls,
- *             allocations -> clean-up -> barriers and polls expanded ->
- *             struct values split -> leftovers -> statepoints -> markers and stubs resolved.
- * Invariants  [jit.order.1] Promotion to SSA runs at every level. [jit.order.2] Stores are lowered after O2 and before
- *             anything splits blocks around them. [jit.order.3] Nothing of the middle end runs after statepoints.
- *             [jit.order.4] No vectoriser runs: vectors of references come from the program only.
+ * Order       annotations, operations -> promotion -> checks -> layouts -> O2 -> thread, calls, stores,
+ * polls, allocations -> clean-up -> barriers and polls expanded -> struct values split -> leftovers ->
+ * statepoints -> markers and stubs resolved. Invariants  [jit.order.1] Promotion to SSA runs at every level.
+ * [jit.order.2] Stores are lowered after O2 and before anything splits blocks around them. [jit.order.3]
+ * Nothing of the middle end runs after statepoints. [jit.order.4] No vectoriser runs: vectors of references
+ * come from the program only.
  */
 #include "compiler/pipeline.h"
 
@@ -27,6 +27,7 @@
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
 #include "llvm/Transforms/Utils/Mem2Reg.h"
 
+#include <algorithm>
 #include <chrono>
 
 namespace echo::jit {
@@ -34,9 +35,11 @@ namespace {
 
 class Stopwatch {
 public:
-  explicit Stopwatch(double& milliseconds) : milliseconds_(milliseconds), start_(std::chrono::steady_clock::now()) {}
+  explicit Stopwatch(double& milliseconds)
+      : milliseconds_(milliseconds), start_(std::chrono::steady_clock::now()) {}
   ~Stopwatch() {
-    milliseconds_ += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
+    milliseconds_ +=
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
   }
   Stopwatch(const Stopwatch&) = delete;
   Stopwatch& operator=(const Stopwatch&) = delete;
@@ -96,7 +99,8 @@ void optimise(Passes& passes, llvm::Module& module, bool enabled) {
       enabled ? passes.builder().buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
               : passes.builder().buildO0DefaultPipeline(llvm::OptimizationLevel::O0);
   passes.run(pipeline, module);
-  if (!enabled) promote(passes, module); /* always-inline functions bring their allocas */
+  if (!enabled)
+    promote(passes, module); /* always-inline functions bring their allocas */
 }
 
 void clean_up(Passes& passes, llvm::Module& module) {
@@ -146,9 +150,10 @@ void erase_operations(llvm::Module& module) {
 Outcome verified(const llvm::Module& module, const char* when) {
   std::string text;
   llvm::raw_string_ostream stream(text);
-  if (!llvm::verifyModule(module, &stream)) return {};
-  return {ECHO_CODEGEN_FAILED, std::string("the module is broken ") + when + ": " +
-                                   llvm::StringRef(text).take_until([](char c) { return c == '\n'; }).str()};
+  if (!llvm::verifyModule(module, &stream))
+    return {};
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return {ECHO_CODEGEN_FAILED, std::string("the module is broken ") + when + ": " + text};
 }
 
 void make_statepoints(Passes& passes, llvm::Module& module) {
@@ -159,10 +164,12 @@ void make_statepoints(Passes& passes, llvm::Module& module) {
 
 Outcome prepare(ModuleContext& context, Passes& passes) {
   read_annotations(context);
-  if (Outcome outcome = check_operations(context); !outcome) return outcome;
+  if (Outcome outcome = check_operations(context); !outcome)
+    return outcome;
   prepare_stores(context);
   promote(passes, context.module);
-  if (Outcome outcome = check_module(context); !outcome) return outcome;
+  if (Outcome outcome = check_module(context); !outcome)
+    return outcome;
   return resolve_layouts(context);
 }
 
@@ -172,23 +179,31 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   lower_operations(context);
   erase_operations(context.module);
   if (options.verify)
-    if (Outcome outcome = verified(context.module, "after lowering"); !outcome) return outcome;
-  if (options.optimise) clean_up(passes, context.module);
+    if (Outcome outcome = verified(context.module, "after lowering"); !outcome)
+      return outcome;
+  if (options.optimise)
+    clean_up(passes, context.module);
   expand_barriers(context);
   expand_polls(context);
   for (llvm::Function& function : context.module)
-    if (is_collected(function)) split_aggregates(function);
-  if (Outcome outcome = check_leftovers(context); !outcome) return outcome;
+    if (is_collected(function))
+      split_aggregates(function);
+  if (Outcome outcome = check_leftovers(context); !outcome)
+    return outcome;
   make_statepoints(passes, context.module);
+  if (Outcome outcome = check_landing_pads(context); !outcome)
+    return outcome;
   if (options.verify) {
-    if (Outcome outcome = verified(context.module, "after statepoints"); !outcome) return outcome;
+    if (Outcome outcome = verified(context.module, "after statepoints"); !outcome)
+      return outcome;
     llvm::FunctionPassManager verifier;
     verifier.addPass(llvm::SafepointIRVerifierPass());
     passes.run(std::move(verifier), context.module);
   }
   finish_allocations(context);
   finish_calls(context);
-  if (Outcome outcome = emit_global_roots(context); !outcome) return outcome;
+  if (Outcome outcome = emit_global_roots(context); !outcome)
+    return outcome;
   return verified(context.module, "before code generation");
 }
 
@@ -196,12 +211,15 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
 
 void lower_operations(ModuleContext& context) {
   for (llvm::Function& function : context.module) {
-    if (function.isDeclaration()) continue;
+    if (function.isDeclaration())
+      continue;
     for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(function)))
       if (auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction))
-        if (const auto operation = operation_of(*call)) lower_plain_operation(*call, *operation, context.recipes);
+        if (const auto operation = operation_of(*call))
+          lower_plain_operation(*call, *operation, context.recipes);
     lower_stores(context, function); /* first: later steps split blocks [jit.order.2] */
-    if (!is_collected(function)) continue;
+    if (!is_collected(function))
+      continue;
     insert_polls(context, function);
     lower_allocations(context, function);
   }
@@ -212,7 +230,8 @@ Outcome run_pipeline(ModuleContext& context, llvm::TargetMachine& machine, const
   Passes passes(machine);
   {
     const Stopwatch time(times.optimise_ms);
-    if (Outcome outcome = prepare(context, passes); !outcome) return outcome;
+    if (Outcome outcome = prepare(context, passes); !outcome)
+      return outcome;
     optimise(passes, context.module, options.optimise);
   }
   const Stopwatch time(times.lower_ms);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/provenance.h - what a pointer points into: the stack, a module global, the heap, or unknown memory.
+ * compiler/provenance.h - what a pointer points into: the stack, a module global, the heap, or unknown
+ * memory.
  *
- * Invariants  [jit.ref.1] A reference is read from or written to memory outside the heap only where a word of a module
- *             global is typed as a reference, at an offset that hits such words exactly: those words are roots.
- *             [jit.ref.2] A pointer into the middle of an object is never passed on as a reference: not stored,
- *             returned, or passed to a function that may collect; the stack map would name it as an object.
+ * Invariants  [jit.ref.1] A reference is read from or written to memory outside the heap only where a word of
+ * a module global is typed as a reference, at an offset that hits such words exactly: those words are roots.
+ *             [jit.ref.2] A pointer into the middle of an object is never passed on as a reference: not
+ * stored, returned, or passed to a function that may collect; the stack map would name it as an object.
  */
 #ifndef ECHO_JIT_COMPILER_PROVENANCE_H
 #define ECHO_JIT_COMPILER_PROVENANCE_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/where.h - names for messages: function, variable, line and file from debug information, else IR names.
+ * compiler/where.h - names for messages: function, variable, line and file from debug information, else IR
+ * names.
  */
 #ifndef ECHO_JIT_COMPILER_WHERE_H
 #define ECHO_JIT_COMPILER_WHERE_H

@@ -51,7 +51,9 @@ private:
 
 } // namespace
 
-uintptr_t entry_return_address() { return reinterpret_cast<uintptr_t>(echo_jit_entry_return); }
+uintptr_t entry_return_address() {
+  return reinterpret_cast<uintptr_t>(echo_jit_entry_return);
+}
 
 Outcome enter(EntryRecord& record, const AnchorWords& anchor) {
   const ActiveEntry active(record, anchor);
@@ -70,10 +72,13 @@ Outcome enter(EntryRecord& record, const AnchorWords& anchor) {
 
 void abandon(const void* owner, echo_thread* thread, const echo_error* why) {
   EntryRecord* const record = innermost;
-  if (record == nullptr || record->owner != owner || record->thread != thread) return;
+  if (record == nullptr || record->owner != owner || record->thread != thread)
+    return;
   record->abandoned = true;
-  if (why != nullptr) record->error = *why;
-  else fill_error(&record->error, ECHO_ABANDONED, "the managed call was abandoned without a reason");
+  if (why != nullptr)
+    record->error = *why;
+  else
+    fill_error(&record->error, ECHO_ABANDONED, "the managed call was abandoned without a reason");
   record->error.message[sizeof(record->error.message) - 1] = '\0';
 #ifdef ECHO_JIT_ASAN
   __asan_handle_no_return();

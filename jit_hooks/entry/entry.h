@@ -2,12 +2,11 @@
  *
  * entry/entry.h - calls from C++ into managed code: their records, nesting and abandonment.
  *
- * Purpose     Every active echo_jit_call has a record on its C++ stack, linked to the record of the call around it on
- *             the same OS thread. The walker finds the anchor of the older managed frames in it; echo_jit_abandon
- *             finds the frame to go back to.
- * Invariants  [jit.entry.3] The thread's anchor words have the same values before and after a call, however it ends.
- *             [jit.entry.4] Only the innermost record of an OS thread may be abandoned: no frame of another call is
- *             dropped with it.
+ * Purpose     Every active echo_jit_call has a record on its C++ stack, linked to the record of the call
+ * around it on the same OS thread. The walker finds the anchor of the older managed frames in it;
+ * echo_jit_abandon finds the frame to go back to. Invariants  [jit.entry.3] The thread's anchor words have
+ * the same values before and after a call, however it ends. [jit.entry.4] Only the innermost record of an OS
+ * thread may be abandoned: no frame of another call is dropped with it.
  */
 #ifndef ECHO_JIT_ENTRY_H
 #define ECHO_JIT_ENTRY_H
@@ -29,7 +28,8 @@ class AnchorWords {
 public:
   AnchorWords(echo_thread* thread, const echo_recipes& recipes) : thread_(thread), recipes_(&recipes) {}
   echo_frame_cursor load() const {
-    return {*word(recipes_->anchor_sp_offset), *word(recipes_->anchor_fp_offset), *word(recipes_->anchor_pc_offset)};
+    return {*word(recipes_->anchor_sp_offset), *word(recipes_->anchor_fp_offset),
+            *word(recipes_->anchor_pc_offset)};
   }
   void store(const echo_frame_cursor& anchor) const {
     *word(recipes_->anchor_sp_offset) = anchor.sp;
@@ -49,11 +49,11 @@ struct EntryRecord {
   echo_thread* thread = nullptr; /* read by the stub */
   void* function = nullptr;      /* read by the stub */
   uint64_t arguments[kMaxArguments] = {};
-  uint64_t result = 0; /* written by the stub */
-  void* frame = nullptr; /* written by the stub: its frame pointer */
-  const void* owner = nullptr;    /* the JIT */
-  EntryRecord* outer = nullptr;   /* the call around this one on the OS thread */
-  echo_frame_cursor previous{};   /* the anchor when the call began: the next older managed frame */
+  uint64_t result = 0;          /* written by the stub */
+  void* frame = nullptr;        /* written by the stub: its frame pointer */
+  const void* owner = nullptr;  /* the JIT */
+  EntryRecord* outer = nullptr; /* the call around this one on the OS thread */
+  echo_frame_cursor previous{}; /* the anchor when the call began: the next older managed frame */
   bool abandoned = false;
   echo_error error{};
 };

@@ -9,9 +9,11 @@
 namespace echo::jit {
 
 const FunctionRange* CodeUnit::function_at(uintptr_t pc) const {
-  auto after = std::upper_bound(functions.begin(), functions.end(), pc,
-                                [](uintptr_t value, const FunctionRange& range) { return value < range.begin; });
-  if (after == functions.begin()) return nullptr;
+  auto after =
+      std::upper_bound(functions.begin(), functions.end(), pc,
+                       [](uintptr_t value, const FunctionRange& range) { return value < range.begin; });
+  if (after == functions.begin())
+    return nullptr;
   --after;
   return pc < after->end ? &*after : nullptr;
 }
@@ -24,7 +26,9 @@ const Site* CodeUnit::site_at(uintptr_t pc) const {
 
 CodeIndex::CodeIndex() : units_(new Units) {}
 
-CodeIndex::~CodeIndex() { delete units_.load(); }
+CodeIndex::~CodeIndex() {
+  delete units_.load();
+}
 
 void CodeIndex::add(std::unique_ptr<const CodeUnit> unit) {
   const std::lock_guard<std::mutex> lock(writer_);
@@ -37,7 +41,8 @@ void CodeIndex::add(std::unique_ptr<const CodeUnit> unit) {
   retired_.reserve(retired_.size() + 1);
   retired_.emplace_back(current);
   units_.store(next.release());
-  if (readers_.load() == 0) retired_.clear();
+  if (readers_.load() == 0)
+    retired_.clear();
 }
 
 CodeIndex::View::View(const CodeIndex& index) : index_(index) {
@@ -45,12 +50,15 @@ CodeIndex::View::View(const CodeIndex& index) : index_(index) {
   units_ = index_.units_.load();
 }
 
-CodeIndex::View::~View() { index_.readers_.fetch_sub(1); }
+CodeIndex::View::~View() {
+  index_.readers_.fetch_sub(1);
+}
 
 const CodeUnit* CodeIndex::View::unit_at(uintptr_t pc) const {
   auto after = std::upper_bound(units_->begin(), units_->end(), pc,
                                 [](uintptr_t value, const CodeUnit* unit) { return value < unit->begin; });
-  if (after == units_->begin()) return nullptr;
+  if (after == units_->begin())
+    return nullptr;
   const CodeUnit* const unit = *--after;
   /* A return address may stand behind the last instruction of a call that does not return. */
   return pc <= unit->end ? unit : nullptr;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * maps/code_index.h - which code is where, and the sites in it: read without a lock, also in a signal handler.
+ * maps/code_index.h - which code is where, and the sites in it: read without a lock, also in a signal
+ * handler.
  *
- * Purpose     Each linked object becomes one immutable CodeUnit; the index is an immutable sorted vector of units,
- *             replaced as a whole when a unit is added (read-copy-update).
- * Invariants  [jit.index.1] A published unit or vector never changes. [jit.index.2] A reader counts itself in before
- *             it loads the vector and out after its last use; the writer frees a retired vector only when, after the
- *             new one is published, it sees no reader. Both sides are sequentially consistent: a reader that the
- *             writer does not see loads the new vector. [jit.index.3] Units are freed with the index only.
- *             [jit.index.4] Code ranges of units do not overlap.
+ * Purpose     Each linked object becomes one immutable CodeUnit; the index is an immutable sorted vector of
+ * units, replaced as a whole when a unit is added (read-copy-update). Invariants  [jit.index.1] A published
+ * unit or vector never changes. [jit.index.2] A reader counts itself in before it loads the vector and out
+ * after its last use; the writer frees a retired vector only when, after the new one is published, it sees no
+ * reader. Both sides are sequentially consistent: a reader that the writer does not see loads the new vector.
+ * [jit.index.3] Units are freed with the index only. [jit.index.4] Code ranges of units do not overlap.
  */
 #ifndef ECHO_JIT_CODE_INDEX_H
 #define ECHO_JIT_CODE_INDEX_H
@@ -25,9 +25,9 @@ namespace echo::jit {
 
 /* What echo_jit_call must know of a function. */
 struct Signature {
-  bool callable = false;     /* integer and pointer parameters only, at most 6 */
-  uint8_t parameters = 0;    /* without the thread */
-  uint8_t result_bits = 0;   /* 0: void */
+  bool callable = false;   /* integer and pointer parameters only, at most 6 */
+  uint8_t parameters = 0;  /* without the thread */
+  uint8_t result_bits = 0; /* 0: void */
 };
 
 struct FunctionRange {

@@ -13,7 +13,9 @@
 namespace echo::jit {
 namespace {
 
-uintptr_t word_at(uintptr_t address) { return *reinterpret_cast<const uintptr_t*>(address); }
+uintptr_t word_at(uintptr_t address) {
+  return *reinterpret_cast<const uintptr_t*>(address);
+}
 
 /* Recursion repeats the same few return addresses: remember them for one walk. */
 class SiteFinder {
@@ -47,7 +49,8 @@ echo_status without_map(echo_error* why, const CodeIndex::View& view, uintptr_t 
   const FunctionRange* const function = unit != nullptr ? unit->function_at(pc - 1) : nullptr;
   char text[400];
   std::snprintf(text, sizeof text,
-                "no stack map for the return address 0x%" PRIxPTR " (%.200s): a frame that is no managed frame lies "
+                "no stack map for the return address 0x%" PRIxPTR
+                " (%.200s): a frame that is no managed frame lies "
                 "between the anchor and its entry",
                 pc, function != nullptr ? function->name.c_str() : "not compiled by this JIT");
   fill_error(why, ECHO_FRAME_WITHOUT_MAP, text);
@@ -62,11 +65,12 @@ echo_status broken_chain(echo_error* why, const echo_frame_cursor& cursor, const
   return ECHO_FRAME_WITHOUT_MAP;
 }
 
-void visit_roots(const CodeUnit& unit, const Site& site, const echo_frame_cursor& frame, echo_visit_slot_fn visit,
-                 void* visitor) {
+void visit_roots(const CodeUnit& unit, const Site& site, const echo_frame_cursor& frame,
+                 echo_visit_slot_fn visit, void* visitor) {
   const RootLocation* root = unit.maps.roots.data() + site.first_root;
   for (const RootLocation* const end = root + site.root_count; root != end; ++root) {
-    const uintptr_t base = (root->base_from_fp ? frame.fp : frame.sp) + static_cast<intptr_t>(root->base_offset);
+    const uintptr_t base =
+        (root->base_from_fp ? frame.fp : frame.sp) + static_cast<intptr_t>(root->base_offset);
     const uintptr_t derived =
         (root->derived_from_fp ? frame.fp : frame.sp) + static_cast<intptr_t>(root->derived_offset);
     visit(visitor, reinterpret_cast<echo_ref*>(base),
@@ -89,7 +93,8 @@ echo_status walk_frames(void* context, echo_thread*, echo_frame_cursor* cursor, 
       frame = record_of_entry_frame(frame.fp)->previous;
       continue;
     }
-    if (count == max_frames) break;
+    if (count == max_frames)
+      break;
     const auto [unit, site] = sites.find(frame.pc);
     if (site == nullptr) {
       status = without_map(why, view, frame.pc);

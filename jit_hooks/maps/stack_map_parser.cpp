@@ -38,12 +38,15 @@ public:
     return value;
   }
   void skip(uint64_t count) {
-    if (remaining() < count) failed_ = true;
-    else position_ += count;
+    if (remaining() < count)
+      failed_ = true;
+    else
+      position_ += count;
   }
   void align_from(size_t origin, size_t unit) {
     const size_t over = (position_ - origin) % unit;
-    if (over != 0) skip(unit - over);
+    if (over != 0)
+      skip(unit - over);
   }
 
 private:
@@ -83,40 +86,49 @@ Outcome broken(const char* what) {
 
 Outcome unwalkable(const Location& location, uint64_t function) {
   char text[300];
-  std::snprintf(text, sizeof text,
-                "the function at 0x%llx keeps a reference in a place of kind %u, register %u, %u bytes; only words "
-                "addressed by rsp or rbp can be walked: avoid variable-length arrays together with alignments over 16",
-                static_cast<unsigned long long>(function), location.kind, location.dwarf_register, location.size);
+  std::snprintf(
+      text, sizeof text,
+      "the function at 0x%llx keeps a reference in a place of kind %u, register %u, %u bytes; only words "
+      "addressed by rsp or rbp can be walked: avoid variable-length arrays together with alignments over 16",
+      static_cast<unsigned long long>(function), location.kind, location.dwarf_register, location.size);
   return {ECHO_UNSUPPORTED_FRAME, text};
 }
 
 /* The pairs of one record, `count` locations from the cursor. */
-Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const StackMapRules& rules, ParsedMaps& out,
-                   Site& site) {
-  if (count < kHeaderLocations) return broken("a record is no statepoint");
+Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const StackMapRules& rules,
+                   ParsedMaps& out, Site& site) {
+  if (count < kHeaderLocations)
+    return broken("a record is no statepoint");
   reader.skip(2 * kLocationBytes);
   const Location deopt = read_location(reader);
   if (reader.failed() || deopt.offset < 0 || uint32_t(deopt.offset) > count - kHeaderLocations)
     return broken("a record counts more deopt values than it has locations");
   reader.skip(uint64_t(deopt.offset) * kLocationBytes);
   const uint32_t rest = count - uint32_t(kHeaderLocations) - uint32_t(deopt.offset);
-  if (rest % 2 != 0) return broken("a base has no derived location");
+  if (rest % 2 != 0)
+    return broken("a base has no derived location");
   site.first_root = uint32_t(out.roots.size());
   for (uint32_t i = 0; i < rest; i += 2) {
     const Location base = read_location(reader), derived = read_location(reader);
-    if (reader.failed()) return broken("it ends inside a record");
-    if (is_constant(base) || is_constant(derived)) continue; /* null, or no address at all */
+    if (reader.failed())
+      return broken("it ends inside a record");
+    if (is_constant(base) || is_constant(derived))
+      continue; /* null, or no address at all */
     if (!is_walkable(base) || !is_walkable(derived) || base.size != derived.size) {
-      if (rules.skip_unknown_registers) continue;
+      if (rules.skip_unknown_registers)
+        continue;
       return unwalkable(is_walkable(base) ? derived : base, function);
     }
     for (int32_t word = 0; word < base.size / 8; ++word) {
-      const RootLocation root{int32_t(int64_t(base.offset) + 8 * word), int32_t(int64_t(derived.offset) + 8 * word),
-                              base.dwarf_register == kDwarfRbp, derived.dwarf_register == kDwarfRbp};
+      const RootLocation root{int32_t(int64_t(base.offset) + 8 * word),
+                              int32_t(int64_t(derived.offset) + 8 * word), base.dwarf_register == kDwarfRbp,
+                              derived.dwarf_register == kDwarfRbp};
       const auto first = out.roots.begin() + site.first_root;
-      if (std::find(first, out.roots.end(), root) != out.roots.end()) continue;
+      if (std::find(first, out.roots.end(), root) != out.roots.end())
+        continue;
       out.roots.push_back(root);
-      if (root.is_derived()) ++out.derived_pairs;
+      if (root.is_derived())
+        ++out.derived_pairs;
     }
   }
   site.root_count = uint32_t(out.roots.size()) - site.first_root;
@@ -125,7 +137,8 @@ Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const Stac
 
 Outcome read_blob(Reader& reader, const StackMapRules& rules, ParsedMaps& out) {
   const size_t origin = reader.position();
-  if (reader.read<uint8_t>() != kVersion) return broken("its version is not 3");
+  if (reader.read<uint8_t>() != kVersion)
+    return broken("its version is not 3");
   reader.skip(3);
   const uint64_t functions = reader.read<uint32_t>();
   const uint64_t constants = reader.read<uint32_t>();
@@ -143,7 +156,8 @@ Outcome read_blob(Reader& reader, const StackMapRules& rules, ParsedMaps& out) {
   uint64_t seen = 0;
   for (const FunctionEntry& entry : table) {
     for (uint64_t i = 0; i < entry.records; ++i) {
-      if (++seen > records) return broken("its functions have more records than it announces");
+      if (++seen > records)
+        return broken("its functions have more records than it announces");
       reader.skip(8);
       Site site;
       site.pc = entry.address + reader.read<uint32_t>();
@@ -152,16 +166,19 @@ Outcome read_blob(Reader& reader, const StackMapRules& rules, ParsedMaps& out) {
       const uint32_t count = reader.read<uint16_t>();
       if (reader.failed() || uint64_t(count) * kLocationBytes > reader.remaining())
         return broken("it ends inside a record");
-      if (Outcome pairs = read_pairs(reader, count, entry.address, rules, out, site); !pairs) return pairs;
+      if (Outcome pairs = read_pairs(reader, count, entry.address, rules, out, site); !pairs)
+        return pairs;
       reader.align_from(origin, 8);
       reader.skip(2);
       reader.skip(uint64_t(reader.read<uint16_t>()) * 4);
       reader.align_from(origin, 8);
-      if (reader.failed()) return broken("it ends inside a record");
+      if (reader.failed())
+        return broken("it ends inside a record");
       out.sites.push_back(site);
     }
   }
-  if (seen != records) return broken("it announces more records than its functions have");
+  if (seen != records)
+    return broken("it announces more records than its functions have");
   return {};
 }
 
@@ -174,7 +191,8 @@ Outcome parse_stack_maps(std::span<const uint8_t> bytes, const StackMapRules& ru
       reader.skip(1);
       continue;
     }
-    if (Outcome blob = read_blob(reader, rules, out); !blob) return blob;
+    if (Outcome blob = read_blob(reader, rules, out); !blob)
+      return blob;
   }
   std::sort(out.sites.begin(), out.sites.end(), [](const Site& a, const Site& b) { return a.pc < b.pc; });
   return {};

@@ -5,13 +5,13 @@
  * Drawing     blob:      [version 1][0][0 2] [functions 4][constants 4][records 4]
  *                        functions x [address 8][frame size 8][records 8]
  *                        constants x [value 8]
- *                        records   x [id 8][offset 4][0 2][locations 2] locations x [kind 1][0 1][size 2][dwarf
- *                                    register 2][0 2][offset 4] pad to 8 [0 2][live outs 2] live outs x 4, pad to 8
- *             locations of a statepoint: calling convention, flags, number of deopt values, those, (base, derived)*
+ *                        records   x [id 8][offset 4][0 2][locations 2] locations x [kind 1][0 1][size
+ * 2][dwarf register 2][0 2][offset 4] pad to 8 [0 2][live outs 2] live outs x 4, pad to 8 locations of a
+ * statepoint: calling convention, flags, number of deopt values, those, (base, derived)*
  *
  * Invariants  [jit.map.1] The parser reads inside the bytes given, whatever they say, and terminates.
- *             [jit.map.2] A root lies in the frame, at rsp or rbp plus an offset; anything else but a constant fails.
- *             [jit.map.3] A location of k words is k roots. A pair is listed once per site.
+ *             [jit.map.2] A root lies in the frame, at rsp or rbp plus an offset; anything else but a
+ * constant fails. [jit.map.3] A location of k words is k roots. A pair is listed once per site.
  */
 #ifndef ECHO_JIT_STACK_MAP_PARSER_H
 #define ECHO_JIT_STACK_MAP_PARSER_H
@@ -29,9 +29,7 @@ struct RootLocation {
   int32_t base_offset, derived_offset;
   uint8_t base_from_fp, derived_from_fp; /* 1: rbp, 0: rsp */
 
-  bool is_derived() const {
-    return base_offset != derived_offset || base_from_fp != derived_from_fp;
-  }
+  bool is_derived() const { return base_offset != derived_offset || base_from_fp != derived_from_fp; }
   bool operator==(const RootLocation&) const = default;
 };
 
@@ -53,8 +51,8 @@ struct StackMapRules {
   bool skip_unknown_registers = false; /* test only: forget roots that [jit.map.2] refuses */
 };
 
-/* Appends the sites of every blob in `bytes`. CODEGEN_FAILED: broken bytes. UNSUPPORTED_FRAME: [jit.map.2]; the
- * message holds the address of the function. */
+/* Appends the sites of every blob in `bytes`. CODEGEN_FAILED: broken bytes. UNSUPPORTED_FRAME: [jit.map.2];
+ * the message holds the address of the function. */
 Outcome parse_stack_maps(std::span<const uint8_t> bytes, const StackMapRules& rules, ParsedMaps& out);
 
 } // namespace echo::jit

@@ -40,7 +40,8 @@ Outcome outcome_of(llvm::Error error, echo_status otherwise) {
       std::move(error),
       [&](const FailureError& known) { result = Outcome(known.failure().code, known.failure().message); },
       [&](const llvm::ErrorInfoBase& other) {
-        if (result.ok()) result = Outcome(otherwise, other.message());
+        if (result.ok())
+          result = Outcome(otherwise, other.message());
       });
   return result;
 }
@@ -48,7 +49,8 @@ Outcome outcome_of(llvm::Error error, echo_status otherwise) {
 std::string dump_path(const std::string& directory, llvm::StringRef module, const char* suffix) {
   std::string file = module.substr(module.find_last_of('/') + 1).str();
   for (char& c : file)
-    if (!llvm::isAlnum(c) && c != '.' && c != '-' && c != '_') c = '_';
+    if (!llvm::isAlnum(c) && c != '.' && c != '-' && c != '_')
+      c = '_';
   return directory + "/" + file + suffix;
 }
 
@@ -61,17 +63,20 @@ Outcome write_dump(const std::string& path, llvm::StringRef bytes) {
     error = stream.error();
     stream.clear_error();
   }
-  if (error) return {ECHO_IO_ERROR, "cannot write '" + path + "': " + error.message()};
+  if (error)
+    return {ECHO_IO_ERROR, "cannot write '" + path + "': " + error.message()};
   return {};
 }
 
 CodeGenerator::CodeGenerator(llvm::orc::JITTargetMachineBuilder target, std::string dump_directory)
-    : IRCompiler(llvm::orc::irManglingOptionsFromTargetOptions(target.getOptions())), target_(std::move(target)),
-      dump_directory_(std::move(dump_directory)) {}
+    : IRCompiler(llvm::orc::irManglingOptionsFromTargetOptions(target.getOptions())),
+      target_(std::move(target)), dump_directory_(std::move(dump_directory)) {}
 
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> CodeGenerator::operator()(llvm::Module& module) {
   auto machine = llvm::orc::JITTargetMachineBuilder(target_).createTargetMachine();
-  if (!machine) return machine.takeError();
+  if (!machine)
+    return machine.takeError();
+  module.getContext().setDiagnosticHandler(std::make_unique<DiagnosticRecorder>());
   llvm::SmallVector<char, 0> bytes;
   {
     llvm::raw_svector_ostream stream(bytes);
@@ -85,7 +90,8 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> CodeGenerator::operator()(ll
   if (const std::string& error = DiagnosticRecorder::error_of(module.getContext()); !error.empty())
     return llvm::make_error<FailureError>(ECHO_CODEGEN_FAILED, error);
   if (!dump_directory_.empty())
-    if (Outcome dump = write_dump(dump_path(dump_directory_, name, ".o"), {bytes.data(), bytes.size()}); !dump)
+    if (Outcome dump = write_dump(dump_path(dump_directory_, name, ".o"), {bytes.data(), bytes.size()});
+        !dump)
       return llvm::make_error<FailureError>(dump.code(), dump.message());
   return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(bytes), name, false);
 }

@@ -26,12 +26,14 @@ llvm::Error keep_sections(jitlink::LinkGraph& graph) { /* [jit.link.1] */
   for (const char* name : {kStackMapSection, kRootsSection})
     if (jitlink::Section* section = graph.findSectionByName(name)) {
       std::vector<jitlink::Block*> blocks(section->blocks().begin(), section->blocks().end());
-      for (jitlink::Block* block : blocks) graph.addAnonymousSymbol(*block, 0, 0, false, true);
+      for (jitlink::Block* block : blocks)
+        graph.addAnonymousSymbol(*block, 0, 0, false, true);
     }
-  /* A function that only its own module calls is referred to by offset, not by symbol: without this its name and range
-   * would be pruned while its code stays. */
+  /* A function that only its own module calls is referred to by offset, not by symbol: without this its name
+   * and range would be pruned while its code stays. */
   for (jitlink::Symbol* symbol : graph.defined_symbols())
-    if (symbol->hasName() && symbol->getSize() != 0 && is_code(symbol->getBlock().getSection())) symbol->setLive(true);
+    if (symbol->hasName() && symbol->getSize() != 0 && is_code(symbol->getBlock().getSection()))
+      symbol->setLive(true);
   return llvm::Error::success();
 }
 
@@ -77,8 +79,8 @@ void LinkPlugin::add_to(SessionStatistics& statistics) const {
   statistics.derived_pairs += derived_pairs_;
 }
 
-void LinkPlugin::modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility, jitlink::LinkGraph&,
-                                  jitlink::PassConfiguration& config) {
+void LinkPlugin::modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility,
+                                  jitlink::LinkGraph&, jitlink::PassConfiguration& config) {
   config.PrePrunePasses.push_back(keep_sections);
   config.PostFixupPasses.push_back(
       [this, key = &responsibility](jitlink::LinkGraph& graph) { return read(*key, graph); });
@@ -91,7 +93,8 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
   CodeUnit& unit = *pending.unit;
   unit.begin = ~uintptr_t{0};
   for (jitlink::Section& section : graph.sections()) {
-    if (!is_code(section)) continue;
+    if (!is_code(section))
+      continue;
     for (jitlink::Block* block : section.blocks()) {
       unit.begin = std::min<uintptr_t>(unit.begin, block->getAddress().getValue());
       unit.end = std::max<uintptr_t>(unit.end, block->getAddress().getValue() + block->getSize());
@@ -102,7 +105,8 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
     const std::lock_guard<std::mutex> guard(lock_);
     const auto known = signatures_.find(graph.getName());
     for (jitlink::Symbol* symbol : graph.defined_symbols()) {
-      if (!symbol->hasName() || symbol->getSize() == 0 || !is_code(symbol->getBlock().getSection())) continue;
+      if (!symbol->hasName() || symbol->getSize() == 0 || !is_code(symbol->getBlock().getSection()))
+        continue;
       FunctionRange range;
       range.begin = symbol->getAddress().getValue();
       range.end = range.begin + symbol->getSize();
@@ -112,7 +116,8 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
           range.signature = signature->second;
       unit.functions.push_back(std::move(range));
     }
-    if (known != signatures_.end()) signatures_.erase(known);
+    if (known != signatures_.end())
+      signatures_.erase(known);
   }
   std::sort(unit.functions.begin(), unit.functions.end(),
             [](const FunctionRange& a, const FunctionRange& b) { return a.begin < b.begin; });
@@ -137,7 +142,8 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
 llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& responsibility) {
   const std::lock_guard<std::mutex> guard(lock_);
   const auto found = pending_.find(&responsibility);
-  if (found == pending_.end()) return llvm::Error::success();
+  if (found == pending_.end())
+    return llvm::Error::success();
   Pending pending = std::move(found->second);
   pending_.erase(found);
   sites_ += pending.unit->maps.sites.size();
@@ -145,7 +151,8 @@ llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& 
   map_bytes_ += pending.map_bytes;
   code_bytes_ += pending.code_bytes;
   roots_.insert(roots_.end(), pending.roots.begin(), pending.roots.end());
-  if (pending.unit->begin < pending.unit->end) index_.add(std::move(pending.unit));
+  if (pending.unit->begin < pending.unit->end)
+    index_.add(std::move(pending.unit));
   return llvm::Error::success();
 }
 

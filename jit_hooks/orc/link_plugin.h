@@ -2,8 +2,8 @@
  *
  * orc/link_plugin.h - reads code ranges, stack maps and global roots out of each object as it is linked.
  *
- * Invariants  [jit.link.1] The sections of stack maps and roots survive dead-stripping. [jit.link.2] They are read
- *             after fix-up: their addresses are final. [jit.link.3] What was read is published when the object is
+ * Invariants  [jit.link.1] The sections of stack maps and roots survive dead-stripping. [jit.link.2] They are
+ * read after fix-up: their addresses are final. [jit.link.3] What was read is published when the object is
  *             emitted, and dropped if it fails.
  */
 #ifndef ECHO_JIT_ORC_LINK_PLUGIN_H
@@ -29,12 +29,13 @@ public:
   std::vector<RootRange> take_roots();
   void add_to(SessionStatistics& statistics) const;
 
-  void modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility, llvm::jitlink::LinkGraph& graph,
-                        llvm::jitlink::PassConfiguration& config) override;
+  void modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility,
+                        llvm::jitlink::LinkGraph& graph, llvm::jitlink::PassConfiguration& config) override;
   llvm::Error notifyEmitted(llvm::orc::MaterializationResponsibility& responsibility) override;
   llvm::Error notifyFailed(llvm::orc::MaterializationResponsibility& responsibility) override;
   llvm::Error notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey) override;
-  void notifyTransferringResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey, llvm::orc::ResourceKey) override {}
+  void notifyTransferringResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey,
+                                   llvm::orc::ResourceKey) override {}
 
 private:
   struct Pending {
@@ -42,7 +43,8 @@ private:
     std::vector<RootRange> roots;
     uint64_t map_bytes = 0, code_bytes = 0;
   };
-  llvm::Error read(const llvm::orc::MaterializationResponsibility& responsibility, llvm::jitlink::LinkGraph& graph);
+  llvm::Error read(const llvm::orc::MaterializationResponsibility& responsibility,
+                   llvm::jitlink::LinkGraph& graph);
 
   CodeIndex& index_;
   const StackMapRules rules_;

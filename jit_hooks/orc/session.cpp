@@ -2,8 +2,8 @@
  *
  * orc/session.cpp - LLJIT with the link plugin: modules in, addresses out. Contract: session.h.
  *
- * Libraries   "echo.natives" holds the stubs and what the VM defined; the program's library searches itself, then
- *             those, then the process.
+ * Libraries   "echo.natives" holds the stubs and what the VM defined; the program's library searches itself,
+ * then those, then the process.
  */
 #include "orc/session.h"
 
@@ -27,7 +27,8 @@ namespace echo::jit {
 namespace {
 
 double milliseconds() {
-  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 void initialise_llvm() {
@@ -59,7 +60,8 @@ std::unique_ptr<llvm::Module> make_stub_module(llvm::LLVMContext& context, const
     function->setUWTableKind(llvm::UWTableKind::Async);
     llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
     std::string text;
-    for (const char c : stub.assembly) text += c == '$' ? std::string("$$") : std::string(1, c);
+    for (const char c : stub.assembly)
+      text += c == '$' ? std::string("$$") : std::string(1, c);
     builder.CreateCall(llvm::InlineAsm::get(type, text, "~{memory}", true));
     builder.CreateUnreachable();
   }
@@ -74,10 +76,11 @@ Signature signature_of(const llvm::Function& function) {
   Signature signature;
   const llvm::Type* const result = function.getReturnType();
   const unsigned parameters = static_cast<unsigned>(function.arg_size()) - 1; /* without the thread */
-  signature.callable = !function.isVarArg() && parameters <= 6 && (result->isVoidTy() || is_word(result)) &&
-                       llvm::all_of(function.args(), [](const llvm::Argument& argument) {
-                         return is_word(argument.getType()) && !argument.hasByValAttr() && !argument.hasNestAttr();
-                       });
+  signature.callable =
+      !function.isVarArg() && parameters <= 6 && (result->isVoidTy() || is_word(result)) &&
+      llvm::all_of(function.args(), [](const llvm::Argument& argument) {
+        return is_word(argument.getType()) && !argument.hasByValAttr() && !argument.hasNestAttr();
+      });
   signature.parameters = static_cast<uint8_t>(parameters < 255 ? parameters : 255);
   if (!result->isVoidTy() && is_word(result))
     signature.result_bits = static_cast<uint8_t>(result->isPointerTy() ? 64 : result->getIntegerBitWidth());
@@ -96,68 +99,85 @@ void summarise(const llvm::Module& module, ModuleSummary& out, std::map<std::str
     }
     const Signature signature = signature_of(function);
     all[name.str()] = signature;
-    if (!function.hasLocalLinkage()) out.functions[name.str()] = signature;
+    if (!function.hasLocalLinkage())
+      out.functions[name.str()] = signature;
   }
   for (const llvm::GlobalVariable& global : module.globals()) {
-    if (global.hasLocalLinkage() || global.getName().starts_with("llvm.")) continue;
-    if (!global.isDeclaration()) out.variables.push_back(global.getName().str());
-    else if (!global.use_empty() && !global.hasExternalWeakLinkage()) out.needed.push_back(global.getName().str());
+    if (global.hasLocalLinkage() || global.getName().starts_with("llvm."))
+      continue;
+    if (!global.isDeclaration())
+      out.variables.push_back(global.getName().str());
+    else if (!global.use_empty() && !global.hasExternalWeakLinkage())
+      out.needed.push_back(global.getName().str());
   }
   for (const llvm::GlobalAlias& alias : module.aliases()) {
-    if (alias.hasLocalLinkage()) continue;
+    if (alias.hasLocalLinkage())
+      continue;
     if (const auto* function = llvm::dyn_cast<llvm::Function>(alias.getAliaseeObject()))
       out.functions[alias.getName().str()] = signature_of(*function);
-    else out.variables.push_back(alias.getName().str());
+    else
+      out.variables.push_back(alias.getName().str());
   }
 }
 
 class OrcSession final : public Session {
 public:
-  OrcSession(const SessionOptions& options, const echo_heap_api& api, echo_heap* heap, const echo_recipes& recipes)
+  OrcSession(const SessionOptions& options, const echo_heap_api& api, echo_heap* heap,
+             const echo_recipes& recipes)
       : options_(options), api_(api), heap_(heap), recipes_(recipes) {}
 
   Outcome start(const std::vector<Stub>& stubs, CodeIndex& index) {
     initialise_llvm();
     auto target = llvm::orc::JITTargetMachineBuilder::detectHost();
-    if (!target) return outcome_of(target.takeError(), ECHO_NOT_SUPPORTED);
-    target->setCodeGenOptLevel(options_.optimise ? llvm::CodeGenOptLevel::Default : llvm::CodeGenOptLevel::None);
+    if (!target)
+      return outcome_of(target.takeError(), ECHO_NOT_SUPPORTED);
+    target->setCodeGenOptLevel(options_.optimise ? llvm::CodeGenOptLevel::Default
+                                                 : llvm::CodeGenOptLevel::None);
     target->setRelocationModel(llvm::Reloc::PIC_);
     target->setCodeModel(llvm::CodeModel::Small);
     target->getOptions().EmulatedTLS = false;
     target_ = *target;
     auto machine = llvm::orc::JITTargetMachineBuilder(*target_).createTargetMachine();
-    if (!machine) return outcome_of(machine.takeError(), ECHO_NOT_SUPPORTED);
+    if (!machine)
+      return outcome_of(machine.takeError(), ECHO_NOT_SUPPORTED);
     layout_ = llvm::DataLayout(data_layout_of(**machine));
-    if (Outcome outcome = build(index); !outcome) return outcome;
+    if (Outcome outcome = build(index); !outcome)
+      return outcome;
     return add_stubs(stubs);
   }
 
   Outcome add_module(const std::string& name, std::string_view bytes, const NativeKinds& natives,
                      ModuleSummary& out) override {
     auto machine = llvm::orc::JITTargetMachineBuilder(*target_).createTargetMachine();
-    if (!machine) return outcome_of(machine.takeError(), ECHO_CODEGEN_FAILED);
+    if (!machine)
+      return outcome_of(machine.takeError(), ECHO_CODEGEN_FAILED);
     auto context = make_context();
     std::unique_ptr<llvm::Module> module;
     const double before = milliseconds();
-    if (Outcome outcome = parse_module(bytes, name, **machine, *context, module); !outcome) return outcome;
+    if (Outcome outcome = parse_module(bytes, name, **machine, *context, module); !outcome)
+      return outcome;
     const double parsed = milliseconds();
     SymbolKinds kinds;
-    for (const auto& [symbol, kind] : natives) kinds[symbol] = kind;
+    for (const auto& [symbol, kind] : natives)
+      kinds[symbol] = kind;
     ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, kinds, {}, {}};
     PipelineTimes times;
     const PipelineOptions pipeline{options_.optimise, kVerify};
-    if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome) return outcome;
+    if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
+      return outcome;
     if (const std::string& error = DiagnosticRecorder::error_of(*context); !error.empty())
       return {ECHO_CODEGEN_FAILED, error};
     const std::string object = name + "#" + std::to_string(++modules_);
     module->setModuleIdentifier(object);
-    if (Outcome outcome = dump_ir(*module, name); !outcome) return outcome;
+    if (Outcome outcome = dump_ir(*module, name); !outcome)
+      return outcome;
     std::map<std::string, Signature> signatures;
     out.name = name;
     summarise(*module, out, signatures);
     plugin_->expect(object, std::move(signatures));
-    if (Outcome outcome = outcome_of(
-            jit_->addIRModule(llvm::orc::ThreadSafeModule(std::move(module), std::move(context))), ECHO_CODEGEN_FAILED);
+    if (Outcome outcome =
+            outcome_of(jit_->addIRModule(llvm::orc::ThreadSafeModule(std::move(module), std::move(context))),
+                       ECHO_CODEGEN_FAILED);
         !outcome)
       return outcome;
     const std::lock_guard<std::mutex> guard(lock_);
@@ -175,7 +195,8 @@ public:
     llvm::orc::SymbolMap symbols;
     symbols[jit_->mangleAndIntern(name)] = {llvm::orc::ExecutorAddr::fromPtr(address),
                                             llvm::JITSymbolFlags::Exported | llvm::JITSymbolFlags::Callable};
-    return outcome_of(natives_->define(llvm::orc::absoluteSymbols(std::move(symbols))), ECHO_INVALID_ARGUMENT);
+    return outcome_of(natives_->define(llvm::orc::absoluteSymbols(std::move(symbols))),
+                      ECHO_INVALID_ARGUMENT);
   }
 
   Outcome lookup(const std::string& name, void*& out) override {
@@ -184,7 +205,8 @@ public:
     const double after = milliseconds();
     const std::lock_guard<std::mutex> guard(lock_);
     statistics_.link_ms += after - before;
-    if (!address) return first_reported(outcome_of(address.takeError(), ECHO_CODEGEN_FAILED));
+    if (!address)
+      return first_reported(outcome_of(address.takeError(), ECHO_CODEGEN_FAILED));
     out = address->toPtr<void*>();
     return {};
   }
@@ -209,11 +231,13 @@ private:
     llvm::orc::LLJITBuilder builder;
     builder.setJITTargetMachineBuilder(*target_).setDataLayout(*layout_).setNumCompileThreads(
         options_.compile_threads);
+    builder.setSupportConcurrentCompilation(false); /* no copies: every module has a context of its own */
     builder.setPlatformSetUp(llvm::orc::setUpInactivePlatform);
-    builder.setCompileFunctionCreator([this](llvm::orc::JITTargetMachineBuilder target)
-                                          -> llvm::Expected<std::unique_ptr<llvm::orc::IRCompileLayer::IRCompiler>> {
-      return std::make_unique<CodeGenerator>(std::move(target), options_.dump_objects);
-    });
+    builder.setCompileFunctionCreator(
+        [this](llvm::orc::JITTargetMachineBuilder target)
+            -> llvm::Expected<std::unique_ptr<llvm::orc::IRCompileLayer::IRCompiler>> {
+          return std::make_unique<CodeGenerator>(std::move(target), options_.dump_objects);
+        });
     auto plugin = std::make_shared<LinkPlugin>(
         index, StackMapRules{(options_.switches & ECHO_JIT_ALLOW_UNSUPPORTED_FRAME) != 0});
     plugin_ = plugin;
@@ -227,17 +251,21 @@ private:
           return layer;
         });
     auto jit = builder.create();
-    if (!jit) return outcome_of(jit.takeError(), ECHO_NOT_SUPPORTED);
+    if (!jit)
+      return outcome_of(jit.takeError(), ECHO_NOT_SUPPORTED);
     jit_ = std::move(*jit);
     jit_->getExecutionSession().setErrorReporter([this](llvm::Error error) {
       const Outcome outcome = outcome_of(std::move(error), ECHO_CODEGEN_FAILED);
       const std::lock_guard<std::mutex> guard(report_lock_);
-      if (reported_.ok()) reported_ = outcome;
+      if (reported_.ok())
+        reported_ = outcome;
     });
     auto natives = jit_->getExecutionSession().createJITDylib("echo.natives");
-    if (!natives) return outcome_of(natives.takeError(), ECHO_NOT_SUPPORTED);
+    if (!natives)
+      return outcome_of(natives.takeError(), ECHO_NOT_SUPPORTED);
     natives_ = &*natives;
-    llvm::orc::JITDylibSearchOrder order{{natives_, llvm::orc::JITDylibLookupFlags::MatchExportedSymbolsOnly}};
+    llvm::orc::JITDylibSearchOrder order{
+        {natives_, llvm::orc::JITDylibLookupFlags::MatchExportedSymbolsOnly}};
     if (auto process = jit_->getProcessSymbolsJITDylib())
       order.emplace_back(process.get(), llvm::orc::JITDylibLookupFlags::MatchExportedSymbolsOnly);
     jit_->getMainJITDylib().setLinkOrder(std::move(order));
@@ -252,8 +280,10 @@ private:
             ECHO_CODEGEN_FAILED);
         !outcome)
       return outcome;
-    auto address = jit_->lookup(*natives_, stubs.front().name); /* errors show now, not in the first program */
-    if (!address) return first_reported(outcome_of(address.takeError(), ECHO_CODEGEN_FAILED));
+    auto address =
+        jit_->lookup(*natives_, stubs.front().name); /* errors show now, not in the first program */
+    if (!address)
+      return first_reported(outcome_of(address.takeError(), ECHO_CODEGEN_FAILED));
     return {};
   }
 
@@ -264,7 +294,8 @@ private:
   }
 
   Outcome dump_ir(const llvm::Module& module, const std::string& name) {
-    if (options_.dump_ir.empty()) return {};
+    if (options_.dump_ir.empty())
+      return {};
     std::string text;
     llvm::raw_string_ostream stream(text);
     module.print(stream, nullptr);
@@ -293,7 +324,8 @@ Outcome Session::create(const SessionOptions& options, const echo_heap_api& api,
                         const echo_recipes& recipes, const std::vector<Stub>& stubs, CodeIndex& index,
                         std::unique_ptr<Session>& out) {
   auto session = std::make_unique<OrcSession>(options, api, heap, recipes);
-  if (Outcome outcome = session->start(stubs, index); !outcome) return outcome;
+  if (Outcome outcome = session->start(stubs, index); !outcome)
+    return outcome;
   out = std::move(session);
   return {};
 }

@@ -2,10 +2,10 @@
  *
  * orc/session.h - the LLVM side of a JIT behind an interface without LLVM types.
  *
- * Purpose     Compiles modules, links them in process, publishes their code and stack maps to the code index, collects
- *             the global roots of what was linked.
- * Invariants  [jit.session.1] A module that fails leaves nothing behind: its symbols are not defined.
- *             [jit.session.2] A unit is in the code index before any address in it is handed out.
+ * Purpose     Compiles modules, links them in process, publishes their code and stack maps to the code index,
+ * collects the global roots of what was linked. Invariants  [jit.session.1] A module that fails leaves
+ * nothing behind: its symbols are not defined. [jit.session.2] A unit is in the code index before any address
+ * in it is handed out.
  */
 #ifndef ECHO_JIT_ORC_SESSION_H
 #define ECHO_JIT_ORC_SESSION_H
@@ -33,9 +33,9 @@ struct SessionOptions {
 /* What a module offers to and wants from others. */
 struct ModuleSummary {
   std::string name;
-  std::map<std::string, Signature> functions;    /* visible functions it defines */
-  std::vector<std::string> variables;            /* visible variables it defines */
-  std::vector<std::string> needed;               /* symbols it declares and uses */
+  std::map<std::string, Signature> functions; /* visible functions it defines */
+  std::vector<std::string> variables;         /* visible variables it defines */
+  std::vector<std::string> needed;            /* symbols it declares and uses */
 };
 
 struct RootRange {

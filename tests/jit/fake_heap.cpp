@@ -16,9 +16,15 @@ namespace {
 
 constexpr uint64_t kPoison = 0xdbdbdbdbdbdbdbdbu;
 
-FakeHeap& of(echo_heap* heap) { return *reinterpret_cast<FakeHeap*>(heap); }
-FakeThread& of(echo_thread* thread) { return *reinterpret_cast<FakeThread*>(thread); }
-uint64_t& word(uint64_t address) { return *reinterpret_cast<uint64_t*>(address); }
+FakeHeap& of(echo_heap* heap) {
+  return *reinterpret_cast<FakeHeap*>(heap);
+}
+FakeThread& of(echo_thread* thread) {
+  return *reinterpret_cast<FakeThread*>(thread);
+}
+uint64_t& word(uint64_t address) {
+  return *reinterpret_cast<uint64_t*>(address);
+}
 
 [[noreturn]] void fatal(const char* what, uint64_t value) {
   std::fprintf(stderr, "fake heap: %s: 0x%llx\n", what, static_cast<unsigned long long>(value));
@@ -26,7 +32,8 @@ uint64_t& word(uint64_t address) { return *reinterpret_cast<uint64_t*>(address);
 }
 
 void fill(echo_error* why, echo_status code, const std::string& text) {
-  if (why == nullptr) return;
+  if (why == nullptr)
+    return;
   why->code = code;
   std::snprintf(why->message, sizeof why->message, "%s", text.c_str());
 }
@@ -44,7 +51,8 @@ struct FakeApi {
         return ECHO_BAD_LAYOUT;
       }
     for (size_t i = 0; i < fake.layouts_.size(); ++i)
-      if (fake.layouts_[i].name == layout->name && fake.layouts_[i].descriptor.fixed_bytes == layout->fixed_bytes) {
+      if (fake.layouts_[i].name == layout->name &&
+          fake.layouts_[i].descriptor.fixed_bytes == layout->fixed_bytes) {
         *out = static_cast<echo_layout_id>(i + 1);
         return ECHO_OK;
       }
@@ -54,7 +62,8 @@ struct FakeApi {
   }
   static echo_status layout_get(echo_heap* heap, echo_layout_id id, echo_layout_info* out) {
     FakeHeap& fake = of(heap);
-    if (id == 0 || id > fake.layouts_.size()) return ECHO_UNKNOWN_LAYOUT;
+    if (id == 0 || id > fake.layouts_.size())
+      return ECHO_UNKNOWN_LAYOUT;
     const FakeHeap::Layout& layout = fake.layouts_[id - 1];
     out->id = id;
     out->kind = layout.descriptor.kind;
@@ -92,7 +101,8 @@ struct FakeApi {
       return ECHO_WRONG_STATE;
     }
     fake.has_source = source != nullptr;
-    if (source != nullptr) fake.source_ = *source;
+    if (source != nullptr)
+      fake.source_ = *source;
     return ECHO_OK;
   }
   static echo_status recipes(echo_heap* heap, uint32_t, const echo_recipes** out) {
@@ -102,7 +112,8 @@ struct FakeApi {
   static echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, uint64_t length) {
     FakeHeap& heap = *of(thread).heap;
     ++heap.allocate_cold;
-    if (heap.on_allocate_cold) heap.on_allocate_cold();
+    if (heap.on_allocate_cold)
+      heap.on_allocate_cold();
     if (heap.allocate_cold > heap.fail_after) {
       fill(&of(thread).error, ECHO_HEAP_LIMIT, "the fake heap is told to be full");
       return nullptr;
@@ -112,12 +123,15 @@ struct FakeApi {
   static void store_cold(echo_thread* thread, echo_ref* slot, echo_ref value) {
     FakeHeap& heap = *of(thread).heap;
     ++heap.store_cold;
+    if (heap.on_store_cold)
+      heap.on_store_cold();
     heap.stores.emplace_back(reinterpret_cast<uint64_t>(slot), reinterpret_cast<uint64_t>(value));
   }
   static void poll_cold(echo_thread* thread) {
     FakeHeap& heap = *of(thread).heap;
     ++heap.poll_cold;
-    if (heap.on_poll_cold) heap.on_poll_cold();
+    if (heap.on_poll_cold)
+      heap.on_poll_cold();
     heap.collect();
   }
   static void visit(void* visitor, echo_ref* base, uintptr_t* derived) {
@@ -133,7 +147,8 @@ struct FakeApi {
 };
 
 FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
-  for (auto& space : spaces_) space.assign(space_bytes_ / 8, 0);
+  for (auto& space : spaces_)
+    space.assign(space_bytes_ / 8, 0);
   api_.size = sizeof api_;
   api_.abi_major = ECHO_ABI_MAJOR;
   api_.abi_minor = ECHO_ABI_MINOR;
@@ -197,7 +212,8 @@ echo_ref FakeHeap::allocate(echo_layout_id id, uint64_t length) {
   }
   const uint64_t bytes = object_bytes(layout, length);
   const uint64_t end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
-  if (stress_ || thread_.cursor + bytes > end) collect();
+  if (stress_ || thread_.cursor + bytes > end)
+    collect();
   const uint64_t new_end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
   if (thread_.cursor + bytes > new_end) {
     fill(&thread_.error, ECHO_HEAP_LIMIT, "the fake heap is full");
@@ -208,7 +224,8 @@ echo_ref FakeHeap::allocate(echo_layout_id id, uint64_t length) {
   set_limit();
   std::memset(reinterpret_cast<void*>(object), 0, bytes);
   word(object) = uint64_t{id} * 2 + 1;
-  if (layout.descriptor.kind != ECHO_LAYOUT_FIXED) word(object + 8) = length;
+  if (layout.descriptor.kind != ECHO_LAYOUT_FIXED)
+    word(object + 8) = length;
   return reinterpret_cast<echo_ref>(object);
 }
 
@@ -220,18 +237,23 @@ bool FakeHeap::contains(echo_ref object) const {
 
 echo_layout_id FakeHeap::layout_by_name(const std::string& name) const {
   for (size_t i = 0; i < layouts_.size(); ++i)
-    if (layouts_[i].name == name) return static_cast<echo_layout_id>(i + 1);
+    if (layouts_[i].name == name)
+      return static_cast<echo_layout_id>(i + 1);
   return 0;
 }
 
 echo_ref FakeHeap::copy(echo_ref object) {
   const auto address = reinterpret_cast<uint64_t>(object);
-  if (address == 0) return nullptr;
+  if (address == 0)
+    return nullptr;
   const auto from = reinterpret_cast<uint64_t>(spaces_[current_].data());
-  if (address < from || address >= from + space_bytes_) fatal("a root outside the space in use", address);
+  if (address < from || address >= from + space_bytes_)
+    fatal("a root outside the space in use", address);
   const uint64_t header = word(address);
-  if ((header & 1) == 0) return reinterpret_cast<echo_ref>(header);
-  if (header / 2 == 0 || header / 2 > layouts_.size()) fatal("a header that is none", header);
+  if ((header & 1) == 0)
+    return reinterpret_cast<echo_ref>(header);
+  if (header / 2 == 0 || header / 2 > layouts_.size())
+    fatal("a header that is none", header);
   const Layout& layout = layouts_[header / 2 - 1];
   const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
   const uint64_t bytes = object_bytes(layout, array ? word(address + 8) : 0);
@@ -246,9 +268,11 @@ void FakeHeap::scan(uint64_t object) {
   const auto visit = [&](uint64_t slot) {
     word(slot) = reinterpret_cast<uint64_t>(copy(reinterpret_cast<echo_ref>(word(slot))));
   };
-  for (const echo_slot& slot : layout.slots) visit(object + slot.offset);
+  for (const echo_slot& slot : layout.slots)
+    visit(object + slot.offset);
   if (layout.descriptor.kind == ECHO_LAYOUT_REF_ARRAY || layout.descriptor.kind == ECHO_LAYOUT_MIXED_REF)
-    for (uint64_t i = 0; i < word(object + 8); ++i) visit(object + layout.descriptor.fixed_bytes + i * 8);
+    for (uint64_t i = 0; i < word(object + 8); ++i)
+      visit(object + layout.descriptor.fixed_bytes + i * 8);
 }
 
 void FakeHeap::visit_frames() {
@@ -261,18 +285,22 @@ void FakeHeap::visit_frames() {
   echo_frame_cursor cursor{thread_.anchor_sp, thread_.anchor_fp, thread_.anchor_pc};
   while (has_source && cursor.pc != 0) {
     uint32_t visited = 0;
-    const echo_status status =
-        source_.walk(source_.context, thread(), &cursor, walk_slice, &visited, FakeApi::visit, &visitor, &walk_error);
+    const echo_status status = source_.walk(source_.context, thread(), &cursor, walk_slice, &visited,
+                                            FakeApi::visit, &visitor, &walk_error);
     frames += visited;
-    if (status != ECHO_OK || visited == 0) break;
+    if (status != ECHO_OK || visited == 0)
+      break;
   }
   roots_seen += bases.size();
   derived_seen += derived.size();
   std::vector<echo_ref> old;
-  for (echo_ref* base : bases) old.push_back(*base);
+  for (echo_ref* base : bases)
+    old.push_back(*base);
   for (size_t i = 0; i < bases.size(); ++i)
-    if (*bases[i] == old[i]) *bases[i] = copy(old[i]);
-  for (auto& [slot, from] : derived) *slot = reinterpret_cast<uint64_t>(*from.first) + from.second;
+    if (*bases[i] == old[i])
+      *bases[i] = copy(old[i]);
+  for (auto& [slot, from] : derived)
+    *slot = reinterpret_cast<uint64_t>(*from.first) + from.second;
 }
 
 void FakeHeap::collect() {
@@ -282,8 +310,10 @@ void FakeHeap::collect() {
   to_ = begin;
   visit_frames();
   for (auto& [first, count] : root_ranges)
-    for (uint64_t i = 0; i < count; ++i) first[i] = copy(first[i]);
-  for (echo_ref& handle : handles) handle = copy(handle);
+    for (uint64_t i = 0; i < count; ++i)
+      first[i] = copy(first[i]);
+  for (echo_ref& handle : handles)
+    handle = copy(handle);
   for (uint64_t object = begin; object < to_;) {
     scan(object);
     const Layout& layout = layouts_[word(object) / 2 - 1];

@@ -2,9 +2,9 @@
  *
  * fake_heap.h - a copying heap for one thread behind echo_heap_api: what tests of the JIT run on.
  *
- * Purpose     Every collection moves every object and poisons the old space, so a reference that the JIT's frames did
- *             not report is found at its next use. Collections can be forced at every allocation and every poll; calls
- *             of cold paths are counted. Offsets of the thread block are unusual on purpose.
+ * Purpose     Every collection moves every object and poisons the old space, so a reference that the JIT's
+ * frames did not report is found at its next use. Collections can be forced at every allocation and every
+ * poll; calls of cold paths are counted. Offsets of the thread block are unusual on purpose.
  */
 #ifndef ECHO_TESTS_JIT_FAKE_HEAP_H
 #define ECHO_TESTS_JIT_FAKE_HEAP_H
@@ -65,7 +65,7 @@ public:
   echo_error walk_error{};
   uint32_t walk_slice = 64;
   uint64_t fail_after = ~uint64_t{0}; /* cold allocations that succeed */
-  std::function<void()> on_allocate_cold, on_poll_cold;
+  std::function<void()> on_allocate_cold, on_poll_cold, on_store_cold;
   std::vector<echo_ref> handles; /* roots of native code */
   std::vector<std::pair<echo_ref*, uint64_t>> root_ranges;
   bool has_source = false;

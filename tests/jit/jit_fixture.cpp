@@ -37,7 +37,8 @@ declare void @echo.gc.raw_copy(ptr addrspace(1), ptr addrspace(1), i64)
 declare void @echo.gc.raw_fill(ptr addrspace(1), i8, i64)
 )";
 
-TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const char* dump_objects, uint32_t threads)
+TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const char* dump_objects,
+                 uint32_t threads)
     : heap_(heap) {
   echo_jit_options options{};
   options.size = sizeof options;
@@ -49,11 +50,14 @@ TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const cha
 }
 
 TestJit::~TestJit() {
-  if (jit_ == nullptr) return;
+  if (jit_ == nullptr)
+    return;
   EXPECT_EQ(ECHO_OK, echo_jit_destroy(jit_, &error)) << error.message;
 }
 
-echo_status TestJit::add(const std::string& text, const char* name) { return add_raw(kPrelude + text, name); }
+echo_status TestJit::add(const std::string& text, const char* name) {
+  return add_raw(kPrelude + text, name);
+}
 
 echo_status TestJit::add_raw(const std::string& text, const char* name) {
   error = {};
@@ -72,9 +76,10 @@ void* TestJit::lookup(const char* name) {
 
 echo_status TestJit::try_call(const char* name, std::vector<uint64_t> arguments) {
   void* const function = lookup(name);
-  if (function == nullptr) return ECHO_MISSING_SYMBOL;
-  return echo_jit_call(jit_, heap_.thread(), function, arguments.data(), static_cast<uint32_t>(arguments.size()),
-                       &result, &error);
+  if (function == nullptr)
+    return ECHO_MISSING_SYMBOL;
+  return echo_jit_call(jit_, heap_.thread(), function, arguments.data(),
+                       static_cast<uint32_t>(arguments.size()), &result, &error);
 }
 
 uint64_t TestJit::call(const char* name, std::vector<uint64_t> arguments) {
@@ -92,10 +97,11 @@ echo_jit_statistics TestJit::statistics() {
   return all;
 }
 
-std::vector<std::string> disassemble(const std::string& module, const std::string& function, uint32_t optimise,
-                                     uint32_t switches) {
+std::vector<std::string> disassemble(const std::string& module, const std::string& function,
+                                     uint32_t optimise, uint32_t switches) {
   char directory[] = "/tmp/echo-jit-XXXXXX";
-  if (mkdtemp(directory) == nullptr) return {};
+  if (mkdtemp(directory) == nullptr)
+    return {};
   {
     FakeHeap heap;
     TestJit jit(heap, optimise, switches, directory);
@@ -107,19 +113,22 @@ std::vector<std::string> disassemble(const std::string& module, const std::strin
                               "--disassemble-symbols=" + function + " " + object + " 2>&1";
   std::vector<std::string> lines;
   FILE* const output = popen(command.c_str(), "r");
-  if (output == nullptr) return {};
+  if (output == nullptr)
+    return {};
   char line[512];
   while (std::fgets(line, sizeof line, output) != nullptr)
     if (line[0] == ' ' || line[0] == '\t') {
       std::string text(line + std::strspn(line, " \t"));
       text.erase(text.find_last_not_of(" \n") + 1);
-      if (text.starts_with("nop")) continue;
+      if (text.starts_with("nop"))
+        continue;
       lines.push_back(text);
     }
   pclose(output);
   if (DIR* const open = opendir(directory)) {
     while (const dirent* entry = readdir(open))
-      if (entry->d_name[0] != '.') unlink((std::string(directory) + "/" + entry->d_name).c_str());
+      if (entry->d_name[0] != '.')
+        unlink((std::string(directory) + "/" + entry->d_name).c_str());
     closedir(open);
   }
   rmdir(directory);

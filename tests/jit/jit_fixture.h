@@ -16,14 +16,15 @@
 
 namespace echo::testing {
 
-/* Layouts @node (two references), @box (one integer), @ints and @refs (arrays); declarations of the operations. */
+/* Layouts @node (two references), @box (one integer), @ints and @refs (arrays); declarations of the
+ * operations. */
 extern const char* const kPrelude;
 
 /* A JIT that is destroyed with the object. */
 class TestJit {
 public:
-  explicit TestJit(FakeHeap& heap, uint32_t optimise = 2, uint32_t switches = 0, const char* dump_objects = nullptr,
-                   uint32_t threads = 0);
+  explicit TestJit(FakeHeap& heap, uint32_t optimise = 2, uint32_t switches = 0,
+                   const char* dump_objects = nullptr, uint32_t threads = 0);
   ~TestJit();
   TestJit(const TestJit&) = delete;
   TestJit& operator=(const TestJit&) = delete;
@@ -48,8 +49,8 @@ private:
 };
 
 /* The disassembly of one function of a module, one instruction per line, without addresses. */
-std::vector<std::string> disassemble(const std::string& module, const std::string& function, uint32_t optimise = 2,
-                                     uint32_t switches = 0);
+std::vector<std::string> disassemble(const std::string& module, const std::string& function,
+                                     uint32_t optimise = 2, uint32_t switches = 0);
 
 } // namespace echo::testing
 

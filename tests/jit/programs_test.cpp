@@ -7,8 +7,8 @@
 namespace echo::testing {
 namespace {
 
-/* Binary trees and the traps of relocation: two fresh objects, interior pointers in loops, vectors of references,
- * struct values, references in globals. */
+/* Binary trees and the traps of relocation: two fresh objects, interior pointers in loops, vectors of
+ * references, struct values, references in globals. */
 const char* const kPrograms = R"(
 define ptr addrspace(1) @make(i64 %d) noinline {
 entry:

@@ -21,15 +21,18 @@ std::string hexadecimal(uintptr_t value) {
   return text;
 }
 
-std::string in_thread(uint32_t offset) { return std::to_string(offset) + "(%r13)"; }
+std::string in_thread(uint32_t offset) {
+  return std::to_string(offset) + "(%r13)";
+}
 
-const char* const kEnter = "pushq %rbp\n"
-                           ".cfi_def_cfa_offset 16\n"
-                           ".cfi_offset %rbp, -16\n"
-                           "movq %rsp, %rbp\n"
-                           ".cfi_def_cfa_register %rbp\n"
-                           "pushq %rcx\npushq %rdx\npushq %rsi\npushq %rdi\npushq %r8\npushq %r9\npushq %r10\n"
-                           "pushq %rax\n";
+const char* const kEnter =
+    "pushq %rbp\n"
+    ".cfi_def_cfa_offset 16\n"
+    ".cfi_offset %rbp, -16\n"
+    "movq %rsp, %rbp\n"
+    ".cfi_def_cfa_register %rbp\n"
+    "pushq %rcx\npushq %rdx\npushq %rsi\npushq %rdi\npushq %r8\npushq %r9\npushq %r10\n"
+    "pushq %rax\n";
 const char* const kPopSaved = "popq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\npopq %rcx\n"
                               "popq %rbp\n"
                               ".cfi_def_cfa %rsp, 8\n"
@@ -42,7 +45,9 @@ std::string publish_caller(const echo_recipes& recipes) {
          "\nleaq 16(%rbp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\n";
 }
 
-std::string call_cold(uintptr_t target) { return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n"; }
+std::string call_cold(uintptr_t target) {
+  return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n";
+}
 
 } // namespace
 
@@ -50,17 +55,17 @@ std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, v
   const std::string keep_rax = std::string("popq %rax\n") + kPopSaved;
   const std::string drop_rax = std::string("leaq 8(%rsp), %rsp\n") + kPopSaved;
   std::vector<Stub> stubs;
-  stubs.push_back({kAllocateStub, kEnter + publish_caller(recipes) +
-                                      "movq %rsi, %rdx\nmovl %edi, %esi\nmovq %r13, %rdi\n" +
-                                      call_cold(reinterpret_cast<uintptr_t>(recipes.allocate_cold)) + drop_rax});
+  stubs.push_back({kAllocateStub,
+                   kEnter + publish_caller(recipes) + "movq %rsi, %rdx\nmovl %edi, %esi\nmovq %r13, %rdi\n" +
+                       call_cold(reinterpret_cast<uintptr_t>(recipes.allocate_cold)) + drop_rax});
   stubs.push_back({kStoreStub, kEnter + std::string("movq %rsi, %rdx\nmovq %rdi, %rsi\nmovq %r13, %rdi\n") +
                                    call_cold(reinterpret_cast<uintptr_t>(recipes.store_cold)) + keep_rax});
   stubs.push_back({kPollStub, kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" +
                                   call_cold(reinterpret_cast<uintptr_t>(recipes.poll_cold)) + keep_rax});
-  stubs.push_back({kCallNativeStub, "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) +
-                                        "\nmovq %rbp, " + in_thread(recipes.anchor_fp_offset) +
-                                        "\nmovq (%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_pc_offset) +
-                                        "\nmovl $8, %eax\njmpq *%r10\n"});
+  stubs.push_back({kCallNativeStub,
+                   "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\nmovq %rbp, " +
+                       in_thread(recipes.anchor_fp_offset) + "\nmovq (%rsp), %r11\nmovq %r11, " +
+                       in_thread(recipes.anchor_pc_offset) + "\nmovl $8, %eax\njmpq *%r10\n"});
   stubs.push_back({kRaiseStub, "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) +
                                    ", %rsi\nmovabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise)) +
                                    ", %rax\njmpq *%rax\n"});

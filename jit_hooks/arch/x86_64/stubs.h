@@ -2,8 +2,8 @@
  *
  * arch/x86_64/stubs.h - the stubs between managed code and the heap's cold paths, generated from the recipes.
  *
- * Purpose     Text of naked functions (AT&T syntax, frame directives included); the JIT assembles them once. Every
- *             offset and address comes from echo_recipes: nothing of the heap is mirrored here.
+ * Purpose     Text of naked functions (AT&T syntax, frame directives included); the JIT assembles them once.
+ * Every offset and address comes from echo_recipes: nothing of the heap is mirrored here.
  *
  *   allocate      i32 layout (edi), i64 length (rsi), thread (r13) -> rax   preserve_most
  *   store         slot (rdi), value (rsi), thread (r13)                     preserve_most
@@ -11,11 +11,11 @@
  *   call_native   thread (r13), target (r10, "nest"), any arguments          the target's convention
  *   raise         thread (rdi); never returns                               C
  *
- * Invariants  [jit.anchor.1] allocate, poll and call_native publish {sp after return, fp, return address} of the
- *             managed frame before control leaves managed code. [jit.stub.1] A preserve_most stub keeps every general
- *             register but r11 and its result; vector registers are the caller's to keep. [jit.stub.2] call_native
- *             keeps all argument registers and sets al = 8, the bound of vector registers that a variadic callee may
- *             look at: LLVM's statepoint lowering does not set it.
+ * Invariants  [jit.anchor.1] allocate, poll and call_native publish {sp after return, fp, return address} of
+ * the managed frame before control leaves managed code. [jit.stub.1] A preserve_most stub keeps every general
+ *             register but r11 and its result; vector registers are the caller's to keep. [jit.stub.2]
+ * call_native keeps all argument registers and sets al = 8, the bound of vector registers that a variadic
+ * callee may look at: LLVM's statepoint lowering does not set it.
  */
 #ifndef ECHO_JIT_STUBS_H
 #define ECHO_JIT_STUBS_H
