@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Scoped handles against a model: last opened, first closed; stale ones are known for ever.
+#include "gc/handles.h"
+
+#include "tests/heap/seed.h"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <set>
+#include <vector>
+
+namespace echo {
+namespace {
+
+ObjectRef object(std::uint64_t n) {
+  return {static_cast<Address>(n * 8)};
+}
+echo_handle make(HandleStack& stack, ObjectRef o) {
+  echo_handle handle = nullptr;
+  EXPECT_EQ(stack.make(o, &handle), ECHO_OK);
+  return handle;
+}
+echo_scope open(HandleStack& stack) {
+  echo_scope scope = 0;
+  EXPECT_EQ(stack.open(&scope), ECHO_OK);
+  return scope;
+}
+
+TEST(Handles, NeedAScope) {
+  HandleStack stack;
+  echo_handle handle = nullptr;
+  EXPECT_EQ(stack.make(object(1), &handle), ECHO_HANDLE_MISUSE);
+  EXPECT_EQ(handle, nullptr);
+  EXPECT_EQ(stack.find(nullptr), nullptr);
+  EXPECT_EQ(stack.close(0), ECHO_HANDLE_MISUSE);
+  EXPECT_EQ(stack.close(1), ECHO_HANDLE_MISUSE);
+  EXPECT_FALSE(stack.has_open_scope());
+}
+
+TEST(Handles, ScopesCloseInReverseOrder) { // [handles.scope.2]
+  HandleStack stack;
+  const echo_scope outer = open(stack);
+  const echo_scope inner = open(stack);
+  EXPECT_NE(outer, inner);
+  EXPECT_EQ(stack.close(outer), ECHO_HANDLE_MISUSE) << "the inner one is open";
+  EXPECT_EQ(stack.close(inner), ECHO_OK);
+  EXPECT_EQ(stack.close(inner), ECHO_HANDLE_MISUSE) << "closed already";
+  EXPECT_EQ(stack.close(outer), ECHO_OK);
+  EXPECT_FALSE(stack.has_open_scope());
+}
+
+TEST(Handles, StaleOnesAreKnownAlsoWhenTheCellIsReused) { // [handles.scope.1]
+  HandleStack stack;
+  const echo_scope first = open(stack);
+  const echo_handle stale = make(stack, object(1));
+  ASSERT_EQ(stack.close(first), ECHO_OK);
+  EXPECT_EQ(stack.find(stale), nullptr);
+  const echo_scope second = open(stack);
+  const echo_handle fresh = make(stack, object(2));
+  EXPECT_EQ(stack.find(stale), nullptr) << "the cell belongs to another scope";
+  EXPECT_EQ(*stack.find(fresh), object(2));
+  ASSERT_EQ(stack.close(second), ECHO_OK);
+}
+
+TEST(Handles, FabricatedOnesAreRefused) {
+  HandleStack stack;
+  (void)open(stack);
+  const auto bits = reinterpret_cast<std::uint64_t>(make(stack, object(1)));
+  for (const std::uint64_t wrong :
+       {bits + 1, bits - 1, bits + (std::uint64_t{1} << 32), bits ^ (std::uint64_t{1} << 63),
+        std::uint64_t{0xFFFFFFFF}, ~std::uint64_t{0}}) {
+    EXPECT_EQ(stack.find(reinterpret_cast<echo_handle>(wrong)), nullptr) << wrong;
+  }
+}
+
+TEST(Handles, DepthIsBounded) {
+  HandleStack stack;
+  echo_scope scope = 0;
+  std::size_t depth = 0;
+  while (stack.open(&scope) == ECHO_OK) {
+    ++depth;
+  }
+  EXPECT_EQ(depth, std::size_t{1} << 20);
+  EXPECT_EQ(stack.open(&scope), ECHO_LIMIT_EXCEEDED);
+  EXPECT_EQ(stack.close(scope), ECHO_OK);
+  EXPECT_EQ(stack.open(&scope), ECHO_OK) << "closing makes room";
+}
+
+TEST(Handles, PropertyAgainstAModel) { // [handles.root.1]
+  SCOPED_TRACE(test::seed_message());
+  test::Random random(test::test_seed());
+  HandleStack stack;
+  struct Scope {
+    echo_scope id;
+    std::vector<echo_handle> handles;
+  };
+  std::vector<Scope> scopes;
+  std::map<echo_handle, ObjectRef> valid;
+  std::set<echo_handle> stale;
+  for (std::uint64_t step = 1; step <= 30000; ++step) {
+    const std::size_t dice = random.below(100);
+    if (dice < 8) {
+      scopes.push_back({open(stack), {}});
+    } else if (dice < 15 && !scopes.empty()) {
+      ASSERT_EQ(stack.close(scopes.back().id), ECHO_OK);
+      for (const echo_handle h : scopes.back().handles) {
+        valid.erase(h);
+        if (stale.size() < 2000) {
+          stale.insert(h);
+        }
+      }
+      scopes.pop_back();
+    } else if (dice < 80 && !scopes.empty()) {
+      const echo_handle h = make(stack, object(step));
+      ASSERT_TRUE(valid.emplace(h, object(step)).second) << "handles are distinct";
+      scopes.back().handles.push_back(h);
+    } else if (!valid.empty()) {
+      auto it = valid.lower_bound(reinterpret_cast<echo_handle>(random.next()));
+      it = it == valid.end() ? valid.begin() : it;
+      ASSERT_EQ(*stack.find(it->first), it->second);
+      *stack.find(it->first) = it->second = object(step);
+    }
+    if (step % 500 == 0) {
+      std::size_t seen = 0;
+      std::multiset<Address> roots;
+      stack.for_each([&](ObjectRef o) {
+        ++seen;
+        roots.insert(o.address);
+      });
+      ASSERT_EQ(seen, valid.size());
+      ASSERT_EQ(stack.size(), valid.size());
+      for (const auto& [h, o] : valid) {
+        ASSERT_EQ(roots.count(o.address), 1u);
+      }
+      for (const echo_handle h : stale) {
+        ASSERT_EQ(stack.find(h), nullptr);
+      }
+    }
+  }
+}
+
+} // namespace
+} // namespace echo

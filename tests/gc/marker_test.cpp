@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The marker against a naive traversal of the same graph: exactly the reachable objects are
+// marked, counted
+//             and kept; and the shapes that are special to it: slices, long lists, many roots, words that are
+//             no references.
+#include "tests/gc/object_graph.h"
+
+#include <gtest/gtest.h>
+
+namespace echo {
+namespace {
+
+using test::ObjectGraph;
+using test::quiet_config;
+using test::Random;
+using test::TestHeap;
+
+// [mark.colour.1] [heap.meta.2] [roots.all.1]
+void mark_random_graphs(Config config, int rounds, std::size_t most_nodes) {
+  SCOPED_TRACE(test::seed_message());
+  Random random(test::test_seed());
+  for (int round = 0; round < rounds; ++round) {
+    TestHeap heap(config);
+    ObjectGraph graph(heap, random);
+    const std::size_t count = random.between(1, most_nodes);
+    for (std::size_t i = 0; i < count; ++i) {
+      (void)graph.add();
+    }
+    graph.connect_randomly(static_cast<unsigned>(random.below(60)));
+    std::vector<std::size_t> roots;
+    for (std::size_t i = random.below(heap.roots.size()); i > 0; --i) {
+      roots.push_back(random.below(count));
+      heap.root(i, graph.nodes[roots.back()].ref);
+    }
+    const std::vector<bool> expected = graph.reachable(roots);
+    std::uint64_t objects = 0;
+    std::uint64_t bytes = 0;
+    for (std::size_t n = 0; n < count; ++n) {
+      objects += expected[n] ? 1 : 0;
+      bytes += expected[n] ? graph.nodes[n].bytes : 0;
+    }
+    for (int again = 0; again < 2; ++again) { // and the second mark finds the same
+      const echo_statistics before = heap.statistics();
+      heap.collect();
+      const echo_statistics after = heap.statistics();
+      ASSERT_EQ(after.objects_marked - before.objects_marked, objects) << "round " << round;
+      ASSERT_EQ(after.bytes_marked - before.bytes_marked, bytes);
+      ASSERT_EQ(after.live_bytes, bytes) << "[stats.live.1]";
+      for (std::size_t n = 0; n < count; ++n) {
+        ASSERT_EQ(heap.collector.memory.bits.is_marked(graph.nodes[n].ref.address), expected[n])
+            << "node " << n << " of round " << round;
+        ASSERT_TRUE(!expected[n] || graph.intact(n));
+      }
+      ASSERT_EQ(heap.verify_after_mark(), "");
+    }
+  }
+}
+
+TEST(Marker, RandomGraphs) {
+  mark_random_graphs(quiet_config(), 60, 1500);
+}
+
+TEST(Marker, RandomGraphsPoisonedAndVerified) {
+  Config config = quiet_config();
+  config.poison = true;
+  config.verify = true;
+  mark_random_graphs(config, 20, 600);
+}
+
+TEST(Marker, ALongListNeedsNoStack) {
+  TestHeap heap(quiet_config());
+  constexpr std::size_t kLength = 500000;
+  for (std::size_t i = 0; i < kLength; ++i) {
+    const ObjectRef cell = heap.make(heap.pair);
+    heap.store(cell, 8, test::as_object(heap.roots[0]));
+    heap.root(0, cell);
+  }
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, kLength);
+}
+
+TEST(Marker, ArraysAreScannedToTheLastElement) { // slices
+  for (const std::uint64_t length : {1u, 255u, 256u, 257u, 511u, 512u, 513u, 100000u}) {
+    TestHeap heap(quiet_config());
+    heap.root(0, heap.make(heap.refs, length));
+    const ObjectRef array = test::as_object(heap.roots[0]);
+    for (std::uint64_t i = 0; i < length; ++i) {
+      heap.store(array, 16 + 8 * i, heap.make(heap.pair));
+    }
+    heap.collect();
+    EXPECT_EQ(heap.statistics().objects_marked, length + 1) << length;
+    for (std::uint64_t i = 0; i < length; ++i) {
+      ASSERT_TRUE(heap.collector.memory.bits.is_marked(TestHeap::peek(array, 16 + 8 * i))) << i;
+    }
+  }
+}
+
+TEST(Marker, ArraysOfArraysOfArrays) { // slices waiting under slices
+  TestHeap heap(quiet_config());
+  constexpr std::uint64_t kOuter = 1000;
+  const ObjectRef outer = heap.make(heap.refs, kOuter);
+  heap.root(0, outer);
+  for (std::uint64_t i = 0; i < kOuter; ++i) {
+    const ObjectRef inner = heap.make(heap.refs, 600);
+    heap.store(outer, 16 + 8 * i, inner);
+    for (const std::uint64_t j : {0u, 300u, 599u}) {
+      heap.store(inner, 16 + 8 * j, heap.make(heap.pair));
+    }
+  }
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, 1 + kOuter * 4);
+}
+
+TEST(Marker, AsManyRootsAsThereMayBe) { // more than a batch
+  TestHeap heap(quiet_config(), GlobalRoots::kMaxWords);
+  for (std::size_t i = 0; i < heap.roots.size(); ++i) {
+    heap.root(i, heap.make(heap.pair));
+  }
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, GlobalRoots::kMaxWords);
+}
+
+TEST(Marker, HandlesAndWordsAndFramesAreRoots) {
+  TestHeap heap(quiet_config());
+  echo_scope scope = 0;
+  echo_handle handle = nullptr;
+  ASSERT_EQ(heap.mutator->handles.open(&scope), ECHO_OK);
+  ASSERT_EQ(heap.mutator->handles.make(heap.make(heap.pair), &handle), ECHO_OK);
+  heap.root(3, heap.make(heap.pair));
+  (void)heap.make(heap.pair); // nobody's
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, 2u);
+  ASSERT_EQ(heap.mutator->handles.close(scope), ECHO_OK);
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, 3u) << "one more this time: the handle's scope is closed";
+}
+
+TEST(Marker, TheSameObjectThroughManyEdgesCountsOnce) {
+  TestHeap heap(quiet_config());
+  const ObjectRef shared = heap.make(heap.pair);
+  const ObjectRef array = heap.make(heap.refs, 5000);
+  heap.root(0, array);
+  for (std::uint64_t i = 0; i < 5000; ++i) {
+    heap.store(array, 16 + 8 * i, shared);
+  }
+  heap.store(shared, 8, array); // and a cycle
+  heap.store(shared, 16, shared);
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, 2u);
+  EXPECT_EQ(heap.statistics().live_bytes, 24u + 16 + 40000);
+}
+
+} // namespace
+} // namespace echo
