@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     What the store barrier hands to the collector: the slots about to be overwritten, with their
-// old values. Invariants  [bar.log.1] A record is never dropped: a full buffer goes to the sink before the
-// next record.
+//             old values.
+// Invariants  [bar.log.1] A record is never dropped: a full buffer goes to the sink before the next record.
 //             [bar.log.2] Between two stops the first record of a slot holds the value the slot had at the
 //             first stop. [bar.log.3] A buffer is written by its thread, or emptied in a stop.
 #pragma once

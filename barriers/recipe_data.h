@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The recipes as data: one function that fills an echo_recipes from the thread block's real
-// offsets, so that
-//             what a compiler is told and what the heap does can not drift apart.
+//             offsets, so that what a compiler is told and what the heap does can not drift apart.
 // Invariants  [abi.recipe.1] Constant for the heap's life. [abi.recipe.4] Every offset lies in the first two
-// cache lines.
+//             cache lines.
 #pragma once
 
 #include "echo/recipes.h"

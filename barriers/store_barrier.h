@@ -2,9 +2,9 @@
 //
 // Purpose     What a reference store must do, in C++: the same recipe that compilers emit.
 // Invariants  [bar.fast.1] A store tests one byte of its own thread block; it is 0 unless the collector wants
-// to hear
-//             of stores. [bar.order.1] The cold path runs before the store and reads the old value itself.
-//             [bar.cold.1] The cold path neither polls nor blocks on a stop nor allocates from the heap.
+//             to hear of stores. [bar.order.1] The cold path runs before the store and reads the old value
+//             itself. [bar.cold.1] The cold path neither polls nor blocks on a stop nor allocates from the
+//             heap.
 #pragma once
 
 #include "barriers/deletion_log.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The cold path of allocation: room, header, zeroes; collections on the way; out of memory as a
-// value. Invariants  [alloc.slow.1] Null leaves the thread's state as it was. [alloc.large.1] A large object
-// is zeroed in slices
-//             with polls between; it becomes an object only when complete. [cycle.oom.1]
+//             value.
+// Invariants  [alloc.slow.1] Null leaves the thread's state as it was. [alloc.large.1] A large object is
+//             zeroed in slices with polls between; it becomes an object only when complete. [cycle.oom.1]
 #include "gc/collector.h"
 #include "heap/os_memory.h"
 

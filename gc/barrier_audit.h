@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Proves that no store went round the barrier: a check of the VM's compiler and of our own
-// recipes. Algorithm   In a stop, remember the value of every reference slot of every reachable object. At
-// the next stop, each
-//             slot of an object that still exists and whose value differs must have a deletion record, and
-//             the first record since the last stop must hold the remembered value.
+//             recipes.
+// Algorithm   In a stop, remember the value of every reference slot of every reachable object. At the next
+//             stop, each slot of an object that still exists and whose value differs must have a deletion
+//             record, and the first record since the last stop must hold the remembered value.
 // Invariants  [audit.store.1] Objects do not move between the two stops. Initialising stores concern objects
-// that were
-//             born after the first stop, or before it and not stored to since: neither is in the snapshot.
-//             [bar.log.2] is what makes "first record" meaningful.
+//             that were born after the first stop, or before it and not stored to since: neither is in the
+//             snapshot. [bar.log.2] is what makes "first record" meaningful.
 #pragma once
 
 #include "barriers/deletion_log.h"

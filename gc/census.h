@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Walks spans by their headers: counts allocated objects exactly, and lists object starts for the
-// verifier.
-//             Emitted code counts nothing; the headers it wrote are the count.
+//             verifier. Emitted code counts nothing; the headers it wrote are the count.
 // Algorithm   Runs of objects of one fixed layout are common: while the header repeats, the next address is
-// known
-//             without waiting for the load of this one.
+//             known without waiting for the load of this one.
 // Invariants  [census.walk.1] A span holds objects and fillers end to end. [heap.alloc.2]
 #pragma once
 

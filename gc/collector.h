@@ -6,10 +6,8 @@
 //             when the next mark begins. The phase is what the barrier, the allocator and the verifier ask.
 //
 // Invariants  [cycle.phase.1] The phase changes only in a stop. [cycle.free.1] Memory is freed only after a
-// mark that
-//             enumerated every root without error and met no corrupt reference.
-//             [cycle.oom.1] Null is returned only after a full collection that began after the request
-//             failed.
+//             mark that enumerated every root without error and met no corrupt reference. [cycle.oom.1] Null
+//             is returned only after a full collection that began after the request failed.
 #pragma once
 
 #include "gc/barrier_audit.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Sleeping on a 32-bit word. (std::atomic::wait spins and keeps process-wide tables; this does
-// neither.)
+//             neither.)
 #pragma once
 
 #include <atomic>

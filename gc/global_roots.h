@@ -2,8 +2,7 @@
 //
 // Purpose     Registered root words outside the heap: the VM's globals and module data.
 // Invariants  [roots.block.1] At most kMaxWords words in all, so a stop can read them all. [roots.global.1]
-// Ranges are
-//             aligned and disjoint.
+//             Ranges are aligned and disjoint.
 #pragma once
 
 #include "echo/heap.h"

@@ -4,10 +4,9 @@
 // Drawing     echo_handle (64 bits):  | serial of the scope 32 | index of the cell + 1, 32 |
 //
 // Invariants  [handles.scope.1] A handle is valid iff its cell lies below the top and carries the handle's
-// serial;
-//             serials are never reused (2^32 scopes per thread, then opening fails). [handles.scope.2] Scopes
-//             close in reverse order. [handles.root.1] Every cell below the top is a root. Creation and
-//             closing are O(1).
+//             serial; serials are never reused (2^32 scopes per thread, then opening fails).
+//             [handles.scope.2] Scopes close in reverse order. [handles.root.1] Every cell below the top is a
+//             root. Creation and closing are O(1).
 #pragma once
 
 #include "echo/heap.h"

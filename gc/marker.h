@@ -2,19 +2,17 @@
 //
 // Purpose     Finds every object reachable from what is pushed: sets M and counts live granules per slab.
 // Algorithm   Edges on a stack; each popped edge waits in a first queue while its mark word is fetched and,
-// if newly
-//             marked, in a second while the object is fetched (prefetch-on-grey: Cher, Hosking and Vitek,
-//             ISMM 2004, extended by a queue for the side bitmap). Arrays over kSliceWords go in slices, so
-//             one array neither floods the stack nor the queues.
+//             if newly marked, in a second while the object is fetched (prefetch-on-grey: Cher, Hosking and
+//             Vitek, ISMM 2004, extended by a queue for the side bitmap). Arrays over kSliceWords go in
+//             slices, so one array neither floods the stack nor the queues.
 // Drawing     one reservation:  | edges -> ....................... <- slices (array, next index) |
 //
 // Invariants  [mark.colour.1] White: M clear. Grey: in a queue, on the stack, or in slices. Black: scanned.
-// An object is
-//             scanned once per mark. [mark.kind.1] Only words into slabs of kind OLD or LARGE are followed.
-//             [mark.bound.1] The stack holds at most one edge per traced slot and one slice per array of more
-//             than kSliceWords unpushed slots, besides a batch of roots: one word per word of heap can not
-//             overflow. [mark.error.1] A word that is no object ends in corruption(), never in a wild read of
-//             its contents.
+//             An object is scanned once per mark. [mark.kind.1] Only words into slabs of kind OLD or LARGE
+//             are followed. [mark.bound.1] The stack holds at most one edge per traced slot and one slice per
+//             array of more than kSliceWords unpushed slots, besides a batch of roots: one word per word of
+//             heap can not overflow. [mark.error.1] A word that is no object ends in corruption(), never in a
+//             wild read of its contents.
 #pragma once
 
 #include "heap/memory.h"

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     One attached thread: its block, which emitted code addresses, and what belongs to it beside
-// that. Invariants  [abi.thread.1] The address is stable from attach to detach; an echo_thread* is the
-// block's address.
-//             [alloc.inline.1] While inline allocation is on, block.cursor and block.limit are the current
-//             span's; the cold path takes the cursor back before it looks at the span. Off (stress): both are
-//             0.
+//             that.
+// Invariants  [abi.thread.1] The address is stable from attach to detach; an echo_thread* is the block's
+//             address. [alloc.inline.1] While inline allocation is on, block.cursor and block.limit are the
+//             current span's; the cold path takes the cursor back before it looks at the span. Off (stress):
+//             both are 0.
 #pragma once
 
 #include "barriers/store_barrier.h"

@@ -2,7 +2,7 @@
 //
 // Purpose     The pauses of all mutators, by cause; stalls; times to safepoint.
 // Invariants  [stats.pause.1] Every hold of a mutator is recorded once, on that mutator, from hold to
-// release.
+//             release.
 #pragma once
 
 #include "echo/statistics.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Enumerates, in a stop, every root: handles, registered words, and the managed frames of every
-// thread. Invariants  [roots.all.1] Nothing else keeps an object alive. [frames.source.1] A frame that cannot
-// be mapped fails
-//             the enumeration; the caller then frees nothing.
+//             thread.
+// Invariants  [roots.all.1] Nothing else keeps an object alive. [frames.source.1] A frame that cannot be
+//             mapped fails the enumeration; the caller then frees nothing.
 #pragma once
 
 #include "echo/frames.h"

@@ -1,26 +1,24 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Stops: one thread asks, every managed thread comes to rest at a poll, the last to arrive does
-// the work.
+//             the work.
 //
 // Drawing     stop word:  | sequence | 0 idle / 1 asked / 2 working |
 //
 //             asker                         mutator at a poll               native thread that returns
 //             state = Native                state = Native                  state = Managed
 //             stop = asked                  arrive()                        look at stop: not idle?
-//             poll words = 0                wait for idle                     state = Native, arrive(), wait,
-//             again arrive(); wait for idle       state = Managed ...             run
+//             poll words = 0                wait for idle                     state = Native, arrive(),
+//             arrive(); wait for idle       state = Managed ...               wait, again; then run
 //
-//             arrive(): if stop is asked and no thread is Managed: CAS asked -> working; work; idle; wake
-//             all.
+//             arrive(): if stop is asked and no thread is Managed: CAS asked -> working; work; idle; wake all
 //
 // Invariants  [stop.state.1] Work is done only while no attached thread is Managed. Both sides store, then
-// load, with
-//             sequential consistency: either the arriver sees Managed, or the returning thread sees the stop.
-//             [stop.who.1] Exactly one thread works per stop: the CAS decides. Nobody is woken inside the
-//             work. [stop.order.1] The thread list is frozen from asked to idle. [stop.wait.1] Waiters yield
-//             for 120 us, then sleep on a futex. [stop.poll.1] A poll word of 0 never gets lost: its thread
-//             writes kPollIdle back and looks at the stop word after that.
+//             load, with sequential consistency: either the arriver sees Managed, or the returning thread
+//             sees the stop. [stop.who.1] Exactly one thread works per stop: the CAS decides. Nobody is woken
+//             inside the work. [stop.order.1, thread.1] The thread list is frozen from asked to idle.
+//             [stop.wait.1] Waiters yield for 120 us, then sleep on a futex. [stop.poll.1] A poll word of 0
+//             never gets lost: its thread writes kPollIdle back and looks at the stop word after that.
 #pragma once
 
 #include "gc/mutator.h"

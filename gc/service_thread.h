@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The background thread of a heap: gives empty memory back after a collection, outside stops, in
-// bounded
-//             steps (one chunk, or 64 KiB of pages, at a time).
+//             bounded steps (one chunk, or 64 KiB of pages, at a time).
 // Invariants  [sweep.os.1] No page is given back inside a stop or by a mutator. [service.end.1] The
-// destructor ends and
-//             joins the thread before any memory goes.
+//             destructor ends and joins the thread before any memory goes.
 #pragma once
 
 #include "heap/memory.h"

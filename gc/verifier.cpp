@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The verifier. Deliberately plain and slow: it shares the layouts with the marker and nothing
-// else.
+//             else.
 #include "gc/verifier.h"
 
 #include "gc/census.h"

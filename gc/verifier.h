@@ -3,13 +3,11 @@
 // Purpose     Proves, in a stop, that the heap is what its invariants say.
 // Checks      structure  the pool's equations [heap.pool.*]
 //             objects    from all roots, by an own traversal with an own set of visited objects: every
-//             reference is
-//                        null, outside the reservation, or the start of an object: marked by the last mark or
-//                        allocated since [verify.start.1]; its header names a layout; the object fits its
+//                        reference is null, outside the reservation, or the start of an object: marked by the
+//                        last mark or allocated since [verify.start.1]; its header names a layout; the object fits its
 //                        slab or pages
-//             bitmaps    right after a mark: the visited objects are exactly the marked ones, L covers
-//             exactly their
-//                        granules, the slabs' counts agree [heap.meta.2] [verify.mark.1]
+//             bitmaps    right after a mark: the visited objects are exactly the marked ones, the
+//                        slabs' counts agree [heap.meta.2] [verify.mark.1]
 #pragma once
 
 #include "gc/roots.h"

@@ -3,8 +3,7 @@
 // Purpose     Assertions classed by cost.
 // Classes     ECHO_CHECK  one compare on data at hand: on in every build.
 //             ECHO_DEEP   walks or reloads something: on in checking builds (ECHO_DEEP_CHECKS).
-// A failed assertion means that memory can no longer be trusted; it says what and where, and stops the
-// process.
+// A failed assertion means that memory can no longer be trusted; it says what and where, and stops.
 #pragma once
 
 namespace echo {

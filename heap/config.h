@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The values of the heap's options, checked and in units. The table that parses and documents
-// them is
-//             in vm_iface/src/options.cpp.
+//             them is in vm_iface/src/options.cpp.
 #pragma once
 
 #include <cstddef>

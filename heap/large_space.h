@@ -6,9 +6,8 @@
 //             nobody
 //
 // Invariants  [heap.large.2] A page belongs to at most one object. [heap.large.3] An object enters the table
-// when its
-//             header is written, so that a sweep can not see it half made. [heap.large.4] Pages given back
-//             are whole and nobody's.
+//             when its header is written, so that a sweep can not see it half made. [heap.large.4] Pages
+//             given back are whole and nobody's.
 // Equations   pages(object) = ceil(bytes / 4096): at most 11 % of tail waste at 32 KiB, falling with size
 #pragma once
 

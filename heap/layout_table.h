@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The registered layouts: validated, numbered 1..count, never changed, read by the marker without
-// a lock. Drawing     a record is one cache line; the first 63 payload words' slots are a bitmap in it, the
-// rest beside it
+//             a lock.
+// Drawing     a record is one cache line; the first 63 payload words' slots are a bitmap in it, the
+//             rest beside it
 //
 //             | size granules | kind | flags | align | slots map lo (64 words) | element | name | more |
 //

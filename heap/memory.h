@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The memory of one heap as a whole: reservation, tables, bitmaps, small and large spaces,
-// layouts. Invariants  those of its parts; check() asks each of them.
+//             layouts.
+// Invariants  those of its parts; check() asks each of them.
 #pragma once
 
 #include "heap/config.h"

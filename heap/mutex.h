@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     std::mutex with clang's thread-safety annotations. (Abseil's blocking types are not used: a
-// thread that
-//             once blocked in them crashes at its exit if the plugin has been unloaded.)
+//             thread that once blocked in them crashes at its exit if the plugin has been unloaded.)
 #pragma once
 
 #include <mutex>

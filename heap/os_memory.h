@@ -2,8 +2,8 @@
 //
 // Purpose     The one place that talks to the operating system about pages.
 // Invariants  [heap.pages.1] Reserved memory is unreadable until committed. [heap.pages.2] Nothing is ever
-// both
-//             writable and executable. [heap.pages.3] Every size and address handed over is page-aligned.
+//             both writable and executable. [heap.pages.3] Every size and address handed over is
+//             page-aligned.
 #pragma once
 
 #include <cstddef>

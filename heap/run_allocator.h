@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     A thread's own allocation state and the shared supply behind it: spans to bump through, cut
-// from holes of
-//             recycled slabs or from empty slabs.
-// Drawing     levels:  [cursor, limit) of the thread  <-  runs of the thread's slab  <-  recyclable slabs
-// (unswept)
-//                                                     <-  empty slabs  <-  chunks
+//             from holes of recycled slabs or from empty slabs.
+// Drawing     levels:  [cursor, limit) of the thread  <-  runs of the thread's slab  <-  recyclable slabs,
+//             unswept  <-  empty slabs  <-  chunks
+//
 //             objects over kMediumBytes that do not fit the current hole use an overflow span in an empty
 //             slab, so that one large object does not throw away every small hole (Immix: Blackburn and
 //             McKinley, PLDI 2008).
 //
 // Invariants  [heap.alloc.1] A span belongs to one thread and no live object lies in it. [heap.alloc.2]
-// Objects in
-//             [span start, cursor) lie end to end, headers written, fillers included. [heap.alloc.3] Every
-//             span ever allocated into is retired before the next mark and counted once.
+//             Objects in [span start, cursor) lie end to end, headers written, fillers included.
+//             [heap.alloc.3] Every span ever allocated into is retired before the next mark and counted once.
 #pragma once
 
 #include "heap/large_space.h"

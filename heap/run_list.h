@@ -2,13 +2,11 @@
 //
 // Purpose     The free runs of a recycled slab.
 // Algorithm   Two steps: the marked objects' headers give their sizes, hence the live granules; the edges of
-// that map
-//             give the runs. The first step reads the slab's live headers in address order, once per
+//             that map give the runs. The first step reads the slab's live headers in address order, once per
 //             recycling.
 // Invariants  [heap.runs.1] Runs are maximal, disjoint, in address order, and cover exactly the granules of
-// no marked
-//             object. (Runs too short for any object are listed too: the caller skips them and they count as
-//             waste.)
+//             no marked object. (Runs too short for any object are listed too: the caller skips them and they
+//             count as waste.)
 // Equations   at most kGranulesPerSlab / 2 runs
 #pragma once
 

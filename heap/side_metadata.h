@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The mark bitmaps of the heap, beside it and never in it, so that marking dirties no line of a
-// mutator.
+//             mutator.
 //             M: an object that starts in this cell of 16 bytes was marked.  O: it starts at the cell's upper
 //             granule.
 // Why so      The marker asks M once per edge and misses the cache for it: its footprint decides the marking
-// rate
-//             (random edges over 1 GiB, objects per second: 21 M with a bit per 16 bytes, 14 M with a bit per
-//             8 bytes, 6 M with a bitmap of live granules beside it). Objects have at least 16 bytes
+//             rate (random edges over 1 GiB, objects per second: 21 M with a bit per 16 bytes, 14 M with a
+//             bit per 8 bytes, 6 M with a bitmap of live granules beside it). Objects have at least 16 bytes
 //             [heap.cell.1], so a cell holds one start at most, and which granule it is matters only for
 //             exactness: O is written once per object, not asked per edge. Live granules follow from M, O and
 //             the headers (heap/run_list.h).
 // Drawing     word i of a bitmap: 64 cells = 1 KiB of heap; bit j: the cell at 1024 i + 16 j
 //
 // Invariants  [heap.meta.1] Bits are 0 when a mark starts. [heap.meta.2] After a mark: M and O name exactly
-// the starts of
-//             the objects found. [heap.cell.1] Starts of two objects differ by at least 16.
+//             the starts of the objects found. [heap.cell.1] Starts of two objects differ by at least 16.
 // Equations   word(p) = base + 8 * ((p - heap base) >> 10);  2 * 0.78 % of the heap
 #pragma once
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Chunks and empty slabs: where memory enters the heap, is accounted against the limit, and
-// leaves it. Invariants  [heap.pool.1] used + request <= limit whenever something is handed out.
-// [heap.pool.2] A chunk is free,
-//             in use, or returning; free slabs are exactly the set bits of the free masks. [heap.pool.3]
-//             Memory handed out is committed. [heap.pool.4] Giving back happens outside stops and never holds
-//             the lock meanwhile.
+//             leaves it.
+// Invariants  [heap.pool.1] used + request <= limit whenever something is handed out. [heap.pool.2] A chunk
+//             is free, in use, or returning; free slabs are exactly the set bits of the free masks.
+//             [heap.pool.3] Memory handed out is committed. [heap.pool.4] Giving back happens outside stops
+//             and never holds the lock meanwhile.
 // Equations   used_bytes = 64 KiB * slabs with objects + pages of large objects
 //             committed  = 2 MiB * (chunks committed - chunks returned)
 #pragma once

@@ -6,9 +6,8 @@
 //             live[]  16 bits per slab: granules found live by the last mark
 //
 // Invariants  [heap.kind.1] kind FREE <=> no object lies in the slab. [heap.kind.2] A word outside the
-// reservation, or
-//             in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use is in exactly one
-//             use.
+//             reservation, or in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use
+//             is in exactly one use.
 // Equations   use(s) = empty <=> kind(s) = FREE
 #pragma once
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The limit of trees.c: the same functions with a thread-local bump pointer that wraps round a
-// ring of
-//             memory, the header store included, nothing reclaimed.
+//             ring of memory, the header store included, nothing reclaimed.
 // Usage       echo-bench-trees-native [depth=16] [rounds=100] [ring in KiB=32768]; prints seconds and the sum
 #include <chrono>
 #include <cstdint>

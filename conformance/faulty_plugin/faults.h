@@ -3,8 +3,8 @@
 // faults.h - the promises that the faulty plugin can break, one at a time.
 //
 // Purpose     A test that cannot fail is worth nothing. The faulty plugin puts itself between the runner and
-// a good
-//             plugin and breaks one promise; faulty_plugin_test.py names the tests that have to notice.
+//             a good plugin and breaks one promise; faulty_plugin_test.py names the tests that have to
+//             notice.
 #ifndef ECHO_FAULTY_FAULTS_H
 #define ECHO_FAULTY_FAULTS_H
 

@@ -3,8 +3,8 @@
 // faulty_plugin.cpp - forwards to the plugin at ECHO_FAULTY_INNER, and breaks the promise named by
 // ECHO_FAULT.
 //
-// Method  The inner plugin's table is copied; a fault replaces the functions it concerns. The inner plugin
-// stays loaded
+// Method      The inner plugin's table is copied; a fault replaces the functions it concerns. The inner
+//             plugin stays loaded
 //         until the process ends.
 #include "faults.h"
 

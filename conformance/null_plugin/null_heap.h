@@ -3,17 +3,15 @@
 // null_heap.h - the data of a heap that never collects.
 //
 // Purpose     The whole ABI over malloc, in the plainest way: what a plugin has to answer when it does
-// nothing clever.
-//             The conformance kit judges it to show that its tests tell a collector from a heap that has
-//             none.
+//             nothing clever. The conformance kit judges it to show that its tests tell a collector from a
+//             heap that has none.
 // Drawing     [padding][next object 8][block 8][object ...]: one malloc block per object, all of them in one
-// list per
+//             list per
 //             thread, freed with the heap
 // Invariants  [null.honest.1] Every feature bit that is set works, and nothing that is missing pretends:
-// collect and
-//             verify answer NOT_SUPPORTED. [null.cold.1] Cursor and limit are 0 for ever, so that every
-//             inline allocation takes its cold path; the poll word is the highest address, so that no poll
-//             does.
+//             collect and verify answer NOT_SUPPORTED. [null.cold.1] Cursor and limit are 0 for ever, so that
+//             every inline allocation takes its cold path; the poll word is the highest address, so that no
+//             poll does.
 #ifndef ECHO_NULL_HEAP_H
 #define ECHO_NULL_HEAP_H
 

@@ -2,11 +2,10 @@
 //
 // expectations.h - the failures that a plugin is known to have, each with a clause and a reason.
 //
-// Drawing     one line each, '#' begins a comment:   suite.test  [clause.tag.1]  reason, in words
+// Drawing     one line each, '#' begins a comment:   suite.test  [area.topic.N]  reason, in words
 // Invariants  [kit.expect.1] A run with expectations succeeds iff exactly these tests fail: an expected
-// failure that
-//             passes or is skipped is as wrong as a failure that nobody expected. [kit.expect.2] A line must
-//             name a test that exists and a clause that this test cites.
+//             failure that passes or is skipped is as wrong as a failure that nobody expected. [kit.expect.2]
+//             A line must name a test that exists and a clause that this test cites.
 #ifndef ECHO_CONFORMANCE_EXPECTATIONS_H
 #define ECHO_CONFORMANCE_EXPECTATIONS_H
 

@@ -2,12 +2,11 @@
 //
 // graph_model.h - a random graph on the heap, and the same graph in plain memory: they must stay equal.
 //
-// Method  Each step makes a node, moves an edge, or drops a root, on both sides. Comparison walks both graphs
-// from the
+// Method      Each step makes a node, moves an edge, or drops a root, on both sides. Comparison walks both
+//             graphs from the
 //         roots; equal means: same shape, same sharing, every payload intact.
 // Invariants  [kit.model.1] Heap nodes are reached through handles and edges only; model and heap indices are
-// paired
-//             anew in each comparison, so that objects may move.
+//             paired anew in each comparison, so that objects may move.
 #ifndef ECHO_CONFORMANCE_GRAPH_MODEL_H
 #define ECHO_CONFORMANCE_GRAPH_MODEL_H
 

@@ -3,11 +3,11 @@
 // harness.h - what a test is: a function that returns, throws Failed, or throws Skipped.
 //
 // Purpose     The smallest test harness that fits judging a library one has not linked: tests are rows of a
-// table
-//             that can be listed without loading anything, and each runs in a process of its own (isolate.h).
+//             table that can be listed without loading anything, and each runs in a process of its own
+//             (isolate.h).
 // Invariants  [kit.run.1] A test's number, name and clauses do not depend on the plugin. [kit.run.2]
-// Everything random
-//             in a test comes from Context::random, which depends on the seed and the test's name only.
+//             Everything random in a test comes from Context::random, which depends on the seed and the
+//             test's name only.
 #ifndef ECHO_CONFORMANCE_HARNESS_H
 #define ECHO_CONFORMANCE_HARNESS_H
 

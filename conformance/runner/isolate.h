@@ -3,11 +3,10 @@
 // isolate.h - runs one test in a process of its own.
 //
 // Invariants  [kit.isolate.1] Whatever a plugin does - crash, hang, exit, corrupt memory - costs one test and
-// not the
-//             run. [kit.isolate.2] The runner's own process never loads a plugin and never starts a thread,
-//             so that it can fork at any time. [kit.isolate.3] A test that passes has also left its process
-//             in order: at its end the process exits normally, and a status other than 0 (a leak found by a
-//             sanitizer) fails the test.
+//             not the run. [kit.isolate.2] The runner's own process never loads a plugin and never starts a
+//             thread, so that it can fork at any time. [kit.isolate.3] A test that passes has also left its
+//             process in order: at its end the process exits normally, and a status other than 0 (a leak
+//             found by a sanitizer) fails the test.
 #ifndef ECHO_CONFORMANCE_ISOLATE_H
 #define ECHO_CONFORMANCE_ISOLATE_H
 

@@ -4,8 +4,8 @@
 // starts with.
 //
 // Invariants  [kit.bound.1] The runner links no plugin: everything is reached through dlopen and the one
-// symbol.
-//             [kit.refs.1] A test keeps references in handles or in objects over every SAFEPOINT call.
+//             symbol. [kit.refs.1] A test keeps references in handles or in objects over every SAFEPOINT
+//             call.
 #ifndef ECHO_CONFORMANCE_PLUGIN_H
 #define ECHO_CONFORMANCE_PLUGIN_H
 

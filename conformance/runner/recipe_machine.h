@@ -3,8 +3,7 @@
 // recipe_machine.h - does what a compiler would emit, from the recipes alone.
 //
 // Invariants  [kit.recipe.1] It reads nothing of a thread block but what the recipes name. [kit.recipe.2] It
-// zeroes
-//             from zero_from on, as an emitted allocation that cannot prove more must.
+//             zeroes from zero_from on, as an emitted allocation that cannot prove more must.
 #ifndef ECHO_CONFORMANCE_RECIPE_MACHINE_H
 #define ECHO_CONFORMANCE_RECIPE_MACHINE_H
 

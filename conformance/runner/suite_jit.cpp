@@ -2,8 +2,8 @@
 //
 // suite_jit.cpp - operations as libecho_jit emits them for this plugin, judged from outside.
 //
-// Method  Each test runs at both optimisation levels, and most under a collection at every allocation with
-// poison: what
+// Method      Each test runs at both optimisation levels, and most under a collection at every allocation
+//             with poison: what
 //         the emitted code forgets to report, zero or log is then gone when the result is checked.
 #include "jit_machine.h"
 #include "patterns.h"

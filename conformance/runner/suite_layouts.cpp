@@ -2,8 +2,8 @@
 //
 // suite_layouts.cpp - what a descriptor may say, and that one that lies is refused.
 //
-// Method  An oracle (first_lie) states the rules of echo/layout.h once more. Fixed examples break one rule
-// each; fuzzed
+// Method      An oracle (first_lie) states the rules of echo/layout.h once more. Fixed examples break one
+//             rule each; fuzzed
 //         descriptors are judged by plugin and oracle, which must agree.
 #include "plugin.h"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Twin of deep_recursion: the first recursion is a loop from the bottom up; the second stays one, with boxes
-// that the frames own, on a stack large enough for it.
+//             that the frames own, on a stack large enough for it.
 #include "twin.hpp"
 
 #include <memory>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Twin of graph_mutation: nodes are numbers, edges an index into one table that only grows, so nothing is
-// ever freed.
+//             ever freed.
 #include "twin.hpp"
 
 #include <array>

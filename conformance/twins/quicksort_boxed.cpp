@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Twin of quicksort_boxed: the same partition on plain integers, with a stack of ranges from the standard
-// library; the sorted order is compared with std::sort's.
+//             library; the sorted order is compared with std::sort's.
 #include "twin.hpp"
 
 #include <algorithm>

@@ -3,9 +3,8 @@
 // twin.hpp - what the twins have in common with each other; nothing of it is shared with the programs.
 //
 // Purpose     A twin computes in plain C++, with memory it frees itself, what the program of the same name
-// computes on
-//             the heap. It writes the program's standard output to standard output and "checksum N" (decimal)
-//             to standard error. It has no second thread: the result does not depend on threads.
+//             computes on the heap. It writes the program's standard output to standard output and "checksum
+//             N" (decimal) to standard error. It has no second thread: the result does not depend on threads.
 // Equations   checksum: sum = rotl(sum, 5) ^ value * 0x9E3779B97F4A7C15 for each value in order, from 0.
 #ifndef ECHO_CONFORMANCE_TWIN_HPP
 #define ECHO_CONFORMANCE_TWIN_HPP

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     With stress_barriers every store that goes round the barrier is named at the next collection,
-// and no store
-//             through it is ever accused. [audit.store.1]
+//             and no store through it is ever accused. [audit.store.1]
 #include "tests/gc/object_graph.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     objects_allocated is exact at any moment: small, large, aligned, inline and cold, over
-// collections and
-//             detached threads; and it never runs backwards while others collect.
+//             collections and detached threads; and it never runs backwards while others collect.
 #include "gc/census.h"
 
 #include "tests/gc/object_graph.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Words that are no references end a collection with HEAP_CORRUPT and a sentence, and nothing is
-// freed:
-//             after it every object, also the unreachable ones, still has its contents. [mark.error.1]
+//             freed: after it every object, also the unreachable ones, still has its contents. [mark.error.1]
 //             [cycle.free.1]
 #include "tests/gc/test_heap.h"
 

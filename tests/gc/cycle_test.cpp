@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Whole collections: garbage is really reused, out of memory is a value and ends when references
-// are
-//             dropped, a heap too small for its live set ends soon, memory goes back, heaps do not know each
-//             other.
+//             are dropped, a heap too small for its live set ends soon, memory goes back, heaps do not know
+//             each other.
 #include "tests/gc/object_graph.h"
 
 #include <gtest/gtest.h>

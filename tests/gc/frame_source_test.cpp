@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Frames through a frame source: what it reports lives, what it cannot map stops the collection
-// without
-//             freeing, what it forgets is lost and found out.
+//             without freeing, what it forgets is lost and found out.
 #include "tests/gc/test_heap.h"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Registered root words: refusals with their sentence, disjointness against a naive model, the
-// bound.
+//             bound.
 #include "gc/global_roots.h"
 
 #include "tests/heap/seed.h"

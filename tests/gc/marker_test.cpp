@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The marker against a naive traversal of the same graph: exactly the reachable objects are
-// marked, counted
-//             and kept; and the shapes that are special to it: slices, long lists, many roots, words that are
-//             no references.
+//             marked, counted and kept; and the shapes that are special to it: slices, long lists, many
+//             roots, words that are no references.
 #include "tests/gc/object_graph.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Random graphs of objects of every shape, with the same edges kept beside the heap: what a naive
-// traversal
-//             of the shadow reaches is what the collector must find.
+//             traversal of the shadow reaches is what the collector must find.
 #pragma once
 
 #include "tests/gc/test_heap.h"

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The stop protocol under storms: threads poll, go native and back, attach and detach and ask for
-// stops
-//             themselves, while an unattached thread asks too. In every stop it is checked that no thread is
-//             inside managed code, that nobody else works, and that everything managed threads wrote is
-//             visible.
+//             stops themselves, while an unattached thread asks too. In every stop it is checked that no
+//             thread is inside managed code, that nobody else works, and that everything managed threads
+//             wrote is visible.
 // Break it    A thread that touches its managed data while native is seen by the same check.
 #include "tests/gc/test_heap.h"
 #include "tests/heap/seed.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     A heap with the calling thread attached and a block of root words: what most tests of the
-// collector need.
+//             collector need.
 #pragma once
 
 #include "gc/collector.h"

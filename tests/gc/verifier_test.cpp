@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The verifier is silent on sound heaps and names each planted fault. [verify.start.1]
-// [verify.mark.1]
+//             [verify.mark.1]
 #include "tests/gc/object_graph.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The large-object space: pages are shared, never doubly used, truly zero where it says so, swept
-// and given
-//             back.
+//             and given back.
 #include "heap/memory.h"
 
 #include "tests/heap/layouts.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The option table: its defaults are Config's, its ranges hold at both ends, a refusal names
-// option, value,
-//             type and range and leaves everything as it was.
+//             option, value, type and range and leaves everything as it was.
 #include "vm_iface/src/options.h"
 
 #include <gtest/gtest.h>

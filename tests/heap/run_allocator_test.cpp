@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Small allocation against a shadow map: what is handed out overlaps nothing alive, what was
-// allocated can
-//             be walked by headers, holes come back after a mark, medium objects do not waste them.
+//             allocated can be walked by headers, holes come back after a mark, medium objects do not waste
+//             them.
 #include "heap/memory.h"
 
 #include "tests/heap/layouts.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Random numbers for property tests: one seed per run, from ECHO_TEST_SEED or fixed, so that
-// every failure
-//             can be had again. Sebastiano Vigna's splitmix64.
+//             every failure can be had again. Sebastiano Vigna's splitmix64.
 #pragma once
 
 #include <cstddef>

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The pool: limit, trigger, lowest first, reuse, giving back; and that check() sees each broken
-// state that
-//             can be made from outside.
+//             state that can be made from outside.
 #include "heap/slab_pool.h"
 
 #include "tests/heap/seed.h"

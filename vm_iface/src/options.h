@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The option table and its parser: name, type, default, range, sentence; --help, echo-heapctl and
-// the
-//             documentation come from the same rows.
+//             the documentation come from the same rows.
 // Invariants  [options.table.1] A row's default is the value of a default Config. [options.parse.1] An
-// unknown name or a
-//             value outside its range is refused with the name, the type and the range; nothing is half
-//             applied.
+//             unknown name or a value outside its range is refused with the name, the type and the range;
+//             nothing is half applied.
 #pragma once
 
 #include "echo/heap.h"

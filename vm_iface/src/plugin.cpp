@@ -2,8 +2,7 @@
 //
 // Purpose     The C functions of echo/heap.h: check arguments, translate, let nothing escape but values.
 // Invariants  [abi.error.1] No exception crosses. [abi.thread.2] Functions that belong to a thread check that
-// they are
-//             called on it, which costs one compare; those on a compiler's cold path do not.
+//             they are called on it, which costs one compare; those on a compiler's cold path do not.
 #include "barriers/recipe_data.h"
 #include "echo/heap.h"
 #include "gc/collector.h"
