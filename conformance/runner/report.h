@@ -3,8 +3,8 @@
 // report.h - how a run is told: to a person, or as TAP (Test Anything Protocol, version 13).
 //
 // Invariants  [kit.report.1] Each test is reported once, with its number in the list of all tests, its name,
-//             its sentence and its clauses. [kit.report.2] An expected failure is a TAP "TODO" and makes no
-//             run fail.
+//             its sentence and its clauses. [kit.report.2] An expected failure is marked as one in TAP and
+//             makes no run fail.
 #ifndef ECHO_CONFORMANCE_REPORT_H
 #define ECHO_CONFORMANCE_REPORT_H
 
