@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     How many cells a thread keeps at hand: the sizes of batches and caches, as a pure function of what
+// Purpose     How many cells a thread keeps at hand: the sizes of batches and caches, as a pure function of
+// what
 //             happened. Grow fast, shrink slowly.
 //
 //             L1  the LIFO stack of a class cache: at most `limit` cells
@@ -25,9 +26,9 @@ inline constexpr std::uint32_t kMaxCached = 256;
 inline constexpr std::uint32_t kMaxKeep = 16;
 
 struct CacheHints {
-  std::uint32_t l1 = 32;    // cells in L1 to start with
-  std::uint32_t l2 = 128;   // free cells a thread keeps in slabs of its own, at least one slab's
-  std::uint32_t batch = 16; // cells per refill to start with
+  std::uint32_t l1 = 32;         // cells in L1 to start with
+  std::uint32_t l2 = 128;        // free cells a thread keeps in slabs of its own, at least one slab's
+  std::uint32_t batch = 16;      // cells per refill to start with
   std::uint32_t least_slabs = 0; // empty slabs a thread keeps, if more than l2 asks for
 };
 
@@ -35,8 +36,10 @@ class CachePolicy {
 public:
   CachePolicy() = default;
   CachePolicy(const CacheHints& hints, std::uint32_t cells_per_slab)
-      : limit_floor_(std::clamp(hints.l1, 1u, kMaxCached)), batch_floor_(std::clamp(hints.batch, 1u, kMaxCached)),
-        least_keep_(std::clamp(std::max(hints.l2 / std::max(cells_per_slab, 1u), hints.least_slabs), 1u, kMaxKeep)),
+      : limit_floor_(std::clamp(hints.l1, 1u, kMaxCached)),
+        batch_floor_(std::clamp(hints.batch, 1u, kMaxCached)),
+        least_keep_(
+            std::clamp(std::max(hints.l2 / std::max(cells_per_slab, 1u), hints.least_slabs), 1u, kMaxKeep)),
         batch_(batch_floor_), limit_(std::max(limit_floor_, batch_floor_)), keep_(least_keep_) {}
 
   std::uint32_t batch() const { return batch_; }
@@ -56,9 +59,10 @@ public:
   }
   // A window of `elapsed_ns` has ended in which the class was used `uses` times.
   void on_window(std::uint64_t uses, std::uint64_t elapsed_ns) {
-    rate_ = elapsed_ns == 0 ? 0
-                            : static_cast<std::uint64_t>(static_cast<double>(uses) * 1e9 /
-                                                         static_cast<double>(elapsed_ns));
+    rate_ =
+        elapsed_ns == 0
+            ? 0
+            : static_cast<std::uint64_t>(static_cast<double>(uses) * 1e9 / static_cast<double>(elapsed_ns));
     hot_ = rate_ > kHotPerSecond;
     if (refills_ == 0) {
       batch_ = std::max(shrunk(batch_), batch_floor_);

@@ -45,7 +45,8 @@ void ClassCache::open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell 
   limit_ = policy_.limit();
 }
 
-// --- lists ---------------------------------------------------------------------------------------------------
+// --- lists
+// ---------------------------------------------------------------------------------------------------
 
 void ClassCache::list(SlabRecord& record) {
   record.partial_previous = nullptr;
@@ -58,7 +59,8 @@ void ClassCache::list(SlabRecord& record) {
 }
 
 void ClassCache::unlist(SlabRecord& record) {
-  (record.partial_previous == nullptr ? partial_ : record.partial_previous->partial_next) = record.partial_next;
+  (record.partial_previous == nullptr ? partial_ : record.partial_previous->partial_next) =
+      record.partial_next;
   if (record.partial_next != nullptr) {
     record.partial_next->partial_previous = record.partial_previous;
   }
@@ -90,7 +92,8 @@ void ClassCache::disown(SlabRecord& record) {
   slabs_.store(slabs_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
 }
 
-// --- allocation ----------------------------------------------------------------------------------------------
+// --- allocation
+// ----------------------------------------------------------------------------------------------
 
 void* ClassCache::allocate_slow() {
   bump(refills_);
@@ -128,14 +131,15 @@ bool ClassCache::refill() {
   }
 }
 
-// Fills the empty L1 with up to `want` free cells, so that they are handed out in the order of their addresses.
+// Fills the empty L1 with up to `want` free cells, so that they are handed out in the order of their
+// addresses.
 std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
   SlabEntry& entry = entry_of(record);
   if (tag_of(entry.owner.load(std::memory_order_relaxed)) != OwnerTag::Biased) {
     const std::scoped_lock lock(record.lock);
     collect_remote(record);
-    // Nobody else has freed a cell since the last time: the owner may do without the lock again. A thread that
-    // is about to free one waits for the lock and will find the tag. [native.owner.2]
+    // Nobody else has freed a cell since the last time: the owner may do without the lock again. A thread
+    // that is about to free one waits for the lock and will find the tag. [native.owner.2]
     if (record.foreign_frees == 0 && !record.notified) {
       entry.owner.store(word(OwnerTag::Biased), std::memory_order_relaxed);
     }
@@ -177,7 +181,8 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
 }
 
 bool ClassCache::take_slab() {
-  // Zeroed the first time; afterwards its bits are 0 again and its lock must not be touched. [native.record.1]
+  // Zeroed the first time; afterwards its bits are 0 again and its lock must not be touched.
+  // [native.record.1]
   auto* const record = static_cast<SlabRecord*>(space_->records().take(SlabRecord::bytes_for(cell_), false));
   if (record == nullptr) {
     return false;
@@ -209,7 +214,8 @@ bool ClassCache::take_slab() {
   return true;
 }
 
-// --- frees ---------------------------------------------------------------------------------------------------
+// --- frees
+// ---------------------------------------------------------------------------------------------------
 
 // A cell of `word` has become free outside L1.
 void ClassCache::note_free_cell(SlabRecord& record, std::uint32_t word) {
@@ -267,7 +273,8 @@ void ClassCache::notify(SlabRecord& record) {
   SlabRecord* head = pending_.load(std::memory_order_relaxed);
   do {
     record.pending_next = head;
-  } while (!pending_.compare_exchange_weak(head, &record, std::memory_order_release, std::memory_order_relaxed));
+  } while (
+      !pending_.compare_exchange_weak(head, &record, std::memory_order_release, std::memory_order_relaxed));
 }
 
 bool ClassCache::collect_remote(SlabRecord& record) {
@@ -330,7 +337,8 @@ void ClassCache::collect_pending() {
   }
 }
 
-// --- slabs going ---------------------------------------------------------------------------------------------
+// --- slabs going
+// ---------------------------------------------------------------------------------------------
 
 void ClassCache::purge(SlabIndex slab) {
   const Address start = space_->slab_start(slab);
@@ -451,7 +459,8 @@ std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
   for_each_slab([&](SlabRecord& record) {
     std::uint32_t live_cells = 0;
     for (std::uint32_t w = 0; w < words_; ++w) {
-      live_cells += static_cast<std::uint32_t>(std::popcount(record.live()[w].load(std::memory_order_relaxed)));
+      live_cells +=
+          static_cast<std::uint32_t>(std::popcount(record.live()[w].load(std::memory_order_relaxed)));
     }
     if ((capacity_ - live_cells) * 100 < percent * capacity_) {
       return;
@@ -459,7 +468,8 @@ std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
     const Address start = space_->slab_start(record.slab);
     for (std::size_t page = 0; page < kSlabBytes; page += kPageBytes) {
       const auto first = static_cast<std::uint32_t>(page / cell_bytes);
-      const auto last = std::min(static_cast<std::uint32_t>((page + kPageBytes - 1) / cell_bytes), capacity_ - 1u);
+      const auto last =
+          std::min(static_cast<std::uint32_t>((page + kPageBytes - 1) / cell_bytes), capacity_ - 1u);
       bool free = true;
       for (std::uint32_t cell = first; cell <= last && free; ++cell) {
         free = (record.live()[cell / 64].load(std::memory_order_relaxed) & bit(cell)) == 0;
@@ -489,7 +499,8 @@ void ClassCache::close() {
   count_.store(0, std::memory_order_relaxed);
 }
 
-// --- measurement ---------------------------------------------------------------------------------------------
+// --- measurement
+// ---------------------------------------------------------------------------------------------
 
 void ClassCache::tick() {
   thread_->service(true);
@@ -515,7 +526,9 @@ void ClassCache::end_window(std::uint64_t elapsed_ns) {
 
 ClassCounters ClassCache::counters() const {
   ClassCounters out;
-  const auto get = [](const std::atomic<std::uint64_t>& counter) { return counter.load(std::memory_order_relaxed); };
+  const auto get = [](const std::atomic<std::uint64_t>& counter) {
+    return counter.load(std::memory_order_relaxed);
+  };
   out.allocations = get(allocations_);
   out.refills = get(refills_);
   out.late_double_frees = get(late_double_frees_);
@@ -569,8 +582,9 @@ const char* ClassCache::check() {
       return "a cached cell lies in a slab of another owner [native.cache.1]";
     }
     const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
-    if (!cell.is_start || (entry.record.load(std::memory_order_relaxed)->live()[cell.index / 64].load(
-                               std::memory_order_relaxed) &
+    if (!cell.is_start || (entry.record.load(std::memory_order_relaxed)
+                               ->live()[cell.index / 64]
+                               .load(std::memory_order_relaxed) &
                            bit(cell.index)) != 0) {
       return "a cached cell is not a free cell [native.cache.1]";
     }

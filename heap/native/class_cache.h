@@ -6,18 +6,19 @@
 //             L2  a list of own slabs with free cells, refilling L1 in batches      the same
 //             L3  new slabs from the space; cells freed by other threads; slabs of threads that are gone
 //
-// Invariants  [native.cache.1] L1 holds cells of slabs this cache owns whose live bit is 0, each once. Of such a
-//             slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is empty when
-//             cells are taken, so live bits alone decide. Nothing is ever written into a free cell.
-//             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one bitmap
-//             test and one store. Any other pointer leaves the fast path.
-//             [native.free.3] Of two frees of one cell, ordered by happens-before, exactly the first succeeds,
-//             whichever threads they come from. If they race, and are the owner's and the first one ever from
-//             another thread, both may report success; the cell is still free once: the other thread has set the
-//             tag to Requested, and the owner, who looks at the tag before it hands out the next cell of the
-//             slab, drops the remote bits of cells that are not live. No check can do better without a fence in
-//             the owner's path (Attiya and others, Laws of Order, POPL 2011). Races between all others are
-//             decided by the slab's lock.
+// Invariants  [native.cache.1] L1 holds cells of slabs this cache owns whose live bit is 0, each once. Of
+// such a
+//             slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is empty
+//             when cells are taken, so live bits alone decide. Nothing is ever written into a free cell.
+//             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one
+//             bitmap test and one store. Any other pointer leaves the fast path. [native.free.3] Of two frees
+//             of one cell, ordered by happens-before, exactly the first succeeds, whichever threads they come
+//             from. If they race, and are the owner's and the first one ever from another thread, both may
+//             report success; the cell is still free once: the other thread has set the tag to Requested, and
+//             the owner, who looks at the tag before it hands out the next cell of the slab, drops the remote
+//             bits of cells that are not live. No check can do better without a fence in the owner's path
+//             (Attiya and others, Laws of Order, POPL 2011). Races between all others are decided by the
+//             slab's lock.
 // Equations   pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
 #pragma once
 
@@ -36,15 +37,16 @@ class ThreadCache;
 struct ClassCounters {
   std::uint64_t allocations = 0;
   std::uint64_t frees = 0;
-  std::uint64_t refills = 0; // allocations that found L1 empty
+  std::uint64_t refills = 0;           // allocations that found L1 empty
   std::uint64_t late_double_frees = 0; // found by [native.free.3]
-  std::uint64_t slabs = 0;   // owned
-  std::uint64_t rate = 0;    // uses per second in the last window
+  std::uint64_t slabs = 0;             // owned
+  std::uint64_t rate = 0;              // uses per second in the last window
 };
 
 class alignas(kCacheLine) ClassCache {
 public:
-  void open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints, void** entries);
+  void open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints,
+            void** entries);
 
   // --- called by the owning thread, or by whoever holds the pool's lock while the cache is idle ---
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Memory for the records of native memory: whole cache lines, kept until the arena closes.
-// Invariants  [native.arena.1] A block given back is reused only for blocks of the same number of lines; blocks
+// Invariants  [native.arena.1] A block given back is reused only for blocks of the same number of lines;
+// blocks
 //             over a page have a mapping of their own and go back to the system.
 #pragma once
 
@@ -20,8 +21,8 @@ public:
   MetadataArena& operator=(const MetadataArena&) = delete;
   ~MetadataArena();
 
-  // Aligned to a cache line; null if the system refuses. Zeroed if it is used for the first time or if `clear`;
-  // else what give() left, but for the first word.
+  // Aligned to a cache line; null if the system refuses. Zeroed if it is used for the first time or if
+  // `clear`; else what give() left, but for the first word.
   void* take(std::size_t bytes, bool clear = true) ECHO_EXCLUDES(mutex_);
   void give(void* block, std::size_t bytes) ECHO_EXCLUDES(mutex_);
   // Mapped for blocks of up to a page.

@@ -40,7 +40,8 @@ NativeSpace::~NativeSpace() {
 bool NativeSpace::open(const SpaceConfig& config) {
   config_ = config;
   nodes_ = std::min(topology_.node_count(), kMaxNodes);
-  std::size_t bytes = round_up(config.reserve_bytes == 0 ? default_reserve() : config.reserve_bytes, kChunkBytes);
+  std::size_t bytes =
+      round_up(config.reserve_bytes == 0 ? default_reserve() : config.reserve_bytes, kChunkBytes);
   const std::size_t alignment = config.pages == PageKind::Gigantic ? kGigantic : kChunkBytes;
   void* reservation = nullptr;
   // A limited address space gets what fits.
@@ -54,8 +55,10 @@ bool NativeSpace::open(const SpaceConfig& config) {
   slab_count_ = bytes / kSlabBytes;
   chunk_count_ = static_cast<std::uint32_t>(bytes / kChunkBytes);
   // Zeroed memory is an empty table: the entries are atomics of zero, and a chunk is made when first touched.
-  table_ = static_cast<SlabEntry*>(os::map_zeroed(round_up(slab_count_ * sizeof(SlabEntry), kPageBytes), kPageBytes));
-  chunks_ = static_cast<Chunk*>(os::map_zeroed(round_up(chunk_count_ * sizeof(Chunk), kPageBytes), kPageBytes));
+  table_ = static_cast<SlabEntry*>(
+      os::map_zeroed(round_up(slab_count_ * sizeof(SlabEntry), kPageBytes), kPageBytes));
+  chunks_ =
+      static_cast<Chunk*>(os::map_zeroed(round_up(chunk_count_ * sizeof(Chunk), kPageBytes), kPageBytes));
   const MutexLock lock(free_mutex_);
   free_first_.fill(kNone);
   free_resident_first_.fill(kNone);
@@ -79,7 +82,8 @@ void NativeSpace::unlink(std::uint32_t* first, std::uint32_t chunk) {
   }
 }
 
-// --- slabs ---------------------------------------------------------------------------------------------------
+// --- slabs
+// ---------------------------------------------------------------------------------------------------
 
 bool NativeSpace::take_from_shard(unsigned shard, SlabIndex* out) {
   Shard& s = shards_[shard];
@@ -165,7 +169,8 @@ void NativeSpace::put_slab(SlabIndex slab) {
   }
 }
 
-// --- chunks --------------------------------------------------------------------------------------------------
+// --- chunks
+// --------------------------------------------------------------------------------------------------
 
 bool NativeSpace::commit_gigantic(std::uint32_t chunk, unsigned node) {
   void* const at = reinterpret_cast<void*>(chunk_start(chunk));
@@ -327,7 +332,8 @@ void* NativeSpace::chunk_owner(Address p) const {
   return contains(p) ? chunks_[(p - base_) / kChunkBytes].owner.load(std::memory_order_acquire) : nullptr;
 }
 
-// --- giving back ---------------------------------------------------------------------------------------------
+// --- giving back
+// ---------------------------------------------------------------------------------------------
 
 bool NativeSpace::return_chunk(std::size_t keep, std::size_t* bytes) {
   std::uint32_t chunk = kNone;
@@ -403,8 +409,8 @@ std::size_t NativeSpace::return_slabs_of_shard(Shard& shard, std::uint64_t deadl
     for (std::uint32_t rest = slabs; rest != 0;) {
       const auto from = static_cast<unsigned>(std::countr_zero(rest));
       const auto length = static_cast<unsigned>(std::countr_one(rest >> from));
-      const std::uint32_t bits =
-          (length == kSlabsPerChunk ? kAllSlabs : ((std::uint32_t{1} << length) - 1)) << from;
+      const std::uint32_t bits = (length == kSlabsPerChunk ? kAllSlabs : ((std::uint32_t{1} << length) - 1))
+                                 << from;
       void* const at = reinterpret_cast<void*>(chunk_start(chunk) + from * kSlabBytes);
       const std::size_t resident = resident_bytes(at, length * kSlabBytes);
       if (resident == 0 || os::discard(at, length * kSlabBytes)) {
@@ -440,7 +446,8 @@ std::size_t NativeSpace::return_slabs_of_shard(Shard& shard, std::uint64_t deadl
   return total;
 }
 
-// --- accounts ------------------------------------------------------------------------------------------------
+// --- accounts
+// ------------------------------------------------------------------------------------------------
 
 SpaceCounters NativeSpace::counters() {
   SpaceCounters out;

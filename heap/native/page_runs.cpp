@@ -12,7 +12,8 @@ namespace echo::native {
 namespace {
 
 // Free runs of a bitmap of kPagesPerChunk bits: calls visit(first, length) until it returns true.
-template <class Visit> bool each_free_run(const std::array<std::uint64_t, kPagesPerChunk / 64>& used, Visit visit) {
+template <class Visit>
+bool each_free_run(const std::array<std::uint64_t, kPagesPerChunk / 64>& used, Visit visit) {
   std::size_t page = 0;
   while (page < kPagesPerChunk) {
     const std::uint64_t free = ~used[page / 64] >> (page % 64);
@@ -41,7 +42,8 @@ template <class Visit> bool each_free_run(const std::array<std::uint64_t, kPages
 template <class Bits> void set_range(Bits& bits, std::size_t first, std::size_t count, bool value) {
   for (std::size_t i = first; i < first + count;) {
     const std::size_t width = std::min(64 - i % 64, first + count - i);
-    const std::uint64_t mask = (width == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << width) - 1) << (i % 64);
+    const std::uint64_t mask = (width == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << width) - 1)
+                               << (i % 64);
     bits[i / 64] = value ? bits[i / 64] | mask : bits[i / 64] & ~mask;
     i += width;
   }
@@ -71,7 +73,8 @@ PageRuns* PageRuns::owner_of(void* note) {
 // Only chunks of this object have it as their owner while its lock is held, and their note is the record.
 PageRuns::RunChunk* PageRuns::mine(void* note, Address p) const {
   auto* const chunk = static_cast<RunChunk*>(note);
-  return chunk->owner.load(std::memory_order_relaxed) == this && space_->chunk_owner(p) == note ? chunk : nullptr;
+  return chunk->owner.load(std::memory_order_relaxed) == this && space_->chunk_owner(p) == note ? chunk
+                                                                                                : nullptr;
 }
 
 void PageRuns::unlink(RunChunk& chunk) {
@@ -259,7 +262,8 @@ std::size_t PageRuns::bytes_at(void* p, void* note) {
   RunChunk* const chunk = mine(note, address);
   std::size_t page = 0;
   std::size_t pages = 0;
-  return chunk != nullptr && find(*chunk, address, &page, &pages) == FreeResult::Done ? pages * kPageBytes : 0;
+  return chunk != nullptr && find(*chunk, address, &page, &pages) == FreeResult::Done ? pages * kPageBytes
+                                                                                      : 0;
 }
 
 bool PageRuns::resize(void* p, std::size_t bytes, void* note) {

@@ -11,7 +11,8 @@
 
 namespace echo::native {
 
-// --- thread caches -------------------------------------------------------------------------------------------
+// --- thread caches
+// -------------------------------------------------------------------------------------------
 
 void ThreadCache::service(bool look) {
   const bool trim_asked = trims_seen_ != pool_->trims();
@@ -192,7 +193,8 @@ bool Pool::adopt_slab(ClassCache& to) {
   return false;
 }
 
-// --- frees ---------------------------------------------------------------------------------------------------
+// --- frees
+// ---------------------------------------------------------------------------------------------------
 
 FreeResult Pool::free_slow(void* p, Cell cell) {
   const auto address = reinterpret_cast<Address>(p);
@@ -265,7 +267,8 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   return FreeResult::Done;
 }
 
-// --- page runs -----------------------------------------------------------------------------------------------
+// --- page runs
+// -----------------------------------------------------------------------------------------------
 
 PageRuns* Pool::runs_of(void* note) {
   PageRuns* const owner = PageRuns::owner_of(note);
@@ -306,7 +309,9 @@ FreeResult Pool::free_run(void* p, std::size_t bytes) {
     const std::scoped_lock lock(record->lock);
     owner = entry.record.load(std::memory_order_relaxed) == record ? record->pool : this;
   }
-  return owner != this ? FreeResult::Foreign : usable_bytes(p) != 0 ? FreeResult::WrongSize : FreeResult::AlreadyFree;
+  return owner != this          ? FreeResult::Foreign
+         : usable_bytes(p) != 0 ? FreeResult::WrongSize
+                                : FreeResult::AlreadyFree;
 }
 
 std::size_t Pool::usable_bytes(void* p) {
@@ -356,7 +361,8 @@ bool Pool::get_note(void* p, std::uint32_t* number) {
   return runs != nullptr && runs->get_note(p, number, note);
 }
 
-// --- trimming and accounts -----------------------------------------------------------------------------------
+// --- trimming and accounts
+// -----------------------------------------------------------------------------------
 
 // This thread's cache and the idle ones.
 template <class Function> std::size_t Pool::for_reachable_caches(Function function) {
@@ -375,9 +381,10 @@ template <class Function> std::size_t Pool::for_reachable_caches(Function functi
   return bytes;
 }
 
-std::size_t Pool::trim() {
+std::size_t Pool::trim(std::uint64_t deadline_ns) {
   trims_.fetch_add(1, std::memory_order_relaxed);
-  std::size_t bytes = for_reachable_caches([](ClassCache& cache) { return cache.trim(0); });
+  std::size_t bytes = for_reachable_caches(
+      [deadline_ns](ClassCache& cache) { return os::monotonic_ns() < deadline_ns ? cache.trim(0) : 0; });
   for (PageRuns& runs : runs_) {
     bytes += runs.trim();
   }
@@ -461,7 +468,8 @@ const char* Pool::check() {
   return space_.check();
 }
 
-// --- fork ----------------------------------------------------------------------------------------------------
+// --- fork
+// ----------------------------------------------------------------------------------------------------
 
 void Pool::before_fork() {
   mutex_.lock();

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     A pool of native memory: cells up to 1 KiB through thread caches, page runs above. Memory from a
+// Purpose     A pool of native memory: cells up to 1 KiB through thread caches, page runs above. Memory from
+// a
 //             pool never moves, is freed explicitly, and every free is checked.
 //
-// Invariants  [native.pool.1] A pointer is freed by the pool that handed it out, once, with its size, or nothing
-//             happens. [native.pool.2] Destroying a pool frees everything in it. [native.pool.3] Counts include
-//             every path and are exact whenever no operation is under way.
-//             [native.pool.4] Locks are taken in this order: registry, pool, page runs, shard, free chunks, arena;
-//             a slab's lock is taken last and nothing is called with it held.
+// Invariants  [native.pool.1] A pointer is freed by the pool that handed it out, once, with its size, or
+// nothing
+//             happens. [native.pool.2] Destroying a pool frees everything in it. [native.pool.3] Counts
+//             include every path and are exact whenever no operation is under way. [native.pool.4] Locks are
+//             taken in this order: registry, pool, page runs, shard, free chunks, arena; a slab's lock is
+//             taken last and nothing is called with it held.
 #pragma once
 
 #include "heap/mutex.h"
@@ -73,7 +75,8 @@ public:
     return __builtin_expect(bytes <= kMaxCellBytes, 1) ? allocate_cell(cell_for(bytes)) : allocate_run(bytes);
   }
   FreeResult free(void* p, std::size_t bytes) {
-    return __builtin_expect(bytes - 1 < kMaxCellBytes, 1) ? free_cell(p, cell_for(bytes)) : free_run(p, bytes);
+    return __builtin_expect(bytes - 1 < kMaxCellBytes, 1) ? free_cell(p, cell_for(bytes))
+                                                          : free_run(p, bytes);
   }
   // For pools of one size.
   void* allocate_object() {
@@ -83,6 +86,10 @@ public:
     return __builtin_expect(cell_count_ != 0, 1) ? free_cell(p, first_cell()) : free_run(p, only_size_);
   }
 
+  // The bytes an object of this size takes.
+  static constexpr std::size_t rounded_bytes(std::size_t bytes) {
+    return bytes <= kMaxCellBytes ? shape_of(cell_for(bytes)).bytes : round_up(bytes, kPageBytes);
+  }
   // The bytes usable at p if a live object of the pool starts there, else 0.
   std::size_t usable_bytes(void* p);
   // Makes a page run longer or shorter at the same address; false if that cannot be.
@@ -92,9 +99,10 @@ public:
   bool set_note(void* p, std::uint32_t number);
   bool get_note(void* p, std::uint32_t* number);
 
-  // Collects what is free in this thread's caches and those of threads that are gone, asks the other threads to
-  // do the same, and gives the slabs to the space. Returns their bytes.
-  std::size_t trim();
+  // Collects what is free in this thread's caches and those of threads that are gone, asks the other threads
+  // to do the same, and gives the slabs to the space. Returns their bytes. Ends early when the clock passes
+  // `deadline_ns`; what is done already is quick the next time.
+  std::size_t trim(std::uint64_t deadline_ns = ~std::uint64_t{0});
   // Gives the system the free pages inside slabs of which at least `percent` are free, of the same caches.
   std::size_t release_free_pages(std::uint32_t percent);
   PoolCounters counters();
@@ -123,11 +131,13 @@ private:
   // The pool serves the cell.
   void* allocate_cell(Cell cell) {
     ThreadCache* const cache = this_thread.caches[slot_].load(std::memory_order_relaxed);
-    return __builtin_expect(cache != nullptr, 1) ? cache->cache(index_of(cell)).allocate() : allocate_first(cell);
+    return __builtin_expect(cache != nullptr, 1) ? cache->cache(index_of(cell)).allocate()
+                                                 : allocate_first(cell);
   }
   FreeResult free_cell(void* p, Cell cell) {
     ThreadCache* const cache = this_thread.caches[slot_].load(std::memory_order_relaxed);
-    if (__builtin_expect(cache != nullptr, 1) && __builtin_expect(cache->cache(index_of(cell)).free_fast(p), 1)) {
+    if (__builtin_expect(cache != nullptr, 1) &&
+        __builtin_expect(cache->cache(index_of(cell)).free_fast(p), 1)) {
       return FreeResult::Done;
     }
     return free_slow(p, cell);

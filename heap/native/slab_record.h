@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     What is known about one native slab, apart from the slab's own memory: who owns it, which of its
+// Purpose     What is known about one native slab, apart from the slab's own memory: who owns it, which of
+// its
 //             cells are live, which were freed by other threads.
 //
 // Drawing     offset 0                           64                          128
@@ -10,21 +11,22 @@
 //             Each part is a whole number of cache lines, so what one thread writes shares no line with what
 //             another writes.
 //
-// Invariants  [native.owner.1] A slab has one owner, a class cache; only it takes cells from the slab and only
+// Invariants  [native.owner.1] A slab has one owner, a class cache; only it takes cells from the slab and
+// only
 //             it writes live bits. [native.owner.2] The owner changes with the slab's lock held.
 //             [native.live.1] live(cell) <=> the cell was handed out and no free has succeeded, or one from
 //             another thread has succeeded and the owner has not collected it yet; then remote(cell) is set.
 //             [native.remote.1] remote => live, whenever the owner hands out a cell of the slab.
-//             [native.record.1] A record stays a record: its memory is reused for records only while the space
-//             is open, so a late reader may lock it and find that it is not the one it looked for.
+//             [native.record.1] A record stays a record: its memory is reused for records only while the
+//             space is open, so a late reader may lock it and find that it is not the one it looked for.
 //
 // Ownership tags (low bits of the owner word in the slab's table entry)
 //             Biased     the owner frees without lock or fence; remote bits are all 0.
 //             Requested  another thread has freed a cell; the owner has not noticed yet.
 //             Shared     every free of a cell of the slab holds the slab's lock.
-//             Biased -> Requested by any thread, with the lock; Requested -> Shared and Shared -> Biased by the
-//             owner, with the lock. Reynolds and others call such a lock biased; here no thread ever waits for
-//             the owner to notice: see class_cache.h, [native.free.3].
+//             Biased -> Requested by any thread, with the lock; Requested -> Shared and Shared -> Biased by
+//             the owner, with the lock. Reynolds and others call such a lock biased; here no thread ever
+//             waits for the owner to notice: see class_cache.h, [native.free.3].
 #pragma once
 
 #include "heap/native/size_classes.h"
@@ -76,12 +78,13 @@ struct SlabRecord {
 
   // Whoever holds the lock.
   alignas(kCacheLine) SlabLock lock;
-  bool notified = false;          // is in the owner's list of pending slabs
+  bool notified = false;           // is in the owner's list of pending slabs
   std::uint32_t foreign_frees = 0; // by other threads since the owner last took cells
   SlabRecord* pending_next = nullptr;
 
   std::atomic<std::uint64_t>* live() {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(reinterpret_cast<std::byte*>(this) + sizeof(SlabRecord));
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(reinterpret_cast<std::byte*>(this) +
+                                                         sizeof(SlabRecord));
   }
   std::atomic<std::uint64_t>* remote() { return live() + padded_words(words); }
 

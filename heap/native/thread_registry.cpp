@@ -106,8 +106,8 @@ __attribute__((destructor)) void forget_threads() {
   (void)::pthread_key_delete(r.key);
   r.ready = false;
   if (r.pool_count == 0) {
-    // All entries are null, as fresh pages are: their memory goes, their addresses stay valid for threads that
-    // are still running while the process ends.
+    // All entries are null, as fresh pages are: their memory goes, their addresses stay valid for threads
+    // that are still running while the process ends.
     for (ThreadTable* table = r.threads; table != nullptr;) {
       ThreadTable* const next = table->next;
       (void)os::discard(table, kTableBytes);

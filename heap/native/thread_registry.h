@@ -2,19 +2,21 @@
 //
 // Purpose     From (this thread, pool) to the thread's cache in one load, and the end of a thread.
 //
-//             Each thread has a table of caches, indexed by the pool's slot; a thread without one reads a shared
-//             table of nulls, so the hot path tests one pointer. The thread-local variable is trivial: it has no
-//             destructor and lies in the static TLS block. What happens when a thread ends hangs on one pthread
-//             key instead, because a key can be taken back: unloading the library deletes it, after which the
-//             end of a thread calls nothing here. (A thread_local with a destructor registers with the C library
-//             and keeps the plugin mapped.)
+//             Each thread has a table of caches, indexed by the pool's slot; a thread without one reads a
+//             shared table of nulls, so the hot path tests one pointer. The thread-local variable is trivial:
+//             it has no destructor and lies in the static TLS block. What happens when a thread ends hangs on
+//             one pthread key instead, because a key can be taken back: unloading the library deletes it,
+//             after which the end of a thread calls nothing here. (A thread_local with a destructor registers
+//             with the C library and keeps the plugin mapped.)
 //
-// Invariants  [native.thread.1] A cache in a thread's table is used by that thread only; when the thread ends it
-//             becomes idle in its pool, whole, with cells, slabs and pending frees, and serves the next thread.
-//             [native.thread.2] A thread that has run its end handler (other keys' handlers may still allocate
-//             and free) borrows an idle cache for each operation. [native.thread.3] A slot is reused only after
-//             every table has forgotten it. [native.thread.4] The child of a fork finds all locks free; caches of
-//             threads it does not have stay unused, and cells freed into them are collected by nobody.
+// Invariants  [native.thread.1] A cache in a thread's table is used by that thread only; when the thread ends
+// it
+//             becomes idle in its pool, whole, with cells, slabs and pending frees, and serves the next
+//             thread. [native.thread.2] A thread that has run its end handler (other keys' handlers may still
+//             allocate and free) borrows an idle cache for each operation. [native.thread.3] A slot is reused
+//             only after every table has forgotten it. [native.thread.4] The child of a fork finds all locks
+//             free; caches of threads it does not have stay unused, and cells freed into them are collected
+//             by nobody.
 #pragma once
 
 #include <atomic>
