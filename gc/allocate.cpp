@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::size_t kZeroSlice = std::size_t{64} << 10;
 constexpr std::uint64_t kPoorCyclesAllowed = 8;
+constexpr unsigned kStarvedAttempts = 64;
 
 void write_object(Address at, LayoutId layout, bool is_array, std::uint64_t length) {
   store_header(at, HeaderWord::born(layout));
@@ -37,6 +38,13 @@ void Collector::fail(Mutator& mutator, echo_status status, const std::string& me
   std::snprintf(mutator.last_error.message, sizeof mutator.last_error.message, "%s", message.c_str());
 }
 
+// The last mark left room for the request: if it failed all the same, other threads took the room first.
+bool Collector::room_was_left(std::size_t bytes) {
+  const std::size_t limit = memory.pool.limit();
+  const MutexLock lock(result_mutex_);
+  return result_.live_bytes + bytes <= limit - limit / 8;
+}
+
 // attempt(urgency) -> Grant. Order: up to the trigger; after a collection up to the limit; also densely
 // filled slabs; once more after an emergency collection.
 template <class Attempt>
@@ -45,7 +53,9 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
   if (grant == Grant::Ok) {
     return true;
   }
-  for (const echo_cause cause : {ECHO_CAUSE_heap_full, ECHO_CAUSE_emergency}) {
+  echo_cause cause = ECHO_CAUSE_heap_full;
+  for (unsigned attempts = 0; attempts < 2 || (attempts < kStarvedAttempts && room_was_left(bytes));
+       ++attempts) {
     if (bytes > memory.pool.limit()) {
       break; // no collection makes room for it
     }
@@ -70,6 +80,7 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
     if (grant == Grant::Ok) {
       return true;
     }
+    cause = ECHO_CAUSE_emergency;
   }
   if (grant == Grant::Refused) {
     fail(mutator, ECHO_SYSTEM_MEMORY,

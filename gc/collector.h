@@ -79,6 +79,7 @@ private:
   ObjectRef allocate_large(Mutator& mutator, LayoutId layout, std::uint64_t length, std::size_t bytes);
   // Makes room after `attempt` failed; false: out of memory, the error is set.
   template <class Attempt> bool with_collections(Mutator& mutator, std::size_t bytes, Attempt attempt);
+  bool room_was_left(std::size_t bytes) ECHO_EXCLUDES(result_mutex_);
   void fail(Mutator& mutator, echo_status status, const std::string& message);
   void set_failure(echo_status status, std::string why) ECHO_EXCLUDES(failure_mutex_);
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
