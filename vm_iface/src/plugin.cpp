@@ -88,6 +88,26 @@ void set_error(Mutator& m, echo_status status, const char* message) {
   std::snprintf(m.last_error.message, sizeof m.last_error.message, "%s", message);
 }
 
+// The same for functions that return null: the reason becomes the thread's latest error, unless another thread calls.
+bool managed_or_error(echo_thread* thread, Mutator** out) {
+  echo_error error{};
+  const echo_status status = managed(thread, out, &error);
+  if (status == ECHO_WRONG_STATE) {
+    set_error(*Mutator::from(thread), status, error.message);
+  }
+  return status == ECHO_OK;
+}
+
+// The layout of an object; null if the word is no object's header.
+const LayoutRecord* layout_of(echo_heap* heap, echo_ref object) {
+  if (heap == nullptr || object == nullptr) {
+    return nullptr;
+  }
+  const LayoutTable& layouts = heap->collector.memory.layouts;
+  const LayoutId id{load_header(ref_of(object)).layout_number()};
+  return layouts.knows(id) ? &layouts.record(id) : nullptr;
+}
+
 // --- cold paths of the recipes
 
 echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, std::uint64_t length) {
@@ -387,14 +407,7 @@ echo_status echo_last_error(const echo_thread* thread, echo_error* out) {
 
 echo_ref echo_allocate(echo_thread* thread, echo_layout_id layout, uint64_t length) {
   Mutator* m = nullptr;
-  echo_error error{};
-  if (const echo_status status = managed(thread, &m, &error); status != ECHO_OK) {
-    if (thread != nullptr && status == ECHO_WRONG_STATE) {
-      echo::set_error(*Mutator::from(thread), status, error.message);
-    }
-    return nullptr;
-  }
-  return echo::allocate_cold(thread, layout, length);
+  return echo::managed_or_error(thread, &m) ? echo::allocate_cold(thread, layout, length) : nullptr;
 }
 
 echo_status echo_store(echo_thread* thread, echo_ref object, uint64_t offset, echo_ref value) {
@@ -442,7 +455,7 @@ echo_status echo_array_store(echo_thread* thread, echo_ref array, uint64_t index
 }
 
 uint64_t echo_object_bytes(echo_heap* heap, echo_ref object) {
-  return heap == nullptr || object == nullptr
+  return echo::layout_of(heap, object) == nullptr
              ? 0
              : heap->collector.memory.layouts.object_bytes(echo::ref_of(object));
 }
@@ -450,12 +463,8 @@ echo_layout_id echo_object_layout(echo_heap* heap, echo_ref object) {
   return heap == nullptr || object == nullptr ? 0 : echo::load_header(echo::ref_of(object)).layout_number();
 }
 uint64_t echo_array_length(echo_heap* heap, echo_ref object) {
-  if (heap == nullptr || object == nullptr) {
-    return 0;
-  }
-  const echo::LayoutRecord& r =
-      heap->collector.memory.layouts.record({echo::load_header(echo::ref_of(object)).layout_number()});
-  return r.is_array ? echo::load_length(echo::ref_of(object)) : 0;
+  const echo::LayoutRecord* r = echo::layout_of(heap, object);
+  return r != nullptr && r->is_array ? echo::load_length(echo::ref_of(object)) : 0;
 }
 
 // --- roots
@@ -481,7 +490,7 @@ echo_status echo_scope_close(echo_thread* thread, echo_scope scope) {
 
 echo_handle echo_handle_new(echo_thread* thread, echo_ref object) {
   Mutator* m = nullptr;
-  if (managed(thread, &m, nullptr) != ECHO_OK) {
+  if (!echo::managed_or_error(thread, &m)) {
     return nullptr;
   }
   echo_handle handle = nullptr;
@@ -499,7 +508,7 @@ echo_handle echo_handle_new(echo_thread* thread, echo_ref object) {
 
 echo_ref echo_handle_get(echo_thread* thread, echo_handle handle) {
   Mutator* m = nullptr;
-  if (managed(thread, &m, nullptr) != ECHO_OK) {
+  if (!echo::managed_or_error(thread, &m)) {
     return nullptr;
   }
   const echo::ObjectRef* cell = m->handles.find(handle);
