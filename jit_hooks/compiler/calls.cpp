@@ -87,34 +87,37 @@ void add_thread_parameter(llvm::Function& old) {
   old.eraseFromParent();
 }
 
-/* One more argument in front. */
-struct Leading {
+/* One more argument. */
+struct Extra {
   llvm::Value* value;
   llvm::AttributeSet attributes;
 };
 
-/* Attributes of an argument at the call and of the callee's parameter: both decide how it is passed. */
+/* Attributes of an argument at the call and of the callee's parameter: both decide how it is passed, and a
+ * statepoint looks at those of the call only. */
 llvm::AttributeSet argument_attributes(const llvm::CallBase& call, unsigned index) {
   llvm::LLVMContext& context = call.getContext();
   llvm::AttrBuilder builder(context, call.getAttributes().getParamAttrs(index));
-  if (const llvm::Function* callee = call.getCalledFunction();
-      callee != nullptr && index < callee->arg_size())
-    builder.merge(llvm::AttrBuilder(context, callee->getAttributes().getParamAttrs(index)));
+  if (const auto* callee = llvm::dyn_cast<llvm::Function>(call.getCalledOperand())) {
+    const unsigned parameter = index + (callee->isDeclaration() ? 0 : 1); /* behind the thread */
+    if (parameter < callee->arg_size())
+      builder.merge(llvm::AttrBuilder(context, callee->getAttributes().getParamAttrs(parameter)));
+  }
   return llvm::AttributeSet::get(context, builder);
 }
 
 llvm::CallBase* rebuild(llvm::CallBase& call, llvm::FunctionType* type, llvm::Value* callee,
-                        llvm::ArrayRef<Leading> leading) {
+                        const Extra& first, const Extra* last = nullptr) {
   llvm::LLVMContext& context = call.getContext();
-  llvm::SmallVector<llvm::Value*> arguments;
-  llvm::SmallVector<llvm::AttributeSet> parameters;
-  for (const Leading& one : leading) {
-    arguments.push_back(one.value);
-    parameters.push_back(one.attributes);
-  }
+  llvm::SmallVector<llvm::Value*> arguments{first.value};
+  llvm::SmallVector<llvm::AttributeSet> parameters{first.attributes};
   for (unsigned i = 0; i < call.arg_size(); ++i) {
     arguments.push_back(call.getArgOperand(i));
     parameters.push_back(argument_attributes(call, i));
+  }
+  if (last != nullptr) {
+    arguments.push_back(last->value);
+    parameters.push_back(last->attributes);
   }
   llvm::SmallVector<llvm::OperandBundleDef, 1> bundles;
   call.getOperandBundlesAsDefs(bundles);
@@ -138,18 +141,20 @@ llvm::CallBase* rebuild(llvm::CallBase& call, llvm::FunctionType* type, llvm::Va
   return replacement;
 }
 
-llvm::FunctionType* with_leading(llvm::FunctionType* type, unsigned pointers) {
-  llvm::SmallVector<llvm::Type*> types(pointers, llvm::PointerType::get(type->getContext(), 0));
+llvm::FunctionType* with_thread(llvm::FunctionType* type) {
+  llvm::SmallVector<llvm::Type*> types{llvm::PointerType::get(type->getContext(), 0)};
   llvm::append_range(types, type->params());
   return llvm::FunctionType::get(type->getReturnType(), types, type->isVarArg());
 }
 
-/* The type of one call of a variadic function, without "...": a statepoint takes no other. The stub sets al,
- * all that a variadic callee needs besides. */
-llvm::FunctionType* fixed_type(const llvm::CallBase& call) {
-  llvm::SmallVector<llvm::Type*> types;
+/* The type of one call that leaves the module: thread, arguments, target. Without "...", a statepoint takes
+ * no such type; the stub sets al, all that a variadic callee needs besides. */
+llvm::FunctionType* leaving_type(const llvm::CallBase& call) {
+  llvm::Type* const pointer = llvm::PointerType::get(call.getContext(), 0);
+  llvm::SmallVector<llvm::Type*> types{pointer};
   for (const llvm::Use& argument : call.args())
     types.push_back(argument->getType());
+  types.push_back(pointer);
   return llvm::FunctionType::get(call.getType(), types, false);
 }
 
@@ -162,7 +167,7 @@ public:
   }
 
   void run(llvm::Function& function) {
-    const Leading thread{thread_of(function), thread_attributes(function.getContext(), false)};
+    const Extra thread{thread_of(function), thread_attributes(function.getContext(), false)};
     llvm::SmallVector<llvm::CallBase*> calls;
     for (llvm::Instruction& instruction : llvm::instructions(function))
       if (auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction))
@@ -181,9 +186,9 @@ public:
       }
       const bool defined = callee != nullptr && !callee->isDeclaration();
       if (defined) {
-        drop_effects(*rebuild(*call, with_leading(call->getFunctionType(), 1), callee, thread));
+        drop_effects(*rebuild(*call, with_thread(call->getFunctionType()), callee, thread));
       } else if (is_leaf(function) && callee == nullptr) {
-        rebuild(*call, with_leading(call->getFunctionType(), 1), call->getCalledOperand(), thread);
+        rebuild(*call, with_thread(call->getFunctionType()), call->getCalledOperand(), thread);
       } else if (!is_leaf(function) && is_safepoint_call(*call)) {
         leave_module(*call, thread);
       }
@@ -196,14 +201,15 @@ private:
            call.getCalledFunction() != nullptr && !call.getCalledFunction()->isDeclaration();
   }
 
-  void leave_module(llvm::CallBase& call, const Leading& thread) {
-    llvm::FunctionType* const type = with_leading(fixed_type(call), 2);
+  void leave_module(llvm::CallBase& call, const Extra& thread) {
+    llvm::FunctionType* const type = leaving_type(call);
     llvm::Function*& door = doors_[type];
     if (door == nullptr)
       door = llvm::Function::Create(type, llvm::Function::ExternalLinkage,
                                     kCallPrefix + std::to_string(doors_.size()), context_.module);
+    const Extra target{call.getCalledOperand(), nest_};
     const bool nounwind = call.doesNotThrow(), noreturn = call.doesNotReturn();
-    llvm::CallBase* const left = rebuild(call, type, door, {thread, {call.getCalledOperand(), nest_}});
+    llvm::CallBase* const left = rebuild(call, type, door, thread, &target);
     drop_effects(*left);
     if (nounwind)
       left->setDoesNotThrow();

@@ -402,12 +402,14 @@ define i64 @f() {
 TEST(Switches, ReferenceInRawMemoryIsLost) {
   const char* const text = R"(
 declare ptr @malloc(i64)
+declare void @free(ptr)
 define i64 @f() {
   %raw = call ptr @malloc(i64 8)
   %o = call ptr addrspace(1) @make()
   store ptr addrspace(1) %o, ptr %raw
   %junk = call ptr addrspace(1) @make()
   %o1 = load ptr addrspace(1), ptr %raw
+  call void @free(ptr %raw)
   %v = call i64 @value(ptr addrspace(1) %o1)
   ret i64 %v
 })";
