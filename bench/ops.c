@@ -17,7 +17,9 @@ __attribute__((noinline)) pair_ref op_allocate(pair_ref a, pair_ref b) {
   p->second = b;
   return p;
 }
-__attribute__((noinline)) void op_store(pair_ref p, pair_ref value) { p->first = value; }
+__attribute__((noinline)) void op_store(pair_ref p, pair_ref value) {
+  p->first = value;
+}
 /* A pointer chase: its loop has one poll per step. */
 __attribute__((noinline)) int64_t op_poll(pair_ref p) {
   int64_t n = 0;

@@ -39,15 +39,22 @@ typedef echo_any ECHO_REF* echo_slot_address;
 /* A fixed layout with at least one slot; and one without. */
 #define ECHO_LAYOUT(name, type, ...)                                                                         \
   static const echo_slot name##_slots[] = {__VA_ARGS__};                                                     \
-  static const echo_layout name = {sizeof(echo_layout), ECHO_LAYOUT_FIXED, #type, sizeof(type), 0, 0, 0,     \
-                                   sizeof(name##_slots) / sizeof(echo_slot), name##_slots}
+  static const echo_layout name = {sizeof(echo_layout),                                                      \
+                                   ECHO_LAYOUT_FIXED,                                                        \
+                                   #type,                                                                    \
+                                   sizeof(type),                                                             \
+                                   0,                                                                        \
+                                   0,                                                                        \
+                                   0,                                                                        \
+                                   sizeof(name##_slots) / sizeof(echo_slot),                                 \
+                                   name##_slots}
 #define ECHO_LAYOUT_RAW(name, type)                                                                          \
-  static const echo_layout name = {sizeof(echo_layout), ECHO_LAYOUT_FIXED, #type, sizeof(type), 0, 0,        \
-                                   ECHO_LAYOUT_LEAF,    0,                 0}
+  static const echo_layout name = {                                                                          \
+      sizeof(echo_layout), ECHO_LAYOUT_FIXED, #type, sizeof(type), 0, 0, ECHO_LAYOUT_LEAF, 0, 0}
 /* Arrays: of raw elements, of references. */
 #define ECHO_ARRAY_RAW(name, element)                                                                        \
-  static const echo_layout name = {sizeof(echo_layout), ECHO_LAYOUT_RAW_ARRAY, #element "[]", 16,            \
-                                   sizeof(element),     0,                     0,             0,  0}
+  static const echo_layout name = {                                                                          \
+      sizeof(echo_layout), ECHO_LAYOUT_RAW_ARRAY, #element "[]", 16, sizeof(element), 0, 0, 0, 0}
 #define ECHO_ARRAY_REF(name)                                                                                 \
   static const echo_layout name = {sizeof(echo_layout), ECHO_LAYOUT_REF_ARRAY, "ref[]", 16, 8, 0, 0, 0, 0}
 

@@ -64,8 +64,8 @@ typedef enum echo_option_type {
 } echo_option_type;
 
 typedef struct echo_option_info {
-  uint32_t size; /* set by the caller */
-  uint32_t type; /* echo_option_type */
+  uint32_t size;                                       /* set by the caller */
+  uint32_t type;                                       /* echo_option_type */
   const char *name, *default_value, *range, *sentence; /* static strings */
 } echo_option_info;
 
@@ -79,7 +79,8 @@ typedef struct echo_heap_api {
   echo_status (*heap_destroy)(echo_heap* heap, echo_error* why);
   echo_status (*option_info)(uint32_t index, echo_option_info* out);
 
-  echo_status (*layout_register)(echo_heap* heap, const echo_layout* layout, echo_layout_id* out, echo_error* why);
+  echo_status (*layout_register)(echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
+                                 echo_error* why);
   echo_status (*layout_get)(echo_heap* heap, echo_layout_id id, echo_layout_info* out);
   echo_status (*layout_slot)(echo_heap* heap, echo_layout_id id, uint32_t index, echo_slot* out);
   uint32_t (*layout_count)(echo_heap* heap);
@@ -121,7 +122,8 @@ typedef struct echo_heap_api {
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
  * sentence in *why (may be null) for another major version or a newer minor. Any thread. NO-SAFEPOINT. [abi.version.1] */
-ECHO_EXPORT const echo_heap_api* echo_heap_plugin(uint32_t wanted_major, uint32_t wanted_minor, echo_error* why);
+ECHO_EXPORT const echo_heap_api* echo_heap_plugin(uint32_t wanted_major, uint32_t wanted_minor,
+                                                  echo_error* why);
 
 /* --- heaps ------------------------------------------------------------------------------------------------------- */
 
@@ -143,7 +145,8 @@ ECHO_EXPORT echo_status echo_layout_register(echo_heap* heap, const echo_layout*
 /* Describes layout `id`. UNKNOWN_LAYOUT. Any thread. NO-SAFEPOINT. */
 ECHO_EXPORT echo_status echo_layout_get(echo_heap* heap, echo_layout_id id, echo_layout_info* out);
 /* Slot `index` of the fixed part, in order of offset. UNKNOWN_LAYOUT, OUT_OF_BOUNDS. Any thread. NO-SAFEPOINT. */
-ECHO_EXPORT echo_status echo_layout_get_slot(echo_heap* heap, echo_layout_id id, uint32_t index, echo_slot* out);
+ECHO_EXPORT echo_status echo_layout_get_slot(echo_heap* heap, echo_layout_id id, uint32_t index,
+                                             echo_slot* out);
 /* Number of layouts; their numbers are 1 .. count. Any thread. NO-SAFEPOINT. No errors. */
 ECHO_EXPORT uint32_t echo_layout_count(echo_heap* heap);
 
@@ -208,7 +211,8 @@ ECHO_EXPORT echo_status echo_roots_add(echo_heap* heap, echo_ref* first, uint64_
 /* Removes the range that begins at `first`. INVALID_ARGUMENT if there is none. */
 ECHO_EXPORT echo_status echo_roots_remove(echo_heap* heap, echo_ref* first, echo_error* why);
 /* Sets the source that maps managed frames (copied); null removes it. WRONG_STATE if another one is set. */
-ECHO_EXPORT echo_status echo_frame_source_set(echo_heap* heap, const echo_frame_source* source, echo_error* why);
+ECHO_EXPORT echo_status echo_frame_source_set(echo_heap* heap, const echo_frame_source* source,
+                                              echo_error* why);
 
 /* --- collection -------------------------------------------------------------------------------------------------- */
 

@@ -72,10 +72,11 @@ enum {
 typedef struct echo_jit_api {
   uint32_t size;
   uint16_t abi_major, abi_minor;
-  echo_status (*create)(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options, echo_jit** out,
-                        echo_error* why);
+  echo_status (*create)(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
+                        echo_jit** out, echo_error* why);
   echo_status (*destroy)(echo_jit* jit, echo_error* why);
-  echo_status (*add_module)(echo_jit* jit, const char* name, const void* bytes, uint64_t length, echo_error* why);
+  echo_status (*add_module)(echo_jit* jit, const char* name, const void* bytes, uint64_t length,
+                            echo_error* why);
   echo_status (*define)(echo_jit* jit, const char* name, void* address, uint32_t kind, echo_error* why);
   echo_status (*lookup)(echo_jit* jit, const char* name, void** out, echo_error* why);
   echo_status (*call)(echo_jit* jit, echo_thread* thread, void* function, const uint64_t* arguments,
@@ -86,26 +87,29 @@ typedef struct echo_jit_api {
 } echo_jit_api;
 
 /* The table of libecho_jit; null with a sentence for versions it does not serve. NO-SAFEPOINT. */
-ECHO_EXPORT const echo_jit_api* echo_jit_plugin(uint32_t wanted_major, uint32_t wanted_minor, echo_error* why);
+ECHO_EXPORT const echo_jit_api* echo_jit_plugin(uint32_t wanted_major, uint32_t wanted_minor,
+                                                echo_error* why);
 
 /* Creates a JIT for one heap and becomes the heap's frame source. WRONG_STATE if the heap has another source;
  * VERSION_MISMATCH if the table is too old; INVALID_ARGUMENT. The caller owns *out. NO-SAFEPOINT. */
-ECHO_EXPORT echo_status echo_jit_create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
-                                        echo_jit** out, echo_error* why);
+ECHO_EXPORT echo_status echo_jit_create(const echo_heap_api* api, echo_heap* heap,
+                                        const echo_jit_options* options, echo_jit** out, echo_error* why);
 /* Frees code and maps and unregisters global roots. WRONG_STATE while a thread is inside echo_jit_call. */
 ECHO_EXPORT echo_status echo_jit_destroy(echo_jit* jit, echo_error* why);
 /* Parses, checks, optimises and lowers one module (`bytes` is copied); `name` appears in messages. IR_INVALID and the
  * refusals 101..113. Any thread; a calling thread that is attached must be native. */
-ECHO_EXPORT echo_status echo_jit_add_module(echo_jit* jit, const char* name, const void* bytes, uint64_t length,
-                                            echo_error* why);
+ECHO_EXPORT echo_status echo_jit_add_module(echo_jit* jit, const char* name, const void* bytes,
+                                            uint64_t length, echo_error* why);
 /* Defines a native symbol for modules added later. INVALID_ARGUMENT if defined already. */
-ECHO_EXPORT echo_status echo_jit_define(echo_jit* jit, const char* name, void* address, uint32_t kind, echo_error* why);
+ECHO_EXPORT echo_status echo_jit_define(echo_jit* jit, const char* name, void* address, uint32_t kind,
+                                        echo_error* why);
 /* Address of a compiled function, for echo_jit_call only. MISSING_SYMBOL names all missing symbols. */
 ECHO_EXPORT echo_status echo_jit_lookup(echo_jit* jit, const char* name, void** out, echo_error* why);
 /* Enters managed code on a managed thread: at most 6 integer or pointer arguments; *result is the returned word.
  * May nest: native functions called from managed code may call again. SAFEPOINT. ABANDONED or the raised error. */
-ECHO_EXPORT echo_status echo_jit_call(echo_jit* jit, echo_thread* thread, void* function, const uint64_t* arguments,
-                                      uint32_t argument_count, uint64_t* result, echo_error* why);
+ECHO_EXPORT echo_status echo_jit_call(echo_jit* jit, echo_thread* thread, void* function,
+                                      const uint64_t* arguments, uint32_t argument_count, uint64_t* result,
+                                      echo_error* why);
 /* Leaves the innermost echo_jit_call of this thread with an error; only managed frames lie between. Does not return
  * when a call is active; returns (doing nothing) when none is. To be called from a native function or cold path whose
  * own frames need no clean-up. */

@@ -54,10 +54,10 @@ typedef struct echo_recipes {
   /* allocation */
   uint32_t cursor_offset, limit_offset; /* 8-byte words */
   uint32_t granule;                     /* sizes are rounded up to it */
-  uint32_t max_inline_bytes;            /* larger objects, and alignments over `granule`, take the cold path */
-  uint32_t header_offset;               /* in the object: 0 */
-  uint32_t length_offset;               /* in an array: 8 */
-  uint64_t zero_from;                   /* obligation: bytes [zero_from, size) are zero before the next safepoint */
+  uint32_t max_inline_bytes; /* larger objects, and alignments over `granule`, take the cold path */
+  uint32_t header_offset;    /* in the object: 0 */
+  uint32_t length_offset;    /* in an array: 8 */
+  uint64_t zero_from;        /* obligation: bytes [zero_from, size) are zero before the next safepoint */
   echo_allocate_cold_fn allocate_cold;
   /* reference store */
   uint32_t store_kind; /* echo_store_recipe */

@@ -40,7 +40,8 @@ typedef enum echo_cause {
 typedef struct echo_statistics {
   uint32_t size; /* set by the caller: sizeof(echo_statistics) */
   uint32_t threads_attached;
-  uint64_t objects_allocated, bytes_allocated; /* cumulative, all threads, exact at the call for the caller's own */
+  uint64_t objects_allocated,
+      bytes_allocated; /* cumulative, all threads, exact at the call for the caller's own */
   uint64_t collections_full, collections_young, collections_compact;
   uint64_t collections_by_cause[8]; /* indexed by echo_cause */
   echo_distribution pause_us;       /* every pause of every mutator */
@@ -52,8 +53,8 @@ typedef struct echo_statistics {
   uint64_t committed_bytes, reserve_bytes, nursery_bytes, metadata_bytes;
   uint64_t peak_committed_bytes;
   double fragmentation, utilisation;
-  uint64_t objects_marked, bytes_marked; /* cumulative */
-  double mark_s, sweep_s;                /* cumulative wall time */
+  uint64_t objects_marked, bytes_marked;           /* cumulative */
+  double mark_s, sweep_s;                          /* cumulative wall time */
   uint64_t barrier_cold, poll_cold, allocate_cold; /* cold paths taken */
   uint64_t log_entries;                            /* deletions logged by the store barrier */
   uint64_t scoped_handles, global_root_words;
