@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
+#include <filesystem>
 #include <unistd.h>
 
 namespace echo::testing {
@@ -99,16 +100,16 @@ echo_jit_statistics TestJit::statistics() {
 
 std::vector<std::string> disassemble(const std::string& module, const std::string& function,
                                      uint32_t optimise, uint32_t switches) {
-  char directory[] = "/tmp/echo-jit-XXXXXX";
-  if (mkdtemp(directory) == nullptr)
+  std::string directory = (std::filesystem::temp_directory_path() / "echo-jit-XXXXXX").string();
+  if (mkdtemp(directory.data()) == nullptr)
     return {};
   {
     FakeHeap heap;
-    TestJit jit(heap, optimise, switches, directory);
+    TestJit jit(heap, optimise, switches, directory.c_str());
     EXPECT_EQ(ECHO_OK, jit.add(module, "shape")) << jit.error.message;
     jit.lookup(function.c_str());
   }
-  const std::string object = std::string(directory) + "/shape_1.o";
+  const std::string object = directory + "/shape_1.o";
   const std::string command = std::string(ECHO_OBJDUMP) + " -d --no-show-raw-insn --no-leading-addr " +
                               "--disassemble-symbols=" + function + " " + object + " 2>&1";
   std::vector<std::string> lines;
@@ -125,13 +126,13 @@ std::vector<std::string> disassemble(const std::string& module, const std::strin
       lines.push_back(text);
     }
   pclose(output);
-  if (DIR* const open = opendir(directory)) {
+  if (DIR* const open = opendir(directory.c_str())) {
     while (const dirent* entry = readdir(open))
       if (entry->d_name[0] != '.')
-        unlink((std::string(directory) + "/" + entry->d_name).c_str());
+        unlink((directory + "/" + entry->d_name).c_str());
     closedir(open);
   }
-  rmdir(directory);
+  rmdir(directory.c_str());
   return lines;
 }
 
