@@ -375,6 +375,30 @@ void objects_change_hands(Context& context) {
   EXPECT_STATUS(f.plugin.api().roots_remove(f.heap.get(), &hand, nullptr), ECHO_OK, "roots_remove");
 }
 
+// Threads that take what another one's collection freed must not make it run out of memory: little is ever live.
+void small_live_sets_fit(Context& context) {
+  Fixture f(context, "max_heap=16m");
+  f.plugin.require(ECHO_FEATURE_COLLECTS);
+  Workers workers(f.heap);
+  const std::uint64_t seed = context.random.next();
+  for (std::uint64_t t = 0; t < 4; ++t)
+    workers.start([seed, t](const Mutator& m) {
+      Random random(seed + t);
+      Scope scope(m);
+      const Nodes nodes(m);
+      const echo_layout_id words = m.heap().raw_array("words", 8);
+      const echo_handle head = nodes.list(2000); // 112 KB
+      for (int turn = 0; turn < 60; ++turn) {
+        Scope inner(m);
+        m.root(m.allocate(words, random.between(10000, 60000))); // at most 480 KB
+        nodes.list(random.between(1, 8000));                     // at most 448 KB
+        churn(m, 1 << 20, random);
+      }
+      nodes.expect_list(head, 2000, "the list of thread " + show(t));
+    });
+  workers.join_from(f.mutator);
+}
+
 } // namespace
 
 Suite threads_suite() {
@@ -407,6 +431,8 @@ Suite threads_suite() {
           {"many_threads", "100 threads are attached at once", "[abi.thread.2] [abi.handle.1]", many_threads},
           {"objects_change_hands", "lists pass from thread to thread through a root word",
            "[abi.root.1] [abi.collect.2]", objects_change_hands},
+          {"small_live_sets_fit", "four threads with little alive never run out of memory (random)",
+           "[abi.collect.1] [abi.alloc.3]", small_live_sets_fit, 120},
       }};
 }
 
