@@ -23,14 +23,19 @@ struct Reaching final : RootVisitor {
 } // namespace
 
 std::string BarrierAudit::compare(const std::vector<DeletionRecord>& log) {
-  std::unordered_map<Address, Address> first_record;
+  // Whether one of a slot's records holds its remembered value. Threads log apart: which record is the oldest is
+  // not known.
+  std::unordered_map<Address, bool> in_time;
   for (const DeletionRecord& record : log) {
-    first_record.emplace(record.slot, record.old_value);
+    if (const auto it = slots_.find(record.slot); it != slots_.end()) {
+      bool& seen = in_time[record.slot];
+      seen = seen || record.old_value == it->second.value;
+    }
   }
   for (const auto& [slot, was] : slots_) {
     const Address now = load_slot(slot);
-    const auto record = first_record.find(slot);
-    const bool announced = record != first_record.end() && record->second == was.value;
+    const auto record = in_time.find(slot);
+    const bool announced = record != in_time.end() && record->second;
     if (now == was.value || announced) {
       continue;
     }
@@ -43,8 +48,8 @@ std::string BarrierAudit::compare(const std::vector<DeletionRecord>& log) {
                   "%#lx now, %s",
                   static_cast<unsigned long>(slot - was.object), layout,
                   static_cast<unsigned long>(was.value), static_cast<unsigned long>(now),
-                  record == first_record.end() ? "and no store was announced"
-                                               : "and the announced store came later");
+                  record == in_time.end() ? "and no store was announced"
+                                          : "and the announced store came later");
     return text;
   }
   return "";

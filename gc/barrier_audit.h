@@ -4,10 +4,11 @@
 //             recipes.
 // Algorithm   In a stop, remember the value of every reference slot of every reachable object. At the next
 //             stop, each slot of an object that still exists and whose value differs must have a deletion
-//             record, and the first record since the last stop must hold the remembered value.
+//             record since the last stop that holds the remembered value.
 // Invariants  [audit.store.1] Objects do not move between the two stops. Initialising stores concern objects
 //             that were born after the first stop, or before it and not stored to since: neither is in the
-//             snapshot. [bar.log.2] is what makes "first record" meaningful.
+//             snapshot. By [bar.log.2] the oldest record of a slot holds the remembered value; which one is the
+//             oldest is not known, since threads log apart, so it may be any of them.
 #pragma once
 
 #include "barriers/deletion_log.h"

@@ -377,22 +377,22 @@ void objects_change_hands(Context& context) {
 
 // Threads that take what another one's collection freed must not make it run out of memory: little is ever live.
 void small_live_sets_fit(Context& context) {
-  Fixture f(context, "max_heap=16m");
+  Fixture f(context, "max_heap=12m");
   f.plugin.require(ECHO_FEATURE_COLLECTS);
   Workers workers(f.heap);
   const std::uint64_t seed = context.random.next();
-  for (std::uint64_t t = 0; t < 4; ++t)
+  for (std::uint64_t t = 0; t < 3; ++t)
     workers.start([seed, t](const Mutator& m) {
       Random random(seed + t);
       Scope scope(m);
       const Nodes nodes(m);
       const echo_layout_id words = m.heap().raw_array("words", 8);
       const echo_handle head = nodes.list(2000); // 112 KB
-      for (int turn = 0; turn < 60; ++turn) {
+      for (int turn = 0; turn < 150; ++turn) {
         Scope inner(m);
-        m.root(m.allocate(words, random.between(10000, 60000))); // at most 480 KB
-        nodes.list(random.between(1, 8000));                     // at most 448 KB
-        churn(m, 1 << 20, random);
+        m.root(m.allocate(words, random.between(100, 131072))); // at most 1 MB
+        nodes.list(random.between(1, 8000));                    // at most 448 KB
+        churn(m, 100000, random);
       }
       nodes.expect_list(head, 2000, "the list of thread " + show(t));
     });

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     How many cells a thread keeps at hand: the sizes of batches and caches, as a pure function of
-// what
-//             happened. Grow fast, shrink slowly.
+//             what happened. Grow fast, shrink slowly.
 //
 //             L1  the LIFO stack of a class cache: at most `limit` cells
 //             L2  the list of its slabs with free cells: its empty slabs count as L3

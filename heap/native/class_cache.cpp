@@ -28,9 +28,9 @@ void SlabLock::lock_slow() {
 }
 
 void ClassCache::open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints,
-                      void** entries) {
+                      CachedCell* cells) {
   const CellShape& shape = shape_of(cell);
-  entries_ = entries;
+  cells_ = cells;
   table_ = space->table();
   base_ = space->base();
   slab_count_ = space->slab_count();
@@ -96,8 +96,29 @@ void ClassCache::disown(SlabRecord& record) {
 // ----------------------------------------------------------------------------------------------
 
 void* ClassCache::allocate_slow() {
-  bump(refills_);
-  return refill() ? allocate() : nullptr;
+  if (requested_.load(std::memory_order_relaxed)) {
+    acknowledge_all();
+  }
+  if (state_.load(std::memory_order_relaxed) >> 32 == 0) {
+    grant_turns();
+    thread_->service(true);
+  }
+  if (cached() == 0) {
+    bump(refills_);
+    if (!refill()) {
+      return nullptr;
+    }
+  }
+  return allocate();
+}
+
+void ClassCache::grant_turns() {
+  const std::uint32_t step = granting_.load(std::memory_order_relaxed);
+  granting_.store(step + 1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);
+  granted_.store(granted_.load(std::memory_order_relaxed) + kTurns, std::memory_order_relaxed);
+  state_.store(state_.load(std::memory_order_relaxed) + kTurns * kOneTurn, std::memory_order_relaxed);
+  granting_.store(step + 2, std::memory_order_release);
 }
 
 // [native.cache.1] L1 is empty here.
@@ -159,7 +180,8 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
     while (free != 0 && taken < want) {
       const auto cell = 64 * w + static_cast<std::uint32_t>(std::countr_zero(free));
       free &= free - 1;
-      entries_[want - ++taken] = reinterpret_cast<void*>(start + cell * cell_bytes);
+      cells_[want - ++taken] = {reinterpret_cast<void*>(start + cell * cell_bytes),
+                                CachedCell::pack(&live[w], cell)};
     }
     if (free != 0) {
       break;
@@ -170,9 +192,9 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
     return 0;
   }
   if (taken < want) {
-    std::memmove(entries_, entries_ + (want - taken), taken * sizeof(void*));
+    std::copy_n(cells_ + (want - taken), taken, cells_);
   }
-  count_.store(taken, std::memory_order_relaxed);
+  set_cached(taken);
   if (record.counted) {
     record.counted = false;
     --empty_;
@@ -258,10 +280,10 @@ void ClassCache::note_if_empty(SlabRecord& record, std::uint32_t first_word) {
 void ClassCache::free_own(SlabRecord& record, std::uint32_t cell, void* p) {
   std::atomic<std::uint64_t>& live = record.live()[cell / 64];
   live.store(live.load(std::memory_order_relaxed) & ~bit(cell), std::memory_order_relaxed);
-  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  const std::uint32_t count = cached();
   if (count < limit_) {
-    entries_[count] = p;
-    count_.store(count + 1, std::memory_order_relaxed);
+    cells_[count] = {p, CachedCell::pack(&live, cell)};
+    set_cached(count + 1);
   } else {
     bump(aside_);
     note_free_cell(record, cell / 64);
@@ -308,8 +330,7 @@ bool ClassCache::collect_remote(SlabRecord& record) {
 }
 
 // Another thread has freed a cell of this slab for the first time. [native.free.3]
-void ClassCache::acknowledge(SlabEntry& entry) {
-  SlabRecord& record = *entry.record.load(std::memory_order_relaxed);
+void ClassCache::acknowledge(SlabRecord& record) {
   bool any = false;
   {
     const std::scoped_lock lock(record.lock);
@@ -318,6 +339,16 @@ void ClassCache::acknowledge(SlabEntry& entry) {
   if (any && !record.listed) {
     list(record);
   }
+}
+
+void ClassCache::acknowledge_all() {
+  // Cleared first: a request that comes now is seen the next time at the latest.
+  requested_.exchange(false, std::memory_order_seq_cst);
+  for_each_slab([this](SlabRecord& record) {
+    if (tag_of(entry_of(record).owner.load(std::memory_order_relaxed)) == OwnerTag::Requested) {
+      acknowledge(record);
+    }
+  });
 }
 
 void ClassCache::collect_pending() {
@@ -342,14 +373,14 @@ void ClassCache::collect_pending() {
 
 void ClassCache::purge(SlabIndex slab) {
   const Address start = space_->slab_start(slab);
-  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  const std::uint32_t count = cached();
   std::uint32_t kept = 0;
   for (std::uint32_t i = 0; i < count; ++i) {
-    if (reinterpret_cast<Address>(entries_[i]) - start >= kSlabBytes) {
-      entries_[kept++] = entries_[i];
+    if (reinterpret_cast<Address>(cells_[i].address) - start >= kSlabBytes) {
+      cells_[kept++] = cells_[i];
     }
   }
-  count_.store(kept, std::memory_order_relaxed);
+  set_cached(kept);
   bump(dropped_, count - kept);
 }
 
@@ -388,24 +419,22 @@ void ClassCache::retire_surplus(std::uint32_t keep, std::size_t* bytes) {
 
 // L1 to L2: the cells are in their slabs already, by their live bits.
 void ClassCache::flush_l1() {
-  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  const std::uint32_t count = cached();
   for (std::uint32_t i = 0; i < count; ++i) {
-    const Address offset = reinterpret_cast<Address>(entries_[i]) - base_;
+    const Address offset = reinterpret_cast<Address>(cells_[i].address) - base_;
     SlabRecord& record = *table_[offset / kSlabBytes].record.load(std::memory_order_relaxed);
     note_free_cell(record, cell_at(offset % kSlabBytes, magic_).index / 64);
   }
-  count_.store(0, std::memory_order_relaxed);
+  set_cached(0);
   bump(dropped_, count);
 }
 
 std::size_t ClassCache::trim(std::uint32_t keep) {
   std::size_t bytes = 0;
   flush_l1();
+  acknowledge_all();
   collect_pending();
   for_each_slab([&](SlabRecord& record) {
-    if (tag_of(entry_of(record).owner.load(std::memory_order_relaxed)) == OwnerTag::Requested) {
-      acknowledge(entry_of(record));
-    }
     if (!record.counted && is_empty(record, 0)) {
       if (!record.listed) {
         list(record);
@@ -496,18 +525,14 @@ void ClassCache::close() {
     space_->records().give(&record, SlabRecord::bytes_for(cell_));
   });
   owned_ = partial_ = nullptr;
-  count_.store(0, std::memory_order_relaxed);
+  set_cached(0);
 }
 
 // --- measurement
 // ---------------------------------------------------------------------------------------------
 
-void ClassCache::tick() {
-  thread_->service(true);
-}
-
 void ClassCache::end_window(std::uint64_t elapsed_ns) {
-  const std::uint64_t allocations = allocations_.load(std::memory_order_relaxed);
+  const std::uint64_t allocations = counters().allocations;
   policy_.on_window(allocations - window_allocations_, elapsed_ns);
   window_allocations_ = allocations;
   rate_.store(policy_.rate(), std::memory_order_relaxed);
@@ -517,8 +542,7 @@ void ClassCache::end_window(std::uint64_t elapsed_ns) {
     trim(policy_.keep()); // not hot: out of L1 [native.hot.1]
     return;
   }
-  const std::uint32_t count = count_.load(std::memory_order_relaxed);
-  if (count > limit_) {
+  if (cached() > limit_) {
     flush_l1();
   }
   retire_surplus(policy_.keep(), &bytes);
@@ -529,13 +553,21 @@ ClassCounters ClassCache::counters() const {
   const auto get = [](const std::atomic<std::uint64_t>& counter) {
     return counter.load(std::memory_order_relaxed);
   };
-  out.allocations = get(allocations_);
+  std::uint64_t state = 0;
+  std::uint32_t before = 0;
+  do {
+    before = granting_.load(std::memory_order_acquire);
+    out.allocations = get(granted_);
+    state = get(state_);
+    std::atomic_thread_fence(std::memory_order_acquire);
+  } while (before % 2 != 0 || before != granting_.load(std::memory_order_relaxed));
+  out.allocations -= state >> 32;
   out.refills = get(refills_);
   out.late_double_frees = get(late_double_frees_);
   out.slabs = get(slabs_);
   out.rate = get(rate_);
   const std::uint64_t pushes =
-      out.allocations + count_.load(std::memory_order_relaxed) + get(dropped_) - get(refilled_);
+      out.allocations + static_cast<std::uint32_t>(state) + get(dropped_) - get(refilled_);
   out.frees = pushes + get(aside_) + get(remote_frees_);
   return out;
 }
@@ -574,22 +606,22 @@ const char* ClassCache::check() {
   if (listed != 0 || counted != empty_) {
     return "the numbers of listed or empty slabs are wrong";
   }
-  const std::uint32_t count = count_.load(std::memory_order_relaxed);
+  const std::uint32_t count = cached();
   for (std::uint32_t i = 0; i < count; ++i) {
-    const Address offset = reinterpret_cast<Address>(entries_[i]) - base_;
+    const Address offset = reinterpret_cast<Address>(cells_[i].address) - base_;
     SlabEntry& entry = table_[offset / kSlabBytes];
     if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this) {
       return "a cached cell lies in a slab of another owner [native.cache.1]";
     }
     const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
-    if (!cell.is_start || (entry.record.load(std::memory_order_relaxed)
-                               ->live()[cell.index / 64]
-                               .load(std::memory_order_relaxed) &
-                           bit(cell.index)) != 0) {
+    std::atomic<std::uint64_t>* const live =
+        entry.record.load(std::memory_order_relaxed)->live() + cell.index / 64;
+    if (!cell.is_start || cells_[i].where != CachedCell::pack(live, cell.index) ||
+        (live->load(std::memory_order_relaxed) & bit(cell.index)) != 0) {
       return "a cached cell is not a free cell [native.cache.1]";
     }
     for (std::uint32_t k = 0; k < i; ++k) {
-      if (entries_[k] == entries_[i]) {
+      if (cells_[k].address == cells_[i].address) {
         return "a cell is cached twice [native.cache.1]";
       }
     }

@@ -7,19 +7,20 @@
 //             L3  new slabs from the space; cells freed by other threads; slabs of threads that are gone
 //
 // Invariants  [native.cache.1] L1 holds cells of slabs this cache owns whose live bit is 0, each once. Of
-// such a
-//             slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is empty
-//             when cells are taken, so live bits alone decide. Nothing is ever written into a free cell.
+//             such a slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is
+//             empty when cells are taken, so live bits alone decide. Nothing is ever written into a free
+//             cell.
 //             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one
 //             bitmap test and one store. Any other pointer leaves the fast path. [native.free.3] Of two frees
 //             of one cell, ordered by happens-before, exactly the first succeeds, whichever threads they come
 //             from. If they race, and are the owner's and the first one ever from another thread, both may
-//             report success; the cell is still free once: the other thread has set the tag to Requested, and
-//             the owner, who looks at the tag before it hands out the next cell of the slab, drops the remote
-//             bits of cells that are not live. No check can do better without a fence in the owner's path
+//             report success; the cell is still free once: the other thread has set the tag to Requested and
+//             the cache's `requested`, and the owner, who looks at that before it hands out the next cell,
+//             drops the remote bits of cells that are not live. No check can do better without a fence in the owner's path
 //             (Attiya and others, Laws of Order, POPL 2011). Races between all others are decided by the
 //             slab's lock.
-// Equations   pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
+// Equations   allocations = granted - turns left
+//             pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
 #pragma once
 
 #include "heap/native/cache_policy.h"
@@ -43,35 +44,50 @@ struct ClassCounters {
   std::uint64_t rate = 0;              // uses per second in the last window
 };
 
+// A free cell in L1: its address, and where its live bit is.
+//             63                       16 15     6 5     0
+//             +--------------------------+--------+-------+
+//   where     | address of the live word |   0    |  bit  |
+//             +--------------------------+--------+-------+
+struct CachedCell {
+  void* address = nullptr;
+  std::uint64_t where = 0;
+
+  static std::uint64_t pack(std::atomic<std::uint64_t>* word, std::uint32_t cell) {
+    return reinterpret_cast<std::uint64_t>(word) << 16 | cell % 64;
+  }
+  std::atomic<std::uint64_t>* word() const {
+    return reinterpret_cast<std::atomic<std::uint64_t>*>(where >> 16);
+  }
+};
+static_assert(sizeof(CachedCell) == 16);
+
 class alignas(kCacheLine) ClassCache {
 public:
   void open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints,
-            void** entries);
+            CachedCell* cells);
 
   // --- called by the owning thread, or by whoever holds the pool's lock while the cache is idle ---
 
+  // Null: this is not the fast path's business; allocate_slow() knows.
+  void* try_allocate() {
+    const std::uint64_t state = state_.load(std::memory_order_relaxed);
+    const std::uint64_t next = state - kOneCell - kOneTurn;
+    if (__builtin_expect((next & kUnderflow) != 0 || requested_.load(std::memory_order_relaxed), 0)) {
+      return nullptr;
+    }
+    const CachedCell& cell = cells_[static_cast<std::uint32_t>(next)];
+    std::atomic<std::uint64_t>& live = *cell.word();
+    live.store(live.load(std::memory_order_relaxed) | std::uint64_t{1} << (cell.where % 64),
+               std::memory_order_relaxed);
+    state_.store(next, std::memory_order_relaxed);
+    return cell.address;
+  }
   // Null: out of memory.
+  void* allocate_slow();
   void* allocate() {
-    const std::uint32_t count = count_.load(std::memory_order_relaxed);
-    if (__builtin_expect(count == 0, 0)) {
-      return allocate_slow();
-    }
-    void* const p = entries_[count - 1];
-    count_.store(count - 1, std::memory_order_relaxed);
-    const Address offset = reinterpret_cast<Address>(p) - base_;
-    SlabEntry& entry = table_[offset / kSlabBytes];
-    if (__builtin_expect(entry.owner.load(std::memory_order_relaxed) == word(OwnerTag::Requested), 0)) {
-      acknowledge(entry);
-    }
-    const std::uint32_t cell = cell_at(offset % kSlabBytes, magic_).index;
-    std::atomic<std::uint64_t>& live = entry.record.load(std::memory_order_relaxed)->live()[cell / 64];
-    live.store(live.load(std::memory_order_relaxed) | bit(cell), std::memory_order_relaxed);
-    const std::uint64_t allocations = allocations_.load(std::memory_order_relaxed) + 1;
-    allocations_.store(allocations, std::memory_order_relaxed);
-    if (__builtin_expect(allocations % kTickEvery == 0, 0)) {
-      tick();
-    }
-    return p;
+    void* const p = try_allocate();
+    return __builtin_expect(p != nullptr, 1) ? p : allocate_slow();
   }
 
   // False: not a live cell of a biased slab of this cache; nothing has changed, and the pool finds out why.
@@ -84,21 +100,25 @@ public:
     if (__builtin_expect(entry.owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
       return false;
     }
-    SlabRecord* const record = entry.record.load(std::memory_order_relaxed);
     const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
-    std::atomic<std::uint64_t>& live = record->live()[cell.index / 64];
-    const std::uint64_t before = live.load(std::memory_order_relaxed);
-    if (__builtin_expect(!cell.is_start || (before & bit(cell.index)) == 0, 0)) {
+    if (__builtin_expect(!cell.is_start, 0)) {
       return false;
     }
-    live.store(before & ~bit(cell.index), std::memory_order_relaxed);
-    const std::uint32_t count = count_.load(std::memory_order_relaxed);
-    if (__builtin_expect(count < limit_, 1)) {
-      entries_[count] = p;
-      count_.store(count + 1, std::memory_order_relaxed);
-    } else {
-      put_aside(*record, cell.index);
+    SlabRecord* const record = entry.record.load(std::memory_order_relaxed);
+    std::atomic<std::uint64_t>* const live = record->live() + cell.index / 64;
+    const std::uint64_t before = live->load(std::memory_order_relaxed);
+    if (__builtin_expect((before >> (cell.index % 64) & 1) == 0, 0)) {
+      return false;
     }
+    live->store(before ^ bit(cell.index), std::memory_order_relaxed);
+    const std::uint64_t state = state_.load(std::memory_order_relaxed);
+    const auto count = static_cast<std::uint32_t>(state);
+    if (__builtin_expect(count >= limit_, 0)) {
+      put_aside(*record, cell.index);
+      return true;
+    }
+    cells_[count] = {p, CachedCell::pack(live, cell.index)};
+    state_.store(state + kOneCell, std::memory_order_relaxed);
     return true;
   }
 
@@ -121,6 +141,8 @@ public:
 
   // With the slab's lock held: the slab has remote bits to collect.
   void notify(SlabRecord& record);
+  // A slab's tag has become Requested.
+  void request() { requested_.store(true, std::memory_order_seq_cst); }
   ClassCounters counters() const;
   // "" if the cache's lists, bits and table entries agree, else what does not. Owner only; deep.
   const char* check();
@@ -130,7 +152,7 @@ public:
   Cell cell() const { return cell_; }
   // For tests of the policy and the levels. Owner only.
   const CachePolicy& policy() const { return policy_; }
-  std::uint32_t cached() const { return count_.load(std::memory_order_relaxed); }
+  std::uint32_t cached() const { return static_cast<std::uint32_t>(state_.load(std::memory_order_relaxed)); }
   std::uint32_t limit() const { return limit_; }
 
   template <class Function> void for_each_slab(Function function) {
@@ -150,19 +172,28 @@ public:
   static constexpr std::uint64_t bit(std::uint32_t cell) { return std::uint64_t{1} << (cell % 64); }
 
 private:
-  static constexpr std::uint64_t kTickEvery = 4096;
+  // The state word: cells in L1 (low half) and allocations until the next look at the clock (high half).
+  // Taking a cell subtracts one of each; if either was 0, the sign bit of its half is set afterwards.
+  static constexpr std::uint64_t kOneCell = 1;
+  static constexpr std::uint64_t kOneTurn = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t kUnderflow = std::uint64_t{1} << 63 | std::uint64_t{1} << 31;
+  static constexpr std::uint64_t kTurns = 4096;
 
   static void bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
     counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
   }
 
-  void* allocate_slow();
   bool refill();
   std::uint32_t take_cells(SlabRecord& record, std::uint32_t want);
   // Collects remote frees; true if a cell became free. The slab's lock is held.
   bool collect_remote(SlabRecord& record);
   void collect_pending();
-  void acknowledge(SlabEntry& entry);
+  void acknowledge(SlabRecord& record);
+  void acknowledge_all();
+  void set_cached(std::uint32_t count) {
+    const std::uint64_t state = state_.load(std::memory_order_relaxed);
+    state_.store((state >> 32 << 32) | count, std::memory_order_relaxed);
+  }
   void put_aside(SlabRecord& record, std::uint32_t cell);
   void note_free_cell(SlabRecord& record, std::uint32_t word);
   void note_if_empty(SlabRecord& record, std::uint32_t first_word);
@@ -177,21 +208,21 @@ private:
   void retire_surplus(std::uint32_t keep, std::size_t* bytes);
   void purge(SlabIndex slab);
   void flush_l1();
-  void tick();
+  void grant_turns();
   SlabEntry& entry_of(const SlabRecord& record) { return table_[record.slab.number]; }
 
-  // The hot line.
-  void** entries_ = nullptr;
+  // The hot line. Others write `requested` only, when they first free a cell of a slab.
+  std::atomic<std::uint64_t> state_{0};
+  CachedCell* cells_ = nullptr;
   SlabEntry* table_ = nullptr;
   Address base_ = 0;
   std::size_t slab_count_ = 0;
-  std::atomic<std::uint64_t> allocations_{0};
-  std::atomic<std::uint32_t> count_{0};
   std::uint32_t limit_ = 0;
   std::uint32_t magic_ = 0;
+  std::atomic<bool> requested_{false};
+  Cell cell_{};
   std::uint16_t capacity_ = 0;
   std::uint16_t words_ = 0;
-  Cell cell_{};
 
   // The warm lines: slow paths of the owner.
   alignas(kCacheLine) SlabRecord* partial_ = nullptr;
@@ -202,6 +233,8 @@ private:
   std::uint32_t empty_ = 0; // counted slabs
   CachePolicy policy_;
   std::uint64_t window_allocations_ = 0;
+  std::atomic<std::uint64_t> granted_{0};  // turns, ever
+  std::atomic<std::uint32_t> granting_{0}; // odd while granted and state are out of step
   std::atomic<std::uint64_t> refills_{0};
   std::atomic<std::uint64_t> refilled_{0};
   std::atomic<std::uint64_t> dropped_{0};

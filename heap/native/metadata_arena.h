@@ -2,8 +2,7 @@
 //
 // Purpose     Memory for the records of native memory: whole cache lines, kept until the arena closes.
 // Invariants  [native.arena.1] A block given back is reused only for blocks of the same number of lines;
-// blocks
-//             over a page have a mapping of their own and go back to the system.
+//             blocks over a page have a mapping of their own and go back to the system.
 #pragma once
 
 #include "heap/mutex.h"

@@ -5,16 +5,16 @@
 //
 //             A chunk (2 MiB) is   Untouched -> Free <-> Slabs | Runs | Large,   Free <-> Returning
 //
-// Invariants  [native.space.1] A slab or chunk is handed out once until it is put back, and is then readable
-// and
-//             writable. [native.space.2] Chunks in use Slabs belong to one shard; the set bits of their free
-//             mask are exactly the slabs nobody has. [native.space.3] Local first: a slab comes from the
-//             caller's node, then from a new chunk bound to it, and only then from another node.
+// Invariants  [native.space.1] A slab or chunk is handed out once until it is put back, and is then
+//             readable and writable. [native.space.2] Chunks in use Slabs belong to one shard; the set bits
+//             of their free mask are exactly the slabs nobody has. [native.space.3] Local first: a slab
+//             comes from the caller's node, then from a new chunk bound to it, and only then from another
+//             node.
 //             [native.space.4] Giving memory back to the system happens in steps of at most one chunk, and
 //             never with a lock held. [native.space.5] What the machine refuses (binding, huge pages) is
 //             counted and costs speed only.
 // Equations   committed = 2 MiB * (chunks not Untouched);  resident_free = 2 MiB * (Free chunks not yet
-// returned)
+//             returned)
 #pragma once
 
 #include "heap/mutex.h"

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Native objects over 1 KiB: runs of pages in chunks, and runs of whole chunks, of any size.
-// Invariants  [native.run.1] A page is used by at most one run; used and start bits and the lengths describe
-// the
-//             same runs. [native.run.2] A free is checked against them with the lock held: right start, right
-//             number of pages, or nothing happens. [native.run.3] A run chunk's bin is an upper bound of its
-//             longest free run, so a chunk in a lower bin need not be searched.
+// Invariants  [native.run.1] A page is used by at most one run; used and start bits and the lengths
+//             describe the same runs. [native.run.2] A free is checked against them with the lock held:
+//             right start, right number of pages, or nothing happens. [native.run.3] A run chunk's bin is
+//             an upper bound of its longest free run, so a chunk in a lower bin need not be searched.
 // Equations   pages = ceil(bytes / 4096);  bin = floor(log2(longest free run))
 #pragma once
 

@@ -90,7 +90,7 @@ void Pool::destroy(Pool* pool) {
 }
 
 std::size_t Pool::cache_bytes() const {
-  return sizeof(ThreadCache) + cell_count_ * (sizeof(ClassCache) + kMaxCached * sizeof(void*));
+  return sizeof(ThreadCache) + cell_count_ * (sizeof(ClassCache) + kMaxCached * sizeof(CachedCell));
 }
 
 ThreadCache* Pool::make_cache() {
@@ -101,10 +101,10 @@ ThreadCache* Pool::make_cache() {
   auto* const cache = new (memory) ThreadCache;
   cache->pool_ = this;
   cache->number_ = cache_count_++;
-  auto* const entries = reinterpret_cast<void**>(&cache->cache(cell_count_));
+  auto* const cells = reinterpret_cast<CachedCell*>(&cache->cache(cell_count_));
   for (std::uint32_t i = 0; i < cell_count_; ++i) {
     const Cell cell{static_cast<std::uint8_t>(first_cell_ + i)};
-    (new (&cache->cache(i)) ClassCache)->open(cache, this, &space_, cell, hints_, entries + i * kMaxCached);
+    (new (&cache->cache(i)) ClassCache)->open(cache, this, &space_, cell, hints_, cells + i * kMaxCached);
   }
   cache->next_ = caches_;
   caches_ = cache;
@@ -167,7 +167,7 @@ ClassCache* Pool::this_threads_cache(Cell cell) {
   return cache == nullptr ? nullptr : &cache->cache(index_of(cell));
 }
 
-void* Pool::allocate_first(Cell cell) {
+void* Pool::allocate_slow(Cell cell) {
   if (ThreadCache* const cache = current(); cache != nullptr) {
     return cache->cache(index_of(cell)).allocate();
   }
@@ -239,7 +239,8 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   const bool own = mine != nullptr && owner == &mine->cache(index_of(record->cell));
   if (!own && ClassCache::tag_of(word) == OwnerTag::Biased) {
     // From here on the owner looks before it hands out a cell of this slab, or frees one. [native.free.3]
-    entry.owner.store(owner->word(OwnerTag::Requested), std::memory_order_seq_cst);
+    entry.owner.store(owner->word(OwnerTag::Requested), std::memory_order_relaxed);
+    owner->request();
   }
   std::atomic<std::uint64_t>& remote = record->remote()[at.index / 64];
   const std::uint64_t freed = remote.load(std::memory_order_relaxed);

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     A pool of native memory: cells up to 1 KiB through thread caches, page runs above. Memory from
-// a
-//             pool never moves, is freed explicitly, and every free is checked.
+// Purpose     A pool of native memory: cells up to 1 KiB through thread caches, page runs above. Memory
+//             from a pool never moves, is freed explicitly, and every free is checked.
 //
 // Invariants  [native.pool.1] A pointer is freed by the pool that handed it out, once, with its size, or
-// nothing
-//             happens. [native.pool.2] Destroying a pool frees everything in it. [native.pool.3] Counts
-//             include every path and are exact whenever no operation is under way. [native.pool.4] Locks are
-//             taken in this order: registry, pool, page runs, shard, free chunks, arena; a slab's lock is
-//             taken last and nothing is called with it held.
+//             nothing happens. [native.pool.2] Destroying a pool frees everything in it. [native.pool.3]
+//             Counts include every path and are exact whenever no operation is under way. [native.pool.4]
+//             Locks are taken in this order: registry, pool, page runs, shard, free chunks, arena; a slab's
+//             lock is taken last and nothing is called with it held.
 #pragma once
 
 #include "heap/mutex.h"
@@ -80,11 +78,27 @@ public:
   }
   // For pools of one size.
   void* allocate_object() {
-    return __builtin_expect(cell_count_ != 0, 1) ? allocate_cell(first_cell()) : allocate_run(only_size_);
+    return cell_count_ != 0 ? allocate_cell(first_cell()) : allocate_run(only_size_);
   }
   FreeResult free_object(void* p) {
-    return __builtin_expect(cell_count_ != 0, 1) ? free_cell(p, first_cell()) : free_run(p, only_size_);
+    return cell_count_ != 0 ? free_cell(p, first_cell()) : free_run(p, only_size_);
   }
+
+  // The fast paths alone, for callers that keep the slot at hand. Null or false: use the functions above.
+  static ThreadCache* cache_of_slot(std::uint32_t slot) {
+    return this_thread.caches[slot].load(std::memory_order_relaxed);
+  }
+  static void* try_allocate(std::uint32_t slot, std::uint32_t index) {
+    ThreadCache* const cache = cache_of_slot(slot);
+    return __builtin_expect(cache != nullptr, 1) ? cache->cache(index).try_allocate() : nullptr;
+  }
+  static bool try_free(std::uint32_t slot, std::uint32_t index, void* p) {
+    ThreadCache* const cache = cache_of_slot(slot);
+    return __builtin_expect(cache != nullptr, 1) && cache->cache(index).free_fast(p);
+  }
+  std::uint32_t slot() const { return slot_; }
+  // False: the only size is one of page runs.
+  bool has_cells() const { return cell_count_ != 0; }
 
   // The bytes an object of this size takes.
   static constexpr std::size_t rounded_bytes(std::size_t bytes) {
@@ -130,17 +144,11 @@ private:
   Cell first_cell() const { return Cell{static_cast<std::uint8_t>(first_cell_)}; }
   // The pool serves the cell.
   void* allocate_cell(Cell cell) {
-    ThreadCache* const cache = this_thread.caches[slot_].load(std::memory_order_relaxed);
-    return __builtin_expect(cache != nullptr, 1) ? cache->cache(index_of(cell)).allocate()
-                                                 : allocate_first(cell);
+    void* const p = try_allocate(slot_, index_of(cell));
+    return __builtin_expect(p != nullptr, 1) ? p : allocate_slow(cell);
   }
   FreeResult free_cell(void* p, Cell cell) {
-    ThreadCache* const cache = this_thread.caches[slot_].load(std::memory_order_relaxed);
-    if (__builtin_expect(cache != nullptr, 1) &&
-        __builtin_expect(cache->cache(index_of(cell)).free_fast(p), 1)) {
-      return FreeResult::Done;
-    }
-    return free_slow(p, cell);
+    return __builtin_expect(try_free(slot_, index_of(cell), p), 1) ? FreeResult::Done : free_slow(p, cell);
   }
   std::uint32_t index_of(Cell cell) const { return cell.number - first_cell_; }
   bool serves(Cell cell) const { return std::uint32_t{cell.number} - first_cell_ < cell_count_; }
@@ -148,7 +156,7 @@ private:
   ThreadCache* make_cache() ECHO_REQUIRES(mutex_);
   ThreadCache* take_cache() ECHO_EXCLUDES(mutex_);
   ThreadCache* current();
-  void* allocate_first(Cell cell);
+  void* allocate_slow(Cell cell);
   void* allocate_run(std::size_t bytes);
   FreeResult free_slow(void* p, Cell cell);
   FreeResult free_in_slab(void* p, SlabEntry& entry, Cell cell);

@@ -8,8 +8,7 @@
 //             The classes are what the C API names and counts; the steps keep the bytes lost inside a cell
 //             near 2 %, where twelve cell sizes lose 15 %.
 // Invariants  [native.cell.1] A cell is at least as large as what was asked for, and its address is a
-// multiple
-//             of the largest power of two that divides its size.
+//             multiple of the largest power of two that divides its size.
 //             [native.cell.2] An offset in a slab is the start of a cell exactly if it divides evenly, which
 //             one multiplication decides together with the cell's index.
 // Equations   magic = floor((2^32 - 1) / bytes) + 1;  index = offset * magic >> 32

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     What is known about one native slab, apart from the slab's own memory: who owns it, which of
-// its
-//             cells are live, which were freed by other threads.
+//             its cells are live, which were freed by other threads.
 //
 // Drawing     offset 0                           64                          128
 //                    +---------------------------+---------------------------+------------+------------+
@@ -12,8 +11,7 @@
 //             another writes.
 //
 // Invariants  [native.owner.1] A slab has one owner, a class cache; only it takes cells from the slab and
-// only
-//             it writes live bits. [native.owner.2] The owner changes with the slab's lock held.
+//             only it writes live bits. [native.owner.2] The owner changes with the slab's lock held.
 //             [native.live.1] live(cell) <=> the cell was handed out and no free has succeeded, or one from
 //             another thread has succeeded and the owner has not collected it yet; then remote(cell) is set.
 //             [native.remote.1] remote => live, whenever the owner hands out a cell of the slab.
@@ -25,8 +23,8 @@
 //             Requested  another thread has freed a cell; the owner has not noticed yet.
 //             Shared     every free of a cell of the slab holds the slab's lock.
 //             Biased -> Requested by any thread, with the lock; Requested -> Shared and Shared -> Biased by
-//             the owner, with the lock. Reynolds and others call such a lock biased; here no thread ever
-//             waits for the owner to notice: see class_cache.h, [native.free.3].
+//             the owner, with the lock. It is a biased lock whose bias is withdrawn without waiting for the
+//             owner to notice: see class_cache.h, [native.free.3].
 #pragma once
 
 #include "heap/native/size_classes.h"

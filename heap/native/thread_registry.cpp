@@ -38,7 +38,8 @@ constinit Registry registry_state;
 // The key's value is the thread's table.
 void thread_ended(void* value) {
   auto* const table = static_cast<ThreadTable*>(value);
-  this_thread = {kNoCaches, true};
+  this_thread.caches = kNoCaches;
+  this_thread.ended = true;
   Registry& r = registry_state;
   const MutexLock lock(r.mutex);
   for (std::uint32_t slot = 0; slot < r.high_water; ++slot) {

@@ -9,14 +9,13 @@
 //             after which the end of a thread calls nothing here. (A thread_local with a destructor registers
 //             with the C library and keeps the plugin mapped.)
 //
-// Invariants  [native.thread.1] A cache in a thread's table is used by that thread only; when the thread ends
-// it
-//             becomes idle in its pool, whole, with cells, slabs and pending frees, and serves the next
-//             thread. [native.thread.2] A thread that has run its end handler (other keys' handlers may still
-//             allocate and free) borrows an idle cache for each operation. [native.thread.3] A slot is reused
-//             only after every table has forgotten it. [native.thread.4] The child of a fork finds all locks
-//             free; caches of threads it does not have stay unused, and cells freed into them are collected
-//             by nobody.
+// Invariants  [native.thread.1] A cache in a thread's table is used by that thread only; when the thread
+//             ends it becomes idle in its pool, whole, with cells, slabs and pending frees, and serves the
+//             next thread. [native.thread.2] A thread that has run its end handler (other keys' handlers
+//             may still allocate and free) borrows an idle cache for each operation. [native.thread.3] A
+//             slot is reused only after every table has forgotten it. [native.thread.4] The child of a fork
+//             finds all locks free; caches of threads it does not have stay unused, and cells freed into
+//             them are collected by nobody.
 #pragma once
 
 #include <atomic>
@@ -36,6 +35,7 @@ extern const CacheTable kNoCaches[kMaxPools];
 struct ThreadView {
   const CacheTable* caches = kNoCaches;
   bool ended = false;
+  std::int32_t word = 0; // the C API's: beside the table, so that one address serves both
 };
 extern constinit thread_local ThreadView this_thread __attribute__((tls_model("initial-exec")));
 

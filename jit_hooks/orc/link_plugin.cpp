@@ -81,8 +81,8 @@ void LinkPlugin::add_to(SessionStatistics& statistics) const {
 
 void LinkPlugin::modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility,
                                   jitlink::LinkGraph&, jitlink::PassConfiguration& config) {
-  config.PrePrunePasses.push_back(keep_sections);
-  config.PostFixupPasses.push_back(
+  config.PrePrunePasses.emplace_back(keep_sections);
+  config.PostFixupPasses.emplace_back(
       [this, key = &responsibility](jitlink::LinkGraph& graph) { return read(*key, graph); });
 }
 

@@ -200,13 +200,18 @@ public:
   }
 
   Outcome lookup(const std::string& name, void*& out) override {
+    {
+      const std::lock_guard<std::mutex> guard(lock_);
+      if (const auto failed = failed_.find(name); failed != failed_.end())
+        return failed->second;
+    }
     const double before = milliseconds();
     auto address = jit_->lookup(name);
     const double after = milliseconds();
     const std::lock_guard<std::mutex> guard(lock_);
     statistics_.link_ms += after - before;
-    if (!address)
-      return first_reported(outcome_of(address.takeError(), ECHO_CODEGEN_FAILED));
+    if (!address) /* ORC forgets the reason and fails the symbol for ever */
+      return failed_[name] = first_reported(outcome_of(address.takeError(), ECHO_CODEGEN_FAILED));
     out = address->toPtr<void*>();
     return {};
   }
@@ -313,6 +318,7 @@ private:
   Outcome reported_;
   mutable std::mutex lock_;
   SessionStatistics statistics_;
+  std::map<std::string, Outcome> failed_;
   std::atomic<uint64_t> modules_{0};
   llvm::orc::JITDylib* natives_ = nullptr;
   std::unique_ptr<llvm::orc::LLJIT> jit_; /* last: it is destroyed first */

@@ -68,10 +68,11 @@ public:
   virtual std::vector<RootRange> take_roots() = 0;
   virtual SessionStatistics statistics() const = 0;
 
-protected:
-  Session() = default;
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
+
+protected:
+  Session() = default;
 };
 
 } // namespace echo::jit

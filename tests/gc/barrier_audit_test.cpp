@@ -127,6 +127,23 @@ TEST_F(BarrierAuditTest, LogsOfDetachedThreadsCount) {
   heap.collect();
 }
 
+// Two threads store into one slot between two stops, and the later one hands its log over first.
+TEST_F(BarrierAuditTest, LogsOfTwoThreadsHaveNoCommonOrder) {
+  heap.store(holder, 8, b); // announces a
+  std::thread other([this] {
+    Mutator* m = nullptr;
+    std::string why;
+    ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
+    store_reference(*m, m->barrier, heap.collector.deletions, holder.address + 8, {}); // announces b
+    heap.collector.detach(m);
+  });
+  heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
+  other.join();
+  heap.collector.safepoints.leave_native(*heap.mutator);
+  std::string why;
+  EXPECT_EQ(heap.collect(&why), ECHO_OK) << why;
+}
+
 TEST(BarrierAudit, OffByDefault) {
   TestHeap heap(test::quiet_config());
   const ObjectRef holder = heap.make(heap.pair);

@@ -19,6 +19,8 @@ namespace echo::testing {
 /* Layouts @node (two references), @box (one integer), @ints and @refs (arrays); declarations of the
  * operations. */
 extern const char* const kPrelude;
+/* Functions that compute a number while everything they hold is collected: programs_test.cpp. */
+extern const char* const kPrograms;
 
 /* A JIT that is destroyed with the object. */
 class TestJit {

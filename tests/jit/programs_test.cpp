@@ -5,11 +5,10 @@
 #include "jit_fixture.h"
 
 namespace echo::testing {
-namespace {
 
 /* Binary trees and the traps of relocation: two fresh objects, interior pointers in loops, vectors of
  * references, struct values, references in globals. */
-const char* const kPrograms = R"(
+extern const char* const kPrograms = R"(
 define ptr addrspace(1) @make(i64 %d) noinline {
 entry:
   %leaf = icmp eq i64 %d, 0
@@ -256,6 +255,8 @@ define i64 @raw(i64 %n) {
   ret i64 %r
 }
 )";
+
+namespace {
 
 struct Mode {
   uint32_t optimise;

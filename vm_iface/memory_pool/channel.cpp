@@ -123,9 +123,9 @@ size_t cache_aware_channel_send_batch(cache_aware_channel_t* channel, void** ite
     return fail<size_t>(POOL_ERROR_NULL_POINTER);
   }
   const size_t sent = channel->send(items, count);
-  last_error = sent == count            ? POOL_SUCCESS
-               : items[sent] == nullptr ? POOL_ERROR_NULL_POINTER
-                                        : POOL_ERROR_OUT_OF_MEMORY;
+  set_error(sent == count            ? POOL_SUCCESS
+            : items[sent] == nullptr ? POOL_ERROR_NULL_POINTER
+                                     : POOL_ERROR_OUT_OF_MEMORY);
   return sent;
 }
 
@@ -142,5 +142,5 @@ void cache_aware_channel_ack_recv(cache_aware_channel_t* channel) {
     fail<bool>(POOL_ERROR_NULL_POINTER);
     return;
   }
-  last_error = channel->acknowledge() ? POOL_SUCCESS : POOL_ERROR_DOUBLE_FREE;
+  set_error(channel->acknowledge() ? POOL_SUCCESS : POOL_ERROR_DOUBLE_FREE);
 }

@@ -5,14 +5,13 @@
 //             acked <= received <= sent <= reserved <= acked + capacity         (positions, ever growing)
 //
 // Algorithm   A ring in which each slot carries the position it holds plus 1 (Vyukov's bounded queue). A
-// sender reserves
-//             a range of positions with one compare-and-swap and publishes slot by slot; a receiver takes one
-//             position with a compare-and-swap. Unlike there, a slot is not free when it is taken but when
-//             its position is acknowledged, so what was received stays in place until then.
+//             sender reserves a range of positions with one compare-and-swap and publishes slot by slot; a
+//             receiver takes one position with a compare-and-swap. Unlike there, a slot is not free when it
+//             is taken but when its position is acknowledged, so what was received stays in place until
+//             then.
 // Invariants  [pool.channel.1] Each position is received once, in order. [pool.channel.2] A slot is
-// overwritten only after
-//             its position was acknowledged. [pool.channel.3] Senders' and receivers' counters share no cache
-//             line.
+//             overwritten only after its position was acknowledged. [pool.channel.3] Senders' and
+//             receivers' counters share no cache line.
 #pragma once
 
 #include "heap/native/pool.h"

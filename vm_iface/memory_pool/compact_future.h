@@ -8,9 +8,8 @@
 //                    +-----------------------+----------+---------------------------+
 //             tag     bits 0-1: future_status_t; bit 2: the payload is inside, the address is 0
 //
-// Invariants  [pool.future.1] A payload outside is a native object of `size` bytes that belongs to the future
-// alone;
-//             native objects are 8-aligned, so the tag has its three bits.
+// Invariants  [pool.future.1] A payload outside is a native object of `size` bytes that belongs to the
+//             future alone; native objects are 8-aligned, so the tag has its three bits.
 #pragma once
 
 #include "echo/async_memory_pool.h"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     coroutine_stack_manager_*: stacks as native page runs.
-// Invariants  [pool.stack.1] A stack's address never changes. [pool.stack.2] Its size in pages is the number
-// beside its
-//             run; the run is at least as long. Pages behind the size hold no memory after shrinking.
+// Invariants  [pool.stack.1] A stack's address never changes. [pool.stack.2] Its size in pages is the
+//             number beside its run; the run is at least as long. Pages behind the size hold no memory
+//             after shrinking.
 //             [pool.stack.3] A stack is never made smaller than what is in use.
 #include "echo/async_memory_pool.h"
 #include "heap/native/pool.h"

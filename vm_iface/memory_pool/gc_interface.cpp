@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     echo_gc_*: the collector interface of existing code on native slabs. Nothing is traced, so
-// nothing is
-//             ever found dead; what a collection gives back is what no object uses.
+//             nothing is ever found dead; what a collection gives back is what no object uses.
 // Invariants  [pool.gc.1] Bytes of live objects, as cells and pages, never exceed max_heap_size.
 //             [pool.gc.2] Collections run one at a time; a thread that is in one (in a callback) does not
 //             start another. [pool.gc.3] The pool is destroyed when no call uses it any more.

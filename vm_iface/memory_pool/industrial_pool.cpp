@@ -65,34 +65,28 @@ void industrial_memory_pool_destroy(industrial_memory_pool_t* pool) {
 }
 
 void* industrial_memory_pool_allocate_task(industrial_memory_pool_t* pool) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->tasks.allocate() : fail<void*>(POOL_ERROR_NULL_POINTER);
+  return allocate_from(pool, &industrial_memory_pool::tasks);
 }
 bool industrial_memory_pool_deallocate_task(industrial_memory_pool_t* pool, void* task) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->tasks.deallocate(task)
-                                              : fail<bool>(POOL_ERROR_NULL_POINTER);
+  return deallocate_to(pool, &industrial_memory_pool::tasks, task);
 }
 void* industrial_memory_pool_allocate_waker(industrial_memory_pool_t* pool) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->wakers.allocate()
-                                              : fail<void*>(POOL_ERROR_NULL_POINTER);
+  return allocate_from(pool, &industrial_memory_pool::wakers);
 }
 bool industrial_memory_pool_deallocate_waker(industrial_memory_pool_t* pool, void* waker) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->wakers.deallocate(waker)
-                                              : fail<bool>(POOL_ERROR_NULL_POINTER);
+  return deallocate_to(pool, &industrial_memory_pool::wakers, waker);
 }
 void* industrial_memory_pool_allocate_channel_node(industrial_memory_pool_t* pool) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->nodes.allocate() : fail<void*>(POOL_ERROR_NULL_POINTER);
+  return allocate_from(pool, &industrial_memory_pool::nodes);
 }
 bool industrial_memory_pool_deallocate_channel_node(industrial_memory_pool_t* pool, void* node) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->nodes.deallocate(node)
-                                              : fail<bool>(POOL_ERROR_NULL_POINTER);
+  return deallocate_to(pool, &industrial_memory_pool::nodes, node);
 }
 void* industrial_memory_pool_allocate(industrial_memory_pool_t* pool, size_t size) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->slabs.allocate(size)
-                                              : fail<void*>(POOL_ERROR_NULL_POINTER);
+  return allocate_from(pool, &industrial_memory_pool::slabs, size);
 }
 bool industrial_memory_pool_deallocate(industrial_memory_pool_t* pool, void* ptr, size_t size) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->slabs.deallocate(ptr, size)
-                                              : fail<bool>(POOL_ERROR_NULL_POINTER);
+  return deallocate_to(pool, &industrial_memory_pool::slabs, ptr, size);
 }
 
 size_t industrial_memory_pool_gc(industrial_memory_pool_t* pool) {

@@ -6,17 +6,19 @@
 
 #include "echo/industrial_memory_pool.h"
 #include "heap/native/free_result.h"
+#include "heap/native/thread_registry.h"
 
 namespace echo::memory_pool {
 
-extern constinit thread_local pool_error_t last_error __attribute__((tls_model("initial-exec")));
-
+inline void set_error(pool_error_t error) {
+  native::this_thread.word = error;
+}
 inline void succeed() {
-  last_error = POOL_SUCCESS;
+  set_error(POOL_SUCCESS);
 }
 // The value a failing function returns: null, false or 0.
 template <class Result> Result fail(pool_error_t error) {
-  last_error = error;
+  set_error(error);
   return Result{};
 }
 

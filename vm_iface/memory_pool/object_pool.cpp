@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     thread_local_object_pool_*: objects of one size.
-// Invariants  [pool.capacity.1] With a max_capacity, live objects never exceed it: a place is taken before an
-// object
-//             is, and given back after it.
+// Invariants  [pool.capacity.1] With a max_capacity, live objects never exceed it: a place is taken before
+//             an object is, and given back after it.
 #include "object_pool.h"
 
 #include "heap/native/cache_policy.h"
@@ -30,20 +29,33 @@ bool ObjectPool::open(const object_pool_config_t& config, SpaceKind kind) {
                            static_cast<std::uint32_t>(std::min<std::size_t>(config.l2_cache_size, 1u << 20)),
                        .batch = cells(config.batch_alloc_size)};
   pool = open_pool(kind, pool_config);
+  if (pool == nullptr) {
+    return false;
+  }
+  slot = pool->slot();
   max_capacity = config.max_capacity;
-  return pool != nullptr;
+  plain = pool->has_cells() && max_capacity == 0;
+  return true;
 }
 
-void* ObjectPool::allocate_limited() {
-  if (live.fetch_add(1, std::memory_order_relaxed) >= max_capacity) {
+void* ObjectPool::allocate_slow() {
+  void* p = nullptr;
+  if (max_capacity == 0) {
+    p = pool->allocate_object();
+  } else if (live.fetch_add(1, std::memory_order_relaxed) >= max_capacity ||
+             (p = pool->allocate_object()) == nullptr) {
     live.fetch_sub(1, std::memory_order_relaxed);
-    return nullptr;
   }
-  void* const p = pool->allocate_object();
-  if (p == nullptr) {
-    live.fetch_sub(1, std::memory_order_relaxed);
-  }
+  set_error(p != nullptr ? POOL_SUCCESS : POOL_ERROR_OUT_OF_MEMORY);
   return p;
+}
+
+bool ObjectPool::deallocate_slow(void* p) {
+  const bool done = finish(pool->free_object(p));
+  if (max_capacity != 0 && done) {
+    live.fetch_sub(1, std::memory_order_relaxed);
+  }
+  return done;
 }
 
 } // namespace echo::memory_pool
@@ -81,13 +93,11 @@ void thread_local_object_pool_destroy(thread_local_object_pool_t* pool) {
 }
 
 void* thread_local_object_pool_allocate(thread_local_object_pool_t* pool) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->objects.allocate()
-                                              : fail<void*>(POOL_ERROR_NULL_POINTER);
+  return allocate_from(pool, &thread_local_object_pool::objects);
 }
 
 bool thread_local_object_pool_deallocate(thread_local_object_pool_t* pool, void* ptr) {
-  return __builtin_expect(pool != nullptr, 1) ? pool->objects.deallocate(ptr)
-                                              : fail<bool>(POOL_ERROR_NULL_POINTER);
+  return deallocate_to(pool, &thread_local_object_pool::objects, ptr);
 }
 
 void thread_local_object_pool_get_stats(const thread_local_object_pool_t* pool, size_t* allocated_count,

@@ -14,26 +14,40 @@ namespace echo::memory_pool {
 
 struct ObjectPool {
   native::Pool* pool = nullptr;
+  std::uint32_t slot = 0;
+  bool plain = false; // cells, without a max_capacity: the fast path applies
   std::size_t max_capacity = 0;
   std::atomic<std::size_t> live{0}; // counted only with a max_capacity
 
   bool open(const object_pool_config_t& config, SpaceKind kind);
 
-  void* allocate() {
-    void* const p = __builtin_expect(max_capacity == 0, 1) ? pool->allocate_object() : allocate_limited();
-    last_error = __builtin_expect(p != nullptr, 1) ? POOL_SUCCESS : POOL_ERROR_OUT_OF_MEMORY;
-    return p;
-  }
-  bool deallocate(void* p) {
-    const bool done = finish(pool->free_object(p));
-    if (__builtin_expect(max_capacity != 0, 0) && done) {
-      live.fetch_sub(1, std::memory_order_relaxed);
-    }
-    return done;
-  }
-
-private:
-  void* allocate_limited();
+  void* try_allocate() { return __builtin_expect(plain, 1) ? native::Pool::try_allocate(slot, 0) : nullptr; }
+  bool try_deallocate(void* p) { return __builtin_expect(plain, 1) && native::Pool::try_free(slot, 0, p); }
+  // Both set the error.
+  [[gnu::noinline]] void* allocate_slow();
+  [[gnu::noinline]] bool deallocate_slow(void* p);
 };
+
+// What all functions on object pools do: the fast path inline, the rest out of line.
+template <class Handle> inline void* allocate_from(Handle* handle, ObjectPool Handle::* objects) {
+  if (__builtin_expect(handle != nullptr, 1)) {
+    succeed(); // first: nothing is left to do after the fast path
+    if (void* const p = (handle->*objects).try_allocate(); __builtin_expect(p != nullptr, 1)) {
+      return p;
+    }
+    return (handle->*objects).allocate_slow();
+  }
+  return fail<void*>(POOL_ERROR_NULL_POINTER);
+}
+template <class Handle> inline bool deallocate_to(Handle* handle, ObjectPool Handle::* objects, void* p) {
+  if (__builtin_expect(handle != nullptr, 1)) {
+    succeed();
+    if (__builtin_expect((handle->*objects).try_deallocate(p), 1)) {
+      return true;
+    }
+    return (handle->*objects).deallocate_slow(p);
+  }
+  return fail<bool>(POOL_ERROR_NULL_POINTER);
+}
 
 } // namespace echo::memory_pool

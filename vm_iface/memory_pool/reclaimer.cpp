@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     memory_reclaimer_*: nothing it reports is a constant; every byte was in memory and is not any
-// more.
+//             more.
 #include "reclaimer.h"
 
 #include "echo/industrial_memory_pool.h"

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Giving memory that pools do not need to the system: what the reclaimer, the bundled pool and
-// the
-//             collector interface share.
+//             the collector interface share.
 #pragma once
 
 #include "heap/native/pool.h"

@@ -30,7 +30,21 @@ bool SlabAllocator::open(const slab_allocator_config_t& config, SpaceKind kind) 
   pool_config.hints.least_slabs =
       static_cast<std::uint32_t>(std::min<std::size_t>(config.slabs_per_size_class, 16));
   pool = open_pool(kind, pool_config);
+  slot = pool == nullptr ? 0 : pool->slot();
   return pool != nullptr;
+}
+
+void* SlabAllocator::allocate_slow(std::size_t size) {
+  if (size == 0) {
+    return fail<void*>(POOL_ERROR_INVALID_SIZE);
+  }
+  void* const p = pool->allocate(size);
+  set_error(p != nullptr ? POOL_SUCCESS : POOL_ERROR_OUT_OF_MEMORY);
+  return p;
+}
+
+bool SlabAllocator::deallocate_slow(void* p, std::size_t size) {
+  return finish(pool->free(p, size));
 }
 
 } // namespace echo::memory_pool
@@ -69,13 +83,11 @@ void global_slab_allocator_destroy(global_slab_allocator_t* allocator) {
 }
 
 void* global_slab_allocator_allocate(global_slab_allocator_t* allocator, size_t size) {
-  return __builtin_expect(allocator != nullptr, 1) ? allocator->slabs.allocate(size)
-                                                   : fail<void*>(POOL_ERROR_NULL_POINTER);
+  return allocate_from(allocator, &global_slab_allocator::slabs, size);
 }
 
 bool global_slab_allocator_deallocate(global_slab_allocator_t* allocator, void* ptr, size_t size) {
-  return __builtin_expect(allocator != nullptr, 1) ? allocator->slabs.deallocate(ptr, size)
-                                                   : fail<bool>(POOL_ERROR_NULL_POINTER);
+  return deallocate_to(allocator, &global_slab_allocator::slabs, ptr, size);
 }
 
 void global_slab_allocator_get_stats(const global_slab_allocator_t* allocator, size_t* total_allocated,

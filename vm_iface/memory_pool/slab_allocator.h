@@ -12,21 +12,45 @@ namespace echo::memory_pool {
 
 struct SlabAllocator {
   native::Pool* pool = nullptr;
+  std::uint32_t slot = 0;
 
   // What a configuration asks for; false if it is out of range.
   static bool kind_of(const slab_allocator_config_t& config, SpaceKind* out);
   bool open(const slab_allocator_config_t& config, SpaceKind kind);
 
-  void* allocate(std::size_t size) {
-    if (__builtin_expect(size == 0, 0)) {
-      return fail<void*>(POOL_ERROR_INVALID_SIZE);
-    }
-    void* const p = pool->allocate(size);
-    last_error = __builtin_expect(p != nullptr, 1) ? POOL_SUCCESS : POOL_ERROR_OUT_OF_MEMORY;
-    return p;
-  }
-  bool deallocate(void* p, std::size_t size) { return finish(pool->free(p, size)); }
+  // Both set the error.
+  [[gnu::noinline]] void* allocate_slow(std::size_t size);
+  [[gnu::noinline]] bool deallocate_slow(void* p, std::size_t size);
 };
+
+// What all functions on slab allocators do: the fast path inline, the rest out of line.
+template <class Handle>
+inline void* allocate_from(Handle* handle, SlabAllocator Handle::* slabs, std::size_t size) {
+  if (__builtin_expect(handle != nullptr, 1)) {
+    succeed(); // first: nothing is left to do after the fast path
+    if (__builtin_expect(size - 1 < native::kMaxCellBytes, 1)) {
+      void* const p = native::Pool::try_allocate((handle->*slabs).slot, native::cell_for(size).number);
+      if (__builtin_expect(p != nullptr, 1)) {
+        return p;
+      }
+    }
+    return (handle->*slabs).allocate_slow(size);
+  }
+  return fail<void*>(POOL_ERROR_NULL_POINTER);
+}
+template <class Handle>
+inline bool deallocate_to(Handle* handle, SlabAllocator Handle::* slabs, void* p, std::size_t size) {
+  if (__builtin_expect(handle != nullptr, 1)) {
+    succeed(); // first: nothing is left to do after the fast path
+    if (__builtin_expect(size - 1 < native::kMaxCellBytes &&
+                             native::Pool::try_free((handle->*slabs).slot, native::cell_for(size).number, p),
+                         1)) {
+      return true;
+    }
+    return (handle->*slabs).deallocate_slow(p, size);
+  }
+  return fail<bool>(POOL_ERROR_NULL_POINTER);
+}
 
 // 1 - live / committed, 0 if nothing is committed.
 inline double fragmentation(std::size_t live, std::size_t committed) {

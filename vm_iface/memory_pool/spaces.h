@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The native memory of the process behind the C API: one space per kind of pages, opened when
-// first
-//             asked for; pools and handles in it.
+//             first asked for; pools and handles in it.
 // Invariants  [pool.space.1] A space outlives its pools. It is closed when the library is unloaded, if no
-// pool is
-//             left by then.
+//             pool is left by then.
 #pragma once
 
 #include "heap/native/pool.h"

@@ -7,8 +7,7 @@
 //             body (cell)    [   v  size usable bytes                ...  | header address ]
 //
 // Invariants  [pool.task.1] The header's body and the body's last word name each other. A body whose last
-// word was
-//             overwritten is not freed: the owner wrote beyond its end.
+//             word was overwritten is not freed: the owner wrote beyond its end.
 // Equations   standard task: 64 + (56 + 8) = 128 B
 #include "echo/async_memory_pool.h"
 #include "heap/native/pool.h"

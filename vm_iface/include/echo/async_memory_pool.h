@@ -4,10 +4,11 @@
  * coroutine stacks, channels, and a runtime that bundles them.
  *
  * Purpose     Source compatible with existing callers; the objects lie in native memory: never moved, freed
- * explicitly, every free checked. In libecho_memory_pool.so. Errors      A failing call returns null, false
- * or 0 and sets industrial_memory_pool_get_last_error(), per thread; a succeeding one sets POOL_SUCCESS.
- * Nothing aborts. Threads     Every function may be called from any thread at any time, except that
- * destroying an object or a pool must not overlap with its use.
+ *             explicitly, every free checked. In libecho_memory_pool.so.
+ * Errors      A failing call returns null, false or 0 and sets industrial_memory_pool_get_last_error(), per
+ *             thread; a succeeding one sets POOL_SUCCESS. Nothing aborts.
+ * Threads     Every function may be called from any thread at any time, except that destroying an object or a
+ *             pool must not overlap with its use.
  */
 #ifndef ECHO_ASYNC_MEMORY_POOL_H
 #define ECHO_ASYNC_MEMORY_POOL_H

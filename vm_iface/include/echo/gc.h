@@ -3,11 +3,12 @@
  * echo/gc.h - the collector interface of existing Echo code. In libecho_memory_pool.so.
  *
  * Purpose     Source compatible with existing callers. Objects of this interface have no layout and its
- * callers name no roots, so nothing can be proved dead: objects live until echo_gc_shutdown(), in native
- * memory, never moved. A collection gives what is free (caches, empty slabs) to the system and says how much
- * that was: it marks nothing, so marked_objects is 0 and live_objects is all of them. Errors
- * ECHO_GC_ERROR_SYSTEM_ERROR before echo_gc_init() and after echo_gc_shutdown(). Nothing aborts. Threads
- * Every function may be called from any thread; echo_gc_shutdown() must not overlap with uses of objects.
+ *             callers name no roots, so nothing can be proved dead: objects live until echo_gc_shutdown(), in
+ *             native memory, never moved. A collection gives what is free (caches, empty slabs) to the system
+ *             and says how much that was: it marks nothing, so marked_objects is 0 and live_objects is all.
+ * Errors      ECHO_GC_ERROR_SYSTEM_ERROR before echo_gc_init() and after echo_gc_shutdown(). Nothing aborts.
+ * Threads     Every function may be called from any thread; echo_gc_shutdown() must not overlap with uses of
+ *             objects.
  */
 #ifndef ECHO_GC_H
 #define ECHO_GC_H

@@ -4,16 +4,20 @@
  * reclaimer, and a pool that bundles them.
  *
  * Purpose     Source compatible with existing callers, on native memory: never moved, freed explicitly, of
- * any size. In libecho_memory_pool.so. Errors      A failing call returns null, false or 0 and sets
- * industrial_memory_pool_get_last_error(), per thread; a succeeding one sets POOL_SUCCESS. Nothing aborts. A
- * free that fails changes nothing: POOL_ERROR_NULL_POINTER   a null argument, or a pointer to no memory of
- * this pool POOL_ERROR_ALIGNMENT      a pointer into an object or between objects POOL_ERROR_INVALID_SIZE an
- * object of another size; a size of 0; a configuration out of range POOL_ERROR_DOUBLE_FREE    memory of the
- * pool in which no object lives (any more) POOL_ERROR_OUT_OF_MEMORY  the system refuses memory, or
- * max_capacity is reached Threads     Every function may be called from any thread at any time, except that
- * destroying must not overlap with use. An object may be freed by another thread than the one that allocated
- * it. Alignment   An object is aligned to the largest power of two that divides its size rounded up to 8
- * bytes (up to 128 B: 64 and 128 B objects start on a cache line); over 1 KiB to a page.
+ *             any size. In libecho_memory_pool.so.
+ * Errors      A failing call returns null, false or 0 and sets industrial_memory_pool_get_last_error(), per
+ *             thread; a succeeding one sets POOL_SUCCESS. Nothing aborts. A free that fails changes nothing:
+ *               POOL_ERROR_NULL_POINTER  a null argument, or a pointer to no memory of this pool
+ *               POOL_ERROR_ALIGNMENT     a pointer into an object or between objects
+ *               POOL_ERROR_INVALID_SIZE  an object of another size; a size of 0; a value out of range
+ *               POOL_ERROR_DOUBLE_FREE   memory of the pool in which no object lives (any more)
+ *               POOL_ERROR_OUT_OF_MEMORY the system refuses memory, or max_capacity is reached
+ *             Frees of one object by two threads at the same moment, one of them the thread that allocated it,
+ *             may both report success; the object is free once.
+ * Threads     Every function may be called from any thread at any time, except that destroying must not
+ *             overlap with use. An object may be freed by another thread than the one that allocated it.
+ * Alignment   An object is aligned to the largest power of two that divides its size rounded up to 8 bytes
+ *             (64 and 128 B objects start on a cache line); one over 1 KiB to a page.
  */
 #ifndef ECHO_INDUSTRIAL_MEMORY_POOL_H
 #define ECHO_INDUSTRIAL_MEMORY_POOL_H
