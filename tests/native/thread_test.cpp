@@ -14,9 +14,9 @@ namespace echo::native::test {
 namespace {
 
 TEST_F(PoolTest, AnotherThreadFreesAndTheOwnerUsesTheCellsAgain) {
-  std::vector<void*> objects;
+  std::vector<void*> objects; // all the cells of five slabs
   std::set<void*> first;
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 5120; ++i) {
     objects.push_back(pool->allocate(64));
     first.insert(objects.back());
   }
@@ -30,11 +30,11 @@ TEST_F(PoolTest, AnotherThreadFreesAndTheOwnerUsesTheCellsAgain) {
   for (void* const p : objects) {
     ASSERT_EQ(pool->free(p, 64), FreeResult::AlreadyFree) << "again, by the owner";
   }
-  EXPECT_EQ(pool->counters().frees, 5000u);
+  EXPECT_EQ(pool->counters().frees, 5120u);
   EXPECT_STREQ(pool->check(), "");
   const std::size_t committed = pool->counters().committed_bytes;
   std::set<void*> second;
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 5120; ++i) {
     void* const p = pool->allocate(64);
     ASSERT_TRUE(second.insert(p).second);
   }
