@@ -3,20 +3,13 @@
 # Both are relocatable: an install tree may be moved.
 include(CMakePackageConfigHelpers)
 
-# The soname is the major version of the ABI.
-set(ECHO_SOVERSION 1)
 set(ECHO_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/EchoHeap)
 set(ECHO_PKGCONFIG_DIR ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-# The headers are installed by vm_iface/include.
-foreach(target echo_heap echo_jit)
+# Headers, the JIT and the programs are installed by their own folders.
+foreach(target echo_heap echo_memory_pool)
   if(TARGET ${target})
     install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
-  endif()
-endforeach()
-foreach(target echo-run echo-conformance)
-  if(TARGET ${target})
-    install(TARGETS ${target} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   endif()
 endforeach()
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/THIRD-PARTY.md
@@ -24,10 +17,11 @@ install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_
 
 set(ECHO_HEAP_LIBRARY ${CMAKE_INSTALL_LIBDIR}/libecho_heap.so)
 set(ECHO_JIT_LIBRARY ${CMAKE_INSTALL_LIBDIR}/libecho_jit.so)
+set(ECHO_POOL_LIBRARY ${CMAKE_INSTALL_LIBDIR}/libecho_memory_pool.so)
 configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/EchoHeapConfig.cmake.in
   ${CMAKE_BINARY_DIR}/package/EchoHeapConfig.cmake
   INSTALL_DESTINATION ${ECHO_CMAKE_DIR}
-  PATH_VARS CMAKE_INSTALL_INCLUDEDIR ECHO_HEAP_LIBRARY ECHO_JIT_LIBRARY)
+  PATH_VARS CMAKE_INSTALL_INCLUDEDIR ECHO_HEAP_LIBRARY ECHO_JIT_LIBRARY ECHO_POOL_LIBRARY)
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/package/EchoHeapConfigVersion.cmake
   VERSION ${PROJECT_VERSION} COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/package/EchoHeapConfig.cmake ${CMAKE_BINARY_DIR}/package/EchoHeapConfigVersion.cmake

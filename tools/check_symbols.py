@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_symbols.py LIBRARY [--headers FILE ...] [--never NAME ...] - what a shared library shows to the world.
+"""check_symbols.py LIBRARY [--headers FILE ...] [--named-in FILE ...] [--never NAME ...]
 
-Invariants: [abi.symbols.1] only echo_* is exported. [abi.symbols.2] no unique symbols: they keep a library mapped
+What a shared library shows to the world. Invariants: [abi.symbols.1] only echo_* is exported; with --named-in, only
+names that one of these headers declares. [abi.symbols.2] no unique symbols: they keep a library mapped
 after dlclose. [abi.symbols.3] every ECHO_EXPORT function of the given headers is there. [abi.symbols.4] no segment is
-writable and executable, relocations become read-only at load. --never: a needed library that must not be there.
+writable and executable, relocations become read-only at load. --never: a library that must not be needed.
 """
 
 import argparse
@@ -31,12 +32,21 @@ def exported(library):
                 yield name, letter
 
 
-def check(library, headers, never):
-    violations, names = [], set()
+def words(headers):
+    found = set()
+    for header in headers:
+        with open(header, encoding="utf-8") as stream:
+            found.update(re.findall(r"\w+", re.sub(r"/\*.*?\*/", "", stream.read(), flags=re.DOTALL)))
+    return found
+
+
+def check(library, headers, never, named_in=()):
+    violations, names, declared = [], set(), words(named_in)
     for name, letter in exported(library):
         names.add(name)
-        if not name.startswith("echo_"):
-            violations.append(f"{library}: exports {name}; only echo_* may leave it [abi.symbols.1]")
+        if not (name in declared if named_in else name.startswith("echo_")):
+            allowed = "what its headers declare" if named_in else "echo_*"
+            violations.append(f"{library}: exports {name}; only {allowed} may leave it [abi.symbols.1]")
         if letter == "u":
             violations.append(f"{library}: {name} is a unique symbol: it would never be unloaded [abi.symbols.2]")
     for header in headers:
@@ -62,9 +72,10 @@ def main(arguments):
     parser = argparse.ArgumentParser(prog="check_symbols.py")
     parser.add_argument("library")
     parser.add_argument("--headers", nargs="*", default=[])
+    parser.add_argument("--named-in", nargs="*", default=[])
     parser.add_argument("--never", nargs="*", default=[])
     options = parser.parse_args(arguments[1:])
-    violations, summary = check(options.library, options.headers, options.never)
+    violations, summary = check(options.library, options.headers, options.never, options.named_in)
     return project_tree.finish("check_symbols", violations, summary)
 
 

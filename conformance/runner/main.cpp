@@ -55,6 +55,7 @@ int main(int argc, char** argv) {
   std::string plugin;
   std::string jit;
   std::string expect;
+  std::string junit;
   std::vector<std::string> wanted;
   std::uint64_t seed = (std::uint64_t{std::random_device{}()} << 32 | std::random_device{}()) >> 16;
   int repeat = 1;
@@ -73,6 +74,7 @@ int main(int argc, char** argv) {
   app.add_option("--expect", expect, "file of expected failures: succeed if exactly these tests fail");
   app.add_option("--patience", patience, "multiply all time limits by this")->check(CLI::Range(0.01, 1000.0));
   app.add_flag("--list", only_list, "list the tests and load nothing");
+  app.add_option("--junit", junit, "also write the results to this file, as JUnit's XML");
   app.add_flag("--tap", tap, "report in the Test Anything Protocol, version 13");
   try {
     app.parse(argc, argv);
@@ -108,8 +110,12 @@ int main(int argc, char** argv) {
   if (!expect.empty() && !read_expectations(expect, suites, &expectations, &why))
     return complain(why);
 
-  const std::unique_ptr<Report> report = tap ? tap_report() : text_report();
-  report->begin(plugin, seed, static_cast<int>(chosen.size()) * repeat);
+  std::vector<std::unique_ptr<Report>> reports;
+  reports.push_back(tap ? tap_report() : text_report());
+  if (!junit.empty())
+    reports.push_back(junit_report(junit));
+  for (const auto& report : reports)
+    report->begin(plugin, seed, static_cast<int>(chosen.size()) * repeat);
   Totals totals;
   for (int turn = 0; turn < repeat; ++turn)
     for (const Chosen& c : chosen) {
@@ -127,8 +133,13 @@ int main(int argc, char** argv) {
                           run_isolated(*c.test, context, patience),
                           expected == expectations.end() ? nullptr : &expected->second};
       totals.add(result);
-      report->add(result);
+      for (const auto& report : reports)
+        report->add(result);
     }
-  report->end(totals);
+  bool written = true;
+  for (const auto& report : reports)
+    written = report->end(totals) && written;
+  if (!written)
+    return complain("the report could not be written");
   return totals.wrong == 0 ? 0 : 1;
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// report.cpp - TAP and text.
+// report.cpp - TAP, text and JUnit.
 #include "report.h"
 
 #include <cinttypes>
 #include <cstdio>
+#include <fstream>
+#include <map>
 
 namespace conformance {
 
@@ -51,9 +53,10 @@ public:
                   one_line(r.expected->reason).c_str());
     std::fflush(stdout);
   }
-  void end(const Totals& t) override {
+  bool end(const Totals& t) override {
     std::printf("# %d passed, %d failed (%d of them expected), %d skipped, %.1f s\n", t.passed, t.failed,
                 t.expected_failures, t.skipped, t.seconds);
+    return std::fflush(stdout) == 0;
   }
 };
 
@@ -87,14 +90,99 @@ public:
       std::printf("               again: --suite=%s --seed=%" PRIu64 "\n", full_name(r).c_str(), r.seed);
     std::fflush(stdout);
   }
-  void end(const Totals& t) override {
+  bool end(const Totals& t) override {
     std::printf("\n%d passed, %d failed (%d of them expected), %d skipped in %.1f s: %s\n", t.passed,
                 t.failed, t.expected_failures, t.skipped, t.seconds,
                 t.wrong == 0 ? "as it should be" : "the plugin does not keep the contract");
+    return std::fflush(stdout) == 0;
   }
 
 private:
   const Suite* suite_ = nullptr;
+};
+
+// One <testsuite> per suite. An expected failure counts as skipped: JUnit has no word for it.
+class JUnit final : public Report {
+public:
+  explicit JUnit(std::string path) : path_(std::move(path)) {}
+
+  void begin(const std::string& plugin, std::uint64_t seed, int) override {
+    plugin_ = plugin;
+    seed_ = seed;
+  }
+  void add(const Result& r) override {
+    Written& suite = suites_[r.suite->name];
+    suite.seconds += r.outcome.seconds;
+    ++suite.tests;
+    std::string inside;
+    if (r.is_wrong()) {
+      ++suite.failures;
+      const std::string why = r.expected == nullptr ? r.outcome.why : "it was expected to fail and did not";
+      inside = "<failure message=\"" + escaped(why) + "\"/>";
+    } else if (r.outcome.verdict != Verdict::passed) {
+      ++suite.skipped;
+      const std::string why =
+          r.expected == nullptr ? r.outcome.why : "expected to fail: " + r.expected->reason;
+      inside = "<skipped message=\"" + escaped(why) + "\"/>";
+    }
+    suite.cases += "    <testcase classname=\"" + escaped(r.suite->name) + "\" name=\"" +
+                   escaped(std::string(r.test->name) + " " + r.test->clauses) + "\" time=\"" +
+                   seconds(r.outcome.seconds) + "\">" + inside + "</testcase>\n";
+  }
+  bool end(const Totals& t) override {
+    std::ofstream file(path_);
+    file << "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"" << escaped(plugin_)
+         << "\" tests=\"" << t.passed + t.failed + t.skipped << "\" failures=\"" << t.wrong << "\" time=\""
+         << seconds(t.seconds) << "\">\n";
+    for (const auto& [name, suite] : suites_)
+      file << "  <testsuite name=\"" << name << "\" tests=\"" << suite.tests << "\" failures=\""
+           << suite.failures << "\" skipped=\"" << suite.skipped << "\" time=\"" << seconds(suite.seconds)
+           << "\">\n    <properties><property name=\"seed\" value=\"" << seed_ << "\"/></properties>\n"
+           << suite.cases << "  </testsuite>\n";
+    file << "</testsuites>\n";
+    file.close();
+    return file.good();
+  }
+
+private:
+  struct Written {
+    int tests = 0, failures = 0, skipped = 0;
+    double seconds = 0;
+    std::string cases;
+  };
+
+  // Attribute text: XML allows no other control characters, and what is not ASCII may not be UTF-8.
+  static std::string escaped(const std::string& text) {
+    std::string out;
+    for (const char c : text)
+      switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += static_cast<unsigned char>(c) < 0x20 || static_cast<unsigned char>(c) >= 0x7F ? '?' : c;
+        break;
+      }
+    return out;
+  }
+  static std::string seconds(double value) {
+    char text[40];
+    std::snprintf(text, sizeof text, "%.3f", value);
+    return text;
+  }
+
+  std::string path_, plugin_;
+  std::uint64_t seed_ = 0;
+  std::map<std::string, Written> suites_;
 };
 
 } // namespace
@@ -121,6 +209,9 @@ std::unique_ptr<Report> tap_report() {
 }
 std::unique_ptr<Report> text_report() {
   return std::make_unique<Text>();
+}
+std::unique_ptr<Report> junit_report(const std::string& path) {
+  return std::make_unique<JUnit>(path);
 }
 
 } // namespace conformance

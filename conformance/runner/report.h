@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// report.h - how a run is told: to a person, or as TAP (Test Anything Protocol, version 13).
+// report.h - how a run is told: to a person, as TAP (Test Anything Protocol, version 13), as JUnit's XML.
 //
 // Invariants  [kit.report.1] Each test is reported once, with its number in the list of all tests, its name,
 //             its sentence and its clauses. [kit.report.2] An expected failure is marked as one in TAP and
@@ -41,11 +41,14 @@ public:
   virtual ~Report() = default;
   virtual void begin(const std::string& plugin, std::uint64_t seed, int tests) = 0;
   virtual void add(const Result& result) = 0;
-  virtual void end(const Totals& totals) = 0;
+  // False if the report could not be written.
+  virtual bool end(const Totals& totals) = 0;
 };
 
 std::unique_ptr<Report> tap_report();
 std::unique_ptr<Report> text_report();
+// Collects, and writes the file at end().
+std::unique_ptr<Report> junit_report(const std::string& path);
 
 } // namespace conformance
 

@@ -97,7 +97,7 @@ void ClassCache::disown(SlabRecord& record) {
 
 void* ClassCache::allocate_slow() {
   if (requested_.load(std::memory_order_relaxed)) {
-    acknowledge_all();
+    acknowledge_requests();
   }
   if (state_.load(std::memory_order_relaxed) >> 32 == 0) {
     grant_turns();
@@ -329,26 +329,20 @@ bool ClassCache::collect_remote(SlabRecord& record) {
   return any;
 }
 
-// Another thread has freed a cell of this slab for the first time. [native.free.3]
-void ClassCache::acknowledge(SlabRecord& record) {
-  bool any = false;
-  {
-    const std::scoped_lock lock(record.lock);
-    any = collect_remote(record);
+// The slab joins the pending list before the flag is set, so that whoever sees the flag finds the slab.
+void ClassCache::request(SlabRecord& record) {
+  entry_of(record).owner.store(word(OwnerTag::Requested), std::memory_order_relaxed);
+  if (!record.notified) {
+    notify(record);
   }
-  if (any && !record.listed) {
-    list(record);
-  }
+  requested_.store(true, std::memory_order_seq_cst);
 }
 
-void ClassCache::acknowledge_all() {
+// Other threads have freed cells of slabs for the first time. [native.free.3]
+void ClassCache::acknowledge_requests() {
   // Cleared first: a request that comes now is seen the next time at the latest.
   requested_.exchange(false, std::memory_order_seq_cst);
-  for_each_slab([this](SlabRecord& record) {
-    if (tag_of(entry_of(record).owner.load(std::memory_order_relaxed)) == OwnerTag::Requested) {
-      acknowledge(record);
-    }
-  });
+  collect_pending();
 }
 
 void ClassCache::collect_pending() {
@@ -432,8 +426,7 @@ void ClassCache::flush_l1() {
 std::size_t ClassCache::trim(std::uint32_t keep) {
   std::size_t bytes = 0;
   flush_l1();
-  acknowledge_all();
-  collect_pending();
+  acknowledge_requests();
   for_each_slab([&](SlabRecord& record) {
     if (!record.counted && is_empty(record, 0)) {
       if (!record.listed) {
@@ -447,13 +440,15 @@ std::size_t ClassCache::trim(std::uint32_t keep) {
   return bytes;
 }
 
-bool ClassCache::give_slab_to(ClassCache& other) {
+bool ClassCache::give_slab_to(ClassCache& other, bool local) {
   flush_l1();
-  collect_pending();
+  acknowledge_requests();
   for (SlabRecord* record = partial_; record != nullptr; record = record->partial_next) {
-    const std::uint32_t word_count = words_;
+    if (local && record->node != other.thread_->node()) {
+      continue;
+    }
     bool has_free = false;
-    for (std::uint32_t w = 0; w < word_count && !has_free; ++w) {
+    for (std::uint32_t w = 0; w < words_ && !has_free; ++w) {
       const std::uint32_t cells_left = capacity_ - 64 * w;
       const std::uint64_t all = cells_left < 64 ? bit(cells_left) - 1 : ~std::uint64_t{0};
       has_free = (record->live()[w].load(std::memory_order_relaxed) & all) != all;

@@ -100,24 +100,26 @@ public:
     if (__builtin_expect(entry.owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
       return false;
     }
-    const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
-    if (__builtin_expect(!cell.is_start, 0)) {
+    // cell_at() in its parts: with the condition as a value the compiler keeps it in a saved register.
+    const std::uint64_t product = (offset % kSlabBytes) * magic_;
+    if (__builtin_expect(static_cast<std::uint32_t>(product) >= magic_, 0)) {
       return false;
     }
+    const auto index = static_cast<std::uint32_t>(product >> 32);
     SlabRecord* const record = entry.record.load(std::memory_order_relaxed);
-    std::atomic<std::uint64_t>* const live = record->live() + cell.index / 64;
+    std::atomic<std::uint64_t>* const live = record->live() + index / 64;
     const std::uint64_t before = live->load(std::memory_order_relaxed);
-    if (__builtin_expect((before >> (cell.index % 64) & 1) == 0, 0)) {
+    if (__builtin_expect((before >> (index % 64) & 1) == 0, 0)) {
       return false;
     }
-    live->store(before ^ bit(cell.index), std::memory_order_relaxed);
+    live->store(before ^ bit(index), std::memory_order_relaxed);
     const std::uint64_t state = state_.load(std::memory_order_relaxed);
     const auto count = static_cast<std::uint32_t>(state);
     if (__builtin_expect(count >= limit_, 0)) {
-      put_aside(*record, cell.index);
+      put_aside(*record, index);
       return true;
     }
-    cells_[count] = {p, CachedCell::pack(live, cell.index)};
+    cells_[count] = {p, CachedCell::pack(live, index)};
     state_.store(state + kOneCell, std::memory_order_relaxed);
     return true;
   }
@@ -130,8 +132,9 @@ public:
   // Moves L1 to L2, collects what others have freed, and keeps at most `keep` empty slabs. Returns the bytes
   // given to the space.
   std::size_t trim(std::uint32_t keep);
-  // Gives a slab with free cells to another cache of the same pool and size; the pool's lock is held.
-  bool give_slab_to(ClassCache& other);
+  // Gives a slab with free cells to another cache of the same pool and size, of the other's node if `local`; the
+  // pool's lock is held.
+  bool give_slab_to(ClassCache& other, bool local);
   // Gives the system whole free pages of slabs of which at least `percent` are free. Bytes given.
   std::size_t release_free_pages(std::uint32_t percent);
   // The end of a window of measurement. [native.hot.1]
@@ -141,8 +144,8 @@ public:
 
   // With the slab's lock held: the slab has remote bits to collect.
   void notify(SlabRecord& record);
-  // A slab's tag has become Requested.
-  void request() { requested_.store(true, std::memory_order_seq_cst); }
+  // With the slab's lock held: takes a biased slab's bias away.
+  void request(SlabRecord& record);
   ClassCounters counters() const;
   // "" if the cache's lists, bits and table entries agree, else what does not. Owner only; deep.
   const char* check();
@@ -188,13 +191,12 @@ private:
   // Collects remote frees; true if a cell became free. The slab's lock is held.
   bool collect_remote(SlabRecord& record);
   void collect_pending();
-  void acknowledge(SlabRecord& record);
-  void acknowledge_all();
+  void acknowledge_requests();
   void set_cached(std::uint32_t count) {
     const std::uint64_t state = state_.load(std::memory_order_relaxed);
     state_.store((state >> 32 << 32) | count, std::memory_order_relaxed);
   }
-  void put_aside(SlabRecord& record, std::uint32_t cell);
+  [[gnu::cold]] void put_aside(SlabRecord& record, std::uint32_t cell);
   void note_free_cell(SlabRecord& record, std::uint32_t word);
   void note_if_empty(SlabRecord& record, std::uint32_t first_word);
   bool is_empty(SlabRecord& record, std::uint32_t first_word) const;

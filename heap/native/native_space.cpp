@@ -371,12 +371,12 @@ std::size_t NativeSpace::return_step(std::size_t keep) {
   return bytes;
 }
 
-std::size_t NativeSpace::return_all(std::uint64_t deadline_ns) {
+std::size_t NativeSpace::return_all(std::uint64_t deadline_ns, std::size_t keep) {
   std::size_t total = 0;
   const auto in_time = [deadline_ns] { return os::monotonic_ns() < deadline_ns; };
-  while (in_time() && return_chunk(0, &total)) {
+  while (in_time() && return_chunk(keep, &total)) {
   }
-  for (unsigned i = 0; i < nodes_ * kShardsPerNode && in_time(); ++i) {
+  for (unsigned i = 0; keep == 0 && i < nodes_ * kShardsPerNode && in_time(); ++i) {
     total += return_slabs_of_shard(shards_[i], deadline_ns);
   }
   return total;

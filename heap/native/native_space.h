@@ -11,7 +11,7 @@
 //             comes from the caller's node, then from a new chunk bound to it, and only then from another
 //             node.
 //             [native.space.4] Giving memory back to the system happens in steps of at most one chunk, and
-//             never with a lock held. [native.space.5] What the machine refuses (binding, huge pages) is
+//             never with a lock of the space held. [native.space.5] What the machine refuses (binding, huge pages) is
 //             counted and costs speed only.
 // Equations   committed = 2 MiB * (chunks not Untouched);  resident_free = 2 MiB * (Free chunks not yet
 //             returned)
@@ -89,8 +89,8 @@ public:
       return_step(config_.keep_bytes);
     }
   }
-  // Gives free memory back in such steps until none is left or the clock has passed `deadline_ns`.
-  std::size_t return_all(std::uint64_t deadline_ns);
+  // Gives free memory back in such steps until only `keep` bytes are left or the clock has passed `deadline_ns`.
+  std::size_t return_all(std::uint64_t deadline_ns, std::size_t keep = 0);
 
   void note_migration() { migrated_.fetch_add(1, std::memory_order_relaxed); }
   SpaceCounters counters();

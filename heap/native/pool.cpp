@@ -185,9 +185,11 @@ bool Pool::adopt_slab(ClassCache& to) {
     return false;
   }
   const MutexLock lock(mutex_);
-  for (ThreadCache* cache = idle_; cache != nullptr; cache = cache->next_idle_) {
-    if (cache->cache(index_of(to.cell())).give_slab_to(to)) {
-      return true;
+  for (const bool local : {true, false}) {
+    for (ThreadCache* cache = idle_; cache != nullptr; cache = cache->next_idle_) {
+      if (cache->cache(index_of(to.cell())).give_slab_to(to, local)) {
+        return true;
+      }
     }
   }
   return false;
@@ -239,8 +241,7 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   const bool own = mine != nullptr && owner == &mine->cache(index_of(record->cell));
   if (!own && ClassCache::tag_of(word) == OwnerTag::Biased) {
     // From here on the owner looks before it hands out a cell of this slab, or frees one. [native.free.3]
-    entry.owner.store(owner->word(OwnerTag::Requested), std::memory_order_relaxed);
-    owner->request();
+    owner->request(*record);
   }
   std::atomic<std::uint64_t>& remote = record->remote()[at.index / 64];
   const std::uint64_t freed = remote.load(std::memory_order_relaxed);

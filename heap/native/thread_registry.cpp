@@ -12,13 +12,13 @@
 
 namespace echo::native {
 
-constinit const CacheTable kNoCaches[kMaxPools]{};
+constinit const CacheTable kNoCaches[kMaxPools + 1]{};
 constinit thread_local ThreadView this_thread __attribute__((tls_model("initial-exec")));
 
 namespace {
 
 struct ThreadTable {
-  CacheTable caches[kMaxPools];
+  CacheTable caches[kMaxPools + 1];
   ThreadTable* next;
   ThreadTable* previous;
 };

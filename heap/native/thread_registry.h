@@ -28,9 +28,11 @@ class Pool;
 class ThreadCache;
 
 inline constexpr std::size_t kMaxPools = 16384;
+// The slot of no pool: every thread finds no cache there, so its users take the slow path without a test.
+inline constexpr std::uint32_t kNoSlot = kMaxPools;
 
 using CacheTable = std::atomic<ThreadCache*>;
-extern const CacheTable kNoCaches[kMaxPools];
+extern const CacheTable kNoCaches[kMaxPools + 1];
 
 struct ThreadView {
   const CacheTable* caches = kNoCaches;

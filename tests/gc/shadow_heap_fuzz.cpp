@@ -38,7 +38,7 @@ constexpr Configuration kConfigurations[] = {
     {"barriers", "max_heap=64m,trigger=512k,reserve=1,stress_barriers=on", 3, 300, 5000, false},
     {"yield", "max_heap=64m,trigger=512k,reserve=1,stress_yield=on,keep_free=0,poison=on", 4, 400, 6000,
      false},
-    {"tiny", "max_heap=2m,trigger=512k,reserve=1,poison=on,keep_free=0", 3, 100000, 12000, true},
+    {"tiny", "max_heap=1m,trigger=512k,reserve=1,poison=on,keep_free=0", 3, 100000, 12000, true},
     {"everything",
      "max_heap=64m,reserve=1,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield=on,keep_"
      "free=0",
@@ -74,11 +74,13 @@ public:
     done_ = true;
     watcher.join();
     finish();
-    std::printf("%-10s seed %llu: %llu collections, %llu checks, %llu objects, %llu times out of memory\n",
-                config_.name, static_cast<unsigned long long>(seed_),
-                static_cast<unsigned long long>(collections_),
-                static_cast<unsigned long long>(checks_.load()), static_cast<unsigned long long>(objects_),
-                static_cast<unsigned long long>(out_of_memory_.load()));
+    std::printf(
+        "%-10s seed %llu: %llu collections, %llu checks of up to %llu objects, %llu objects, %llu times out "
+        "of "
+        "memory\n",
+        config_.name, static_cast<unsigned long long>(seed_), static_cast<unsigned long long>(collections_),
+        static_cast<unsigned long long>(checks_.load()), static_cast<unsigned long long>(most_live_.load()),
+        static_cast<unsigned long long>(objects_), static_cast<unsigned long long>(out_of_memory_.load()));
     std::fflush(stdout);
   }
 
@@ -221,6 +223,7 @@ private:
       }
     }
     collect(actor, world);
+    most_live_ = std::max(most_live_.load(), world.most_live);
     detach(actor, world);
     world.unregister_words(heap_);
   }
@@ -274,6 +277,7 @@ private:
   std::atomic<bool> done_{false};
   std::atomic<std::uint64_t> checks_{0};
   std::atomic<std::uint64_t> out_of_memory_{0};
+  std::atomic<std::size_t> most_live_{0};
   std::uint64_t collections_ = 0;
   std::uint64_t objects_ = 0;
 };

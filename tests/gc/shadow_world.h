@@ -11,6 +11,7 @@
 #include "tests/heap/seed.h"
 #include "tests/vm_iface/recipe_interpreter.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -160,7 +161,7 @@ public:
     if (is_tagged(from.node, e) && random.chance(40)) {
       const auto integer = static_cast<std::int64_t>(random.below(1 << 20));
       write(actor, from, e, reinterpret_cast<echo_ref>((integer << 3) | 5), kFirstInteger - integer);
-    } else if (random.chance(25)) {
+    } else if (random.chance(15)) {
       write(actor, from, e, nullptr, kNull);
     } else if (const Place to = wander(actor); to.ref != nullptr) {
       write(actor, from, e, to.ref, static_cast<std::int64_t>(to.node));
@@ -333,6 +334,7 @@ public:
       bytes += shape.bytes(node.length);
     }
     live_nodes_ = object_of.size();
+    most_live = std::max(most_live, live_nodes_);
     renumber(object_of);
     checked_walks = walks;
     return bytes;
@@ -342,6 +344,7 @@ public:
   mutable Random random;
   std::uint64_t walks = 0;         // enumerations of the acting thread's frames
   std::uint64_t checked_walks = 0; // at the last check
+  std::size_t most_live = 0;       // nodes found by a check
 
 private:
   static constexpr std::int64_t kNull = -1;
@@ -466,7 +469,7 @@ private:
   void attach(const Actor& actor, echo_ref object, std::size_t n) {
     const Place fresh{object, n};
     const Place holder = wander(actor);
-    if (holder.ref != nullptr && random.chance(60) && !nodes_[holder.node]->edges.empty()) {
+    if (holder.ref != nullptr && random.chance(85) && !nodes_[holder.node]->edges.empty()) {
       write(actor, holder, random.below(nodes_[holder.node]->edges.size()), object,
             static_cast<std::int64_t>(n));
     } else if (random.chance(20) && !frames_.empty()) {

@@ -221,6 +221,12 @@ class Symbols(Tree):
         library = self.library('extern "C" int helper() { return 1; }\n')
         self.says(self.violations(library), "exports helper")
 
+    def test_a_name_that_no_header_declares(self):
+        self.put("a.h", "int pool_a(void);\n/* int pool_b(void); */\n")
+        library = self.library('extern "C" int pool_a() { return 1; }\nextern "C" int pool_b() { return 1; }\n')
+        found = check_symbols.check(library, [], [], [os.path.join(self.root, "a.h")])[0]
+        self.says(found, "exports pool_b; only what its headers declare may leave it")
+
     def test_a_unique_symbol(self):
         source = "inline int& echo_a() { static int a; return a; }\nint& (*echo_b)() = echo_a;\n"
         library = self.library(source, "-fgnu-unique")

@@ -19,6 +19,8 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
+#include <new>
+#include <pthread.h>
 #include <sched.h>
 
 using namespace echo::memory_pool;
@@ -103,6 +105,22 @@ std::uint64_t first_trigger(const echo_gc_config_t& config) {
   return static_cast<std::uint64_t>(config.trigger_ratio * static_cast<double>(config.max_heap_size));
 }
 
+// The child of a fork has one thread: what others held is free, what others used is used no more.
+void handle_forks() ECHO_REQUIRES(collector.mutex) {
+  static bool handled = false;
+  if (!handled) {
+    handled = ::pthread_atfork([]() ECHO_NO_THREAD_ANALYSIS { collector.mutex.lock(); },
+                               []() ECHO_NO_THREAD_ANALYSIS { collector.mutex.unlock(); },
+                               []() ECHO_NO_THREAD_ANALYSIS {
+                                 collector.mutex.unlock();
+                                 if (!in_collection) { // else this thread holds it, from a callback
+                                   new (&collector.collecting) Mutex;
+                                 }
+                                 collector.users.store(in_collection ? 1 : 0, std::memory_order_relaxed);
+                               }) == 0;
+  }
+}
+
 echo_gc_error_t collect(Pool& pool, echo_gc_trigger_reason_t reason) {
   if (in_collection) {
     return ECHO_GC_ERROR_CONCURRENT_MODIFICATION;
@@ -125,7 +143,9 @@ echo_gc_error_t collect(Pool& pool, echo_gc_trigger_reason_t reason) {
   const std::uint64_t deadline = bounded ? deadline_in(config.max_pause_time_us) : kNoDeadline;
   collector.phase.store(ECHO_GC_PHASE_SWEEP, std::memory_order_relaxed);
   pool.trim(deadline);
-  std::size_t bytes = return_free_memory(deadline);
+  const std::uint64_t live = collector.live_bytes.load(std::memory_order_relaxed);
+  std::size_t bytes =
+      return_free_memory(deadline, config.min_heap_size > live ? config.min_heap_size - live : 0);
   if (!bounded) {
     bytes += pool.release_free_pages(100);
   }
@@ -185,6 +205,7 @@ echo_gc_error_t echo_gc_init(const echo_gc_config_t* config) {
   if (collector.pool.load(std::memory_order_relaxed) != nullptr) {
     return ECHO_GC_SUCCESS;
   }
+  handle_forks();
   Pool* const pool = open_pool({}, {});
   if (pool == nullptr) {
     return ECHO_GC_ERROR_OUT_OF_MEMORY;

@@ -32,9 +32,8 @@ bool ObjectPool::open(const object_pool_config_t& config, SpaceKind kind) {
   if (pool == nullptr) {
     return false;
   }
-  slot = pool->slot();
   max_capacity = config.max_capacity;
-  plain = pool->has_cells() && max_capacity == 0;
+  slot = pool->has_cells() && max_capacity == 0 ? pool->slot() : native::kNoSlot;
   return true;
 }
 

@@ -14,15 +14,14 @@ namespace echo::memory_pool {
 
 struct ObjectPool {
   native::Pool* pool = nullptr;
-  std::uint32_t slot = 0;
-  bool plain = false; // cells, without a max_capacity: the fast path applies
+  std::uint32_t slot = native::kNoSlot; // the pool's, if the fast path applies: cells without a max_capacity
   std::size_t max_capacity = 0;
   std::atomic<std::size_t> live{0}; // counted only with a max_capacity
 
   bool open(const object_pool_config_t& config, SpaceKind kind);
 
-  void* try_allocate() { return __builtin_expect(plain, 1) ? native::Pool::try_allocate(slot, 0) : nullptr; }
-  bool try_deallocate(void* p) { return __builtin_expect(plain, 1) && native::Pool::try_free(slot, 0, p); }
+  void* try_allocate() { return native::Pool::try_allocate(slot, 0); }
+  bool try_deallocate(void* p) { return native::Pool::try_free(slot, 0, p); }
   // Both set the error.
   [[gnu::noinline]] void* allocate_slow();
   [[gnu::noinline]] bool deallocate_slow(void* p);

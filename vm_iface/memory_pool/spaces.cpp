@@ -8,6 +8,7 @@
 #include "heap/os_memory.h"
 
 #include <array>
+#include <pthread.h>
 
 namespace echo::memory_pool {
 
@@ -56,7 +57,18 @@ std::size_t index_of(SpaceKind kind) {
 }
 constexpr SpaceKind kCommon{PageKind::Transparent, false};
 
+// The child of a fork finds the mutex free.
+void handle_forks() ECHO_REQUIRES(spaces.mutex) {
+  static bool handled = false;
+  if (!handled) {
+    handled = ::pthread_atfork([]() ECHO_NO_THREAD_ANALYSIS { spaces.mutex.lock(); },
+                               []() ECHO_NO_THREAD_ANALYSIS { spaces.mutex.unlock(); },
+                               []() ECHO_NO_THREAD_ANALYSIS { spaces.mutex.unlock(); }) == 0;
+  }
+}
+
 NativeSpace* open_locked(SpaceKind kind) ECHO_REQUIRES(spaces.mutex) {
+  handle_forks();
   Slot& slot = spaces.slots[index_of(kind)];
   if (slot.space == nullptr) {
     alignas(FlatTopology) static std::byte flat_place[sizeof(FlatTopology)];
@@ -135,7 +147,7 @@ void close_pool(Pool* pool) {
   }
 }
 
-std::size_t return_free_memory(std::uint64_t deadline_ns) {
+std::size_t return_free_memory(std::uint64_t deadline_ns, std::size_t keep) {
   std::array<NativeSpace*, kKinds> open{};
   {
     const MutexLock lock(spaces.mutex);
@@ -145,7 +157,7 @@ std::size_t return_free_memory(std::uint64_t deadline_ns) {
   }
   std::size_t bytes = 0;
   for (NativeSpace* const space : open) {
-    bytes += space != nullptr && os::monotonic_ns() < deadline_ns ? space->return_all(deadline_ns) : 0;
+    bytes += space != nullptr && os::monotonic_ns() < deadline_ns ? space->return_all(deadline_ns, keep) : 0;
   }
   return bytes;
 }

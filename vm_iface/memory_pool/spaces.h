@@ -26,8 +26,9 @@ native::NativeSpace* space_of(SpaceKind kind);
 native::Pool* open_pool(SpaceKind kind, const native::PoolConfig& config);
 void close_pool(native::Pool* pool); // null is ignored
 
-// Gives the free memory of all spaces to the system until the deadline; the bytes that left memory.
-std::size_t return_free_memory(std::uint64_t deadline_ns);
+// Gives the free memory of all spaces to the system, but for `keep` bytes of each, until the deadline; the bytes that
+// left memory.
+std::size_t return_free_memory(std::uint64_t deadline_ns, std::size_t keep = 0);
 
 // A pool for objects that belong to no handle. Null: out of memory.
 native::Pool* common_pool();

@@ -68,15 +68,16 @@ typedef enum {
 } echo_gc_error_t;
 
 typedef struct echo_gc_config {
-  double trigger_ratio;   /* 0 < ratio < 1: free memory is collected when this share of max_heap_size is
-                             committed */
-  uint64_t min_heap_size; /* bytes kept when memory goes back to the system */
-  uint64_t max_heap_size; /* bytes of objects at most */
-  uint64_t target_pause_time_us;
-  uint64_t max_pause_time_us; /* a collection started by an allocation works no longer than this */
-  int max_concurrent_workers; /* at least 1; collections need only one */
-  bool enable_tracing;        /* print each collection to standard error */
-  bool enable_profiling;      /* measure the processor time of collections */
+  /* 0 < ratio < 1: a collection starts when objects take this share of max_heap_size, and after every further
+   * sixteenth. */
+  double trigger_ratio;
+  uint64_t min_heap_size;        /* live and free bytes together that collections leave in memory */
+  uint64_t max_heap_size;        /* bytes of objects at most */
+  uint64_t target_pause_time_us; /* at most max_pause_time_us */
+  uint64_t max_pause_time_us;    /* a collection started by an allocation works no longer than this */
+  int max_concurrent_workers;    /* at least 1; collections need only one */
+  bool enable_tracing;           /* print each collection to standard error */
+  bool enable_profiling;         /* measure the processor time of collections */
 } echo_gc_config_t;
 
 typedef struct echo_gc_metrics {

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The loops that are timed.
+#include "cases.h"
+
+#include "echo/industrial_memory_pool.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <pthread.h>
+#include <sched.h>
+#include <thread>
+#include <vector>
+
+namespace echo::bench {
+
+namespace {
+
+constexpr std::size_t kObjects = 100000;
+
+double now_ns() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
+}
+
+double median(std::vector<double>& v) {
+  const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
+  std::nth_element(v.begin(), middle, v.end());
+  return *middle;
+}
+
+void pin(unsigned cpu) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(cpu % std::max(1u, std::thread::hardware_concurrency()), &set);
+  (void)::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
+}
+
+void write_first_word(void* p, std::uint64_t value) {
+  *static_cast<volatile std::uint64_t*>(p) = value;
+}
+
+struct Libc {
+  void* allocate(std::size_t bytes) const { return std::malloc(bytes); }
+  void free(void* p, std::size_t) const { std::free(p); }
+};
+
+struct Echo {
+  global_slab_allocator_t* slabs = nullptr;
+  void* allocate(std::size_t bytes) const { return global_slab_allocator_allocate(slabs, bytes); }
+  void free(void* p, std::size_t bytes) const {
+    if (!global_slab_allocator_deallocate(slabs, p, bytes)) {
+      std::abort();
+    }
+  }
+};
+
+// --- pairs ---------------------------------------------------------------------------------------------------
+
+// Median ns of one turn of `turn` over batches of 1000.
+template <class Turn> double timed_batches(int batches, Turn turn) {
+  std::vector<double> times;
+  for (int b = 0; b < batches; ++b) {
+    const double start = now_ns();
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      turn(i);
+    }
+    times.push_back((now_ns() - start) / 1000);
+  }
+  return median(times);
+}
+
+// The same on `count` threads at once, each on a processor of its own; the slowest thread's figure.
+template <class Turn> double on_threads(unsigned count, int batches, Turn turn) {
+  std::vector<std::thread> threads;
+  std::vector<double> figures(count);
+  std::atomic<unsigned> ready{0};
+  for (unsigned t = 0; t < count; ++t) {
+    threads.emplace_back([&, t] {
+      pin(t);
+      ++ready;
+      while (ready < count) {
+        ::sched_yield();
+      }
+      figures[t] = timed_batches(batches, turn);
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  return *std::max_element(figures.begin(), figures.end());
+}
+
+template <class Allocator>
+double pairs(const Allocator& allocator, std::size_t bytes, unsigned threads, int batches) {
+  return on_threads(threads, batches, [&allocator, bytes](std::uint64_t i) {
+    void* const p = allocator.allocate(bytes);
+    write_first_word(p, i);
+    allocator.free(p, bytes);
+  });
+}
+
+// --- the original's loop -------------------------------------------------------------------------------------
+
+struct LoopTimes {
+  double allocate = 0, free = 0;
+  double sum() const { return allocate + free; }
+};
+
+template <class Allocator>
+LoopTimes loop_once(const Allocator& allocator, std::size_t bytes, std::vector<void*>& objects,
+                    const std::vector<std::uint32_t>& order) {
+  const double start = now_ns();
+  for (std::size_t i = 0; i < kObjects; ++i) {
+    objects[i] = allocator.allocate(bytes);
+    write_first_word(objects[i], i);
+  }
+  const double middle = now_ns();
+  for (const std::uint32_t i : order) {
+    allocator.free(objects[i], bytes);
+  }
+  const double end = now_ns();
+  return {(middle - start) / kObjects, (end - middle) / kObjects};
+}
+
+template <class Allocator>
+void loops(const Allocator& allocator, std::size_t bytes, int rounds, bool with_parts, const Report& report) {
+  std::vector<void*> objects(kObjects);
+  std::vector<std::uint32_t> order(kObjects);
+  for (std::uint32_t i = 0; i < kObjects; ++i) {
+    order[i] = i;
+  }
+  const std::string size = std::to_string(bytes);
+  for (const char* const kind : {"order", "random"}) {
+    if (kind[0] == 'r') {
+      std::uint64_t state = 1;
+      for (std::size_t i = kObjects - 1; i > 0; --i) {
+        state = state * 6364136223846793005u + 1442695040888963407u;
+        std::swap(order[i], order[(state >> 33) % (i + 1)]);
+      }
+    }
+    const LoopTimes first = loop_once(allocator, bytes, objects, order);
+    if (with_parts && kind[0] == 'o') {
+      report("loop cold " + size, first.sum()); // pages touched for the first time
+    }
+    std::vector<double> sums;
+    std::vector<double> allocations;
+    std::vector<double> frees;
+    for (int i = 0; i < rounds; ++i) {
+      const LoopTimes t = loop_once(allocator, bytes, objects, order);
+      sums.push_back(t.sum());
+      allocations.push_back(t.allocate);
+      frees.push_back(t.free);
+    }
+    report(std::string("loop ") + kind + " " + size, median(sums));
+    if (with_parts) {
+      report(std::string("loop ") + kind + " " + size + " allocate", median(allocations));
+      report(std::string("loop ") + kind + " " + size + " free", median(frees));
+    }
+  }
+}
+
+// --- remote frees --------------------------------------------------------------------------------------------
+
+constexpr std::size_t kBatch = 256;
+constexpr std::size_t kInFlight = 8;
+
+template <class Allocator> double remote(const Allocator& allocator, std::size_t bytes, int batches) {
+  struct alignas(64) Slot {
+    std::atomic<bool> full{false};
+    std::array<void*, kBatch> objects{};
+  };
+  std::array<Slot, kInFlight> ring;
+  std::vector<double> allocating;
+  std::vector<double> freeing;
+  std::thread consumer([&] {
+    pin(1);
+    std::uint64_t sum = 0;
+    for (int b = 0; b < batches; ++b) {
+      Slot& slot = ring[static_cast<std::size_t>(b) % kInFlight];
+      while (!slot.full.load(std::memory_order_acquire)) {
+        ::sched_yield();
+      }
+      const double start = now_ns();
+      for (void* const p : slot.objects) {
+        sum += *static_cast<std::uint64_t*>(p);
+        allocator.free(p, bytes);
+      }
+      freeing.push_back((now_ns() - start) / kBatch);
+      slot.full.store(false, std::memory_order_release);
+    }
+    if (sum == 1) {
+      std::puts("");
+    }
+  });
+  std::thread producer([&] {
+    pin(0);
+    for (int b = 0; b < batches; ++b) {
+      Slot& slot = ring[static_cast<std::size_t>(b) % kInFlight];
+      while (slot.full.load(std::memory_order_acquire)) {
+        ::sched_yield();
+      }
+      const double start = now_ns();
+      for (void*& p : slot.objects) {
+        p = allocator.allocate(bytes);
+        write_first_word(p, 2);
+      }
+      allocating.push_back((now_ns() - start) / kBatch);
+      slot.full.store(true, std::memory_order_release);
+    }
+  });
+  producer.join();
+  consumer.join();
+  return median(allocating) + median(freeing);
+}
+
+template <class Allocator> void run_all(const Allocator& allocator, bool quick, const Report& report) {
+  // First of all: the loop whose pages nobody has touched yet.
+  loops(allocator, 128, quick ? 10 : 40, true, report);
+  const int batches = quick ? 300 : 2000;
+  for (const std::size_t bytes : SIZE_CLASSES) {
+    const std::string size = std::to_string(bytes);
+    report("pair " + size, pairs(allocator, bytes, 1, batches));
+    report("pair 2 threads " + size, pairs(allocator, bytes, 2, batches));
+    report("remote " + size, remote(allocator, bytes, batches));
+    if (bytes != 128) {
+      loops(allocator, bytes, quick ? 3 : 10, false, report);
+    }
+  }
+  const auto control = [](std::uint64_t i) {
+    static thread_local volatile std::uint64_t words[64];
+    for (std::uint64_t k = 0; k < 8; ++k) {
+      words[(i + k) % 64] = words[(i + k + 1) % 64] + i;
+    }
+  };
+  report("control", on_threads(1, batches, control));
+  report("control 2 threads", on_threads(2, batches, control));
+}
+
+} // namespace
+
+void run_cases(bool echo, bool quick, const Report& report) {
+  if (!echo) {
+    run_all(Libc{}, quick, report);
+    return;
+  }
+  const slab_allocator_config_t config = SLAB_ALLOCATOR_DEFAULT_CONFIG();
+  const Echo allocator{global_slab_allocator_create(&config)};
+  run_all(allocator, quick, report);
+  global_slab_allocator_destroy(allocator.slabs);
+}
+
+} // namespace echo::bench

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The measurements of one allocator in one process.
+//
+//             pair       allocate, write the first word, free: ns per pair
+//             loop       100,000 objects: allocate all and write their first words, then free all: ns per object
+//             remote     one thread allocates and writes, another reads and frees: ns per object, both sides
+//             control    a loop of the same length without an allocator, for what two threads cost by themselves
+//
+// Figures     are medians of batches measured one by one, so that what else happens on the machine falls out.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace echo::bench {
+
+// Calls `report` with a case's name and its figure in nanoseconds.
+using Report = std::function<void(const std::string& name, double ns)>;
+
+// Both sides write the same bytes. `echo`: the slab allocator of libecho_memory_pool, else malloc and free.
+void run_cases(bool echo, bool quick, const Report& report);
+
+} // namespace echo::bench
