@@ -34,7 +34,7 @@ static double pairs(industrial_memory_pool_t* pool, size_t size) {
         return -1;
       }
     }
-    const double time = (now() - start) / PAIRS;
+    const double time = (now() - start) / (double)PAIRS;
     best = time < best ? time : best;
   }
   return best;
@@ -58,8 +58,9 @@ static void many_tasks(industrial_memory_pool_t* pool, double* allocating, doubl
       }
     }
     const double end = now();
-    *allocating = (middle - start) / TASKS < *allocating ? (middle - start) / TASKS : *allocating;
-    *freeing = (end - middle) / TASKS < *freeing ? (end - middle) / TASKS : *freeing;
+    *allocating =
+        (middle - start) / (double)TASKS < *allocating ? (middle - start) / (double)TASKS : *allocating;
+    *freeing = (end - middle) / (double)TASKS < *freeing ? (end - middle) / (double)TASKS : *freeing;
   }
 }
 

@@ -352,7 +352,7 @@ echo_gc_error_t echo_gc_get_metrics(echo_gc_metrics_t* metrics) {
   std::size_t count = 0;
   {
     const MutexLock lock(collector.mutex);
-    const echo_gc_stats_t& s = collector.stats;
+    const echo_gc_stats_t s = collector.stats;
     count = static_cast<std::size_t>(std::min<std::uint64_t>(s.total_cycles, kPauses));
     std::copy_n(collector.pauses_us.begin(), count, pauses.begin());
     m.total_pause_time_us = s.total_pause_time_us;
