@@ -34,10 +34,11 @@ Outcome null_argument(const char* name) {
   return {ECHO_INVALID_ARGUMENT, std::string(name) + " is null"};
 }
 
-const echo_jit_api table = {sizeof(echo_jit_api), ECHO_ABI_MAJOR,       ECHO_ABI_MINOR,
-                            echo_jit_create,      echo_jit_destroy,     echo_jit_add_module,
-                            echo_jit_define,      echo_jit_lookup,      echo_jit_call,
-                            echo_jit_abandon,     echo_jit_function_at, echo_jit_get_statistics};
+const echo_jit_api table = {sizeof(echo_jit_api),  ECHO_ABI_MAJOR,        ECHO_ABI_MINOR,
+                            echo_jit_create,       echo_jit_destroy,      echo_jit_add_module,
+                            echo_jit_define,       echo_jit_lookup,       echo_jit_call,
+                            echo_jit_abandon,      echo_jit_function_at,  echo_jit_get_statistics,
+                            echo_jit_define_typed, echo_jit_function_type};
 
 } // namespace
 
@@ -93,6 +94,21 @@ echo_status echo_jit_define(echo_jit* jit, const char* name, void* address, uint
       return null_argument("jit");
     return jit->jit->define(name, address, kind);
   });
+}
+
+echo_status echo_jit_define_typed(echo_jit* jit, const char* name, void* address, uint32_t kind,
+                                  const char* type, echo_error* why) {
+  return guarded(why, [&]() -> Outcome {
+    if (jit == nullptr || type == nullptr || *type == '\0')
+      return {ECHO_INVALID_ARGUMENT, "jit or type is null or empty"};
+    return jit->jit->define(name, address, kind, type);
+  });
+}
+
+echo_status echo_jit_function_type(echo_jit* jit, const void* function, char* type, uint64_t capacity) {
+  if (jit == nullptr || function == nullptr || type == nullptr)
+    return ECHO_INVALID_ARGUMENT;
+  return jit->jit->function_type(function, type, capacity);
 }
 
 echo_status echo_jit_lookup(echo_jit* jit, const char* name, void** out, echo_error* why) {

@@ -21,7 +21,8 @@ constexpr uint32_t kMaxCompileThreads = 256;
 constexpr uint32_t kAllSwitches = ECHO_JIT_ALLOW_REF_IN_STACK | ECHO_JIT_ALLOW_REF_IN_RAW |
                                   ECHO_JIT_ALLOW_REF_MEMCPY | ECHO_JIT_NO_BARRIER_ELISION |
                                   ECHO_JIT_ALLOW_REF_AS_INTEGER | ECHO_JIT_ALLOW_UNSUPPORTED_FRAME |
-                                  ECHO_JIT_OMIT_BARRIERS;
+                                  ECHO_JIT_OMIT_BARRIERS | ECHO_JIT_ALLOW_MUSTTAIL |
+                                  ECHO_JIT_ALLOW_ADDRSPACECAST | ECHO_JIT_ALLOW_THREAD_LOCAL;
 
 bool in_process(const std::string& name) {
   static void* const process = dlopen(nullptr, RTLD_NOW);
@@ -143,7 +144,7 @@ Outcome Jit::close() {
 }
 
 Outcome Jit::add_module(const char* name, std::string_view bytes) {
-  NativeKinds natives;
+  NativeSymbols natives;
   {
     const std::lock_guard<std::mutex> guard(symbols_lock_);
     natives = natives_;
@@ -161,7 +162,7 @@ Outcome Jit::add_module(const char* name, std::string_view bytes) {
   return {};
 }
 
-Outcome Jit::define(const char* name, void* address, uint32_t kind) {
+Outcome Jit::define(const char* name, void* address, uint32_t kind, std::string_view type) {
   if (name == nullptr || *name == '\0')
     return invalid("the symbol's name is null or empty");
   if (address == nullptr)
@@ -170,12 +171,16 @@ Outcome Jit::define(const char* name, void* address, uint32_t kind) {
     return {ECHO_INVALID_ARGUMENT, std::string("the kind of '") + name + "' is " + std::to_string(kind)};
   if (std::string_view(name).starts_with("echo.gc.") || std::string_view(name).starts_with("echo.stub."))
     return {ECHO_INVALID_ARGUMENT, std::string("'") + name + "' is a reserved name"};
+  if (type.find_first_not_of("vzbsilfdpr") != std::string_view::npos ||
+      (!type.empty() && type.find('v', 1) != std::string_view::npos))
+    return {ECHO_INVALID_ARGUMENT, std::string("the type of '") + name + "' is '" + std::string(type) +
+                                       "'; echo/jit.h lists the letters"};
   const std::lock_guard<std::mutex> guard(symbols_lock_);
   if (natives_.contains(name) || owners_.contains(name))
     return {ECHO_INVALID_ARGUMENT, std::string("'") + name + "' is defined already"};
   if (Outcome outcome = session_->define(name, address); !outcome)
     return outcome;
-  natives_.emplace(name, kind);
+  natives_.emplace(name, NativeSymbol{kind, std::string(type)});
   return {};
 }
 
@@ -245,7 +250,7 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
   if (count > kMaxArguments || (count > 0 && arguments == nullptr))
     return invalid("more than 6 arguments, or a null argument array");
   const uintptr_t pc = reinterpret_cast<uintptr_t>(function);
-  Signature signature;
+  uint32_t parameters = 0, result_bits = 0;
   {
     const CodeIndex::View view(index_);
     const CodeUnit* const unit = view.unit_at(pc);
@@ -253,10 +258,11 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
     if (range == nullptr || range->begin != pc || !range->signature.callable)
       return invalid(
           "the address is not that of a compiled function with at most 6 integer or pointer parameters");
-    signature = range->signature;
+    parameters = range->signature.parameters;
+    result_bits = range->signature.result_bits;
   }
-  if (count < signature.parameters)
-    return {ECHO_INVALID_ARGUMENT, "the function has " + std::to_string(signature.parameters) +
+  if (count < parameters)
+    return {ECHO_INVALID_ARGUMENT, "the function has " + std::to_string(parameters) +
                                        " parameters, the call " + std::to_string(count)};
   struct Active {
     explicit Active(std::atomic<uint64_t>& count) : calls(count) { calls.fetch_add(1); }
@@ -271,11 +277,10 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
     record.arguments[i] = arguments[i];
   if (Outcome outcome = enter(record, AnchorWords(thread, *recipes_)); !outcome)
     return outcome;
-  if (signature.result_bits == 0)
+  if (result_bits == 0)
     result = 0;
   else
-    result = signature.result_bits >= 64 ? record.result
-                                         : record.result & ((uint64_t{1} << signature.result_bits) - 1);
+    result = result_bits >= 64 ? record.result : record.result & ((uint64_t{1} << result_bits) - 1);
   return {};
 }
 
@@ -304,6 +309,18 @@ echo_status Jit::function_at(uintptr_t pc, char* name, uint64_t capacity) const 
   const uint64_t length = range->name.size() < capacity - 1 ? range->name.size() : capacity - 1;
   std::memcpy(name, range->name.data(), length);
   name[length] = '\0';
+  return ECHO_OK;
+}
+
+echo_status Jit::function_type(const void* function, char* type, uint64_t capacity) const {
+  const uintptr_t pc = reinterpret_cast<uintptr_t>(function);
+  const CodeIndex::View view(index_);
+  const CodeUnit* const unit = view.unit_at(pc);
+  const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
+  if (range == nullptr || range->begin != pc || range->signature.type.empty() ||
+      range->signature.type.size() >= capacity)
+    return ECHO_INVALID_ARGUMENT;
+  std::memcpy(type, range->signature.type.c_str(), range->signature.type.size() + 1);
   return ECHO_OK;
 }
 

@@ -35,12 +35,14 @@ public:
   /* WRONG_STATE while a call is active; else the JIT may be deleted. */
   Outcome close();
   Outcome add_module(const char* name, std::string_view bytes);
-  Outcome define(const char* name, void* address, uint32_t kind);
+  /* `type`: letters of echo_jit_define_typed, or empty where it is unknown. */
+  Outcome define(const char* name, void* address, uint32_t kind, std::string_view type = {});
   Outcome lookup(const char* name, void*& out);
   Outcome call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count,
                uint64_t& result);
   void abandon(echo_thread* thread, const echo_error* why);
   echo_status function_at(uintptr_t pc, char* name, uint64_t capacity) const;
+  echo_status function_type(const void* function, char* type, uint64_t capacity) const;
   void statistics(echo_jit_statistics& out) const;
 
 private:
@@ -59,7 +61,7 @@ private:
   std::unique_ptr<Session> session_;
 
   mutable std::mutex symbols_lock_;
-  NativeKinds natives_;
+  NativeSymbols natives_;
   std::vector<ModuleSummary> modules_;
   std::map<std::string, size_t, std::less<>> owners_; /* symbol to module */
 

@@ -73,7 +73,7 @@ void read_annotations(ModuleContext& context) {
     const auto defined = context.defined.find(function.getName());
     if (function.isDeclaration()) {
       const bool known = defined != context.defined.end();
-      const bool leaf = known ? defined->second == ECHO_JIT_SYMBOL_LEAF
+      const bool leaf = known ? defined->second.kind == ECHO_JIT_SYMBOL_LEAF
                               : llvm::is_contained(kLibraryLeaves, function.getName());
       if (leaf)
         function.addFnAttr(kLeafAttribute);

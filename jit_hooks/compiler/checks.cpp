@@ -151,7 +151,7 @@ private:
       return check_read_modify_write(instruction);
     if (isa<llvm::PtrToIntInst>(instruction) || isa<llvm::IntToPtrInst>(instruction))
       return check_conversion(instruction);
-    if (isa<llvm::AddrSpaceCastInst>(instruction) &&
+    if (isa<llvm::AddrSpaceCastInst>(instruction) && !context_.allows(ECHO_JIT_ALLOW_ADDRSPACECAST) &&
         (is_reference_or_vector(instruction.getType()) ||
          is_reference_or_vector(instruction.getOperand(0)->getType())))
       return refuse(ECHO_REF_ADDRSPACECAST, "a pointer is cast to or from a reference", where(instruction),
@@ -181,6 +181,8 @@ private:
       return {};
     const bool reference = contains_reference(type);
     const Provenance from = provenance(layout_, pointer, type);
+    if (from.global != nullptr && from.global->isThreadLocal())
+      return {}; /* refused already, unless that is switched off */
     const char* const verb = stored != nullptr ? "is stored in" : "is read from";
     if (!reference) {
       const auto* constant = stored != nullptr ? dyn_cast<llvm::Constant>(stored) : nullptr;
@@ -367,7 +369,7 @@ private:
   }
 
   Outcome check_call(const llvm::CallBase& call) {
-    if (call.isMustTailCall())
+    if (call.isMustTailCall() && !context_.allows(ECHO_JIT_ALLOW_MUSTTAIL))
       return refuse(ECHO_MUSTTAIL_CALL, "a musttail call", where(call), "use a plain call or a loop");
     if (isa<llvm::CallBrInst>(call))
       return refuse(ECHO_UNSUPPORTED_OPERATION, "an asm goto", where(call), "branch outside the assembly");
@@ -403,8 +405,8 @@ private:
  * ------------------------------------------------------------------------------------------------------ */
 
 Outcome check_global(ModuleContext& context, const llvm::GlobalVariable& global, ConstantChecker& constants) {
-  const std::string place = "in the module variable " + name_of(global);
-  if (global.isThreadLocal())
+  const std::string place = where(global);
+  if (global.isThreadLocal() && !context.allows(ECHO_JIT_ALLOW_THREAD_LOCAL))
     return refuse(ECHO_THREAD_LOCAL_VARIABLE, "thread-local storage", place,
                   "keep the value in an object that the thread's function is given");
   if (global.getAddressSpace() == kReferenceSpace)

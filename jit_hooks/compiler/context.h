@@ -9,6 +9,7 @@
 #define ECHO_JIT_COMPILER_CONTEXT_H
 
 #include "echo/jit.h"
+#include "native_symbol.h"
 #include "outcome.h"
 
 #include "llvm/ADT/StringMap.h"
@@ -38,8 +39,8 @@ struct Counters {
   uint64_t polls = 0, barriers = 0, barriers_elided = 0, functions = 0;
 };
 
-/* A native symbol the VM defined: known, and leaf or not. */
-using SymbolKinds = llvm::StringMap<uint32_t>;
+/* The native symbols that the VM defined, by name. */
+using KnownSymbols = llvm::StringMap<NativeSymbol>;
 
 struct ModuleContext {
   llvm::Module& module;
@@ -48,7 +49,7 @@ struct ModuleContext {
   echo_heap* heap;
   const echo_recipes& recipes;
   uint32_t switches;
-  const SymbolKinds& defined;
+  const KnownSymbols& defined;
   llvm::StringMap<AllocationLayout> allocations; /* by name of the allocation function */
   Counters counters;
 
@@ -85,6 +86,7 @@ bool is_safepoint_call(const llvm::CallBase& call);
  * ------------------------------------------------------------------------------ */
 
 void read_annotations(ModuleContext& context);      /* annotations.cpp: leaf marks, gc "echo" */
+Outcome check_natives(ModuleContext& context);      /* natives.cpp: symbols whose type the VM told */
 Outcome check_operations(ModuleContext& context);   /* operations.cpp: declarations and uses of echo.gc.* */
 void prepare_stores(ModuleContext& context);        /* operations.cpp: store operations become stores */
 Outcome check_module(ModuleContext& context);       /* checks.cpp: the refusals, after promotion to SSA */

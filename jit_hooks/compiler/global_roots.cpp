@@ -26,6 +26,8 @@ Outcome emit_global_roots(ModuleContext& context) {
   llvm::Type* const pointer = llvm::PointerType::get(llvm_context, 0);
   llvm::SmallVector<llvm::Constant*> members;
   for (llvm::GlobalVariable& global : module.globals()) {
+    if (global.isThreadLocal()) /* refused, unless a test wants to see why: it has no address to list */
+      continue;
     if (global.isDeclaration() || global.isConstant() || !contains_reference(global.getValueType()))
       continue;
     ReferenceRuns runs;

@@ -11,6 +11,7 @@
  */
 #include "compiler/operations.h"
 
+#include "compiler/type_letters.h"
 #include "compiler/where.h"
 
 #include "llvm/IR/IRBuilder.h"
@@ -61,13 +62,6 @@ llvm::FunctionType* expected_type(llvm::LLVMContext& context, const OperationRow
   for (const char* letter = row.parameters; *letter != '\0'; ++letter)
     parameters.push_back(type_of(context, *letter));
   return llvm::FunctionType::get(type_of(context, row.result), parameters, false);
-}
-
-std::string text_of(const llvm::Type& type) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  type.print(stream);
-  return text;
 }
 
 Outcome check_uses(llvm::Function& function, const OperationRow& row) {
@@ -184,8 +178,8 @@ Outcome check_operations(ModuleContext& context) {
     llvm::FunctionType* const type = expected_type(context.module.getContext(), *row);
     if (function.getFunctionType() != type)
       return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " is declared as '" +
-                                               text_of(*function.getFunctionType()) + "'; its type is '" +
-                                               text_of(*type) + "'"};
+                                               type_text(*function.getFunctionType()) + "'; its type is '" +
+                                               type_text(*type) + "'"};
     if (Outcome uses = check_uses(function, *row); !uses)
       return uses;
     set_attributes(function, *row);

@@ -164,6 +164,8 @@ void make_statepoints(Passes& passes, llvm::Module& module) {
 
 Outcome prepare(ModuleContext& context, Passes& passes) {
   read_annotations(context);
+  if (Outcome outcome = check_natives(context); !outcome)
+    return outcome;
   if (Outcome outcome = check_operations(context); !outcome)
     return outcome;
   prepare_stores(context);

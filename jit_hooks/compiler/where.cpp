@@ -36,6 +36,13 @@ const llvm::DILocalVariable* debug_variable(const llvm::AllocaInst& slot) {
   return nullptr;
 }
 
+/* " (list.c:13)"; nothing where the line is unknown. */
+std::string source(llvm::StringRef file, unsigned line) {
+  if (line == 0)
+    return {};
+  return " (" + (file.empty() ? std::string("unknown file") : file.str()) + ":" + std::to_string(line) + ")";
+}
+
 } // namespace
 
 std::string name_of(const llvm::Value& value) {
@@ -50,24 +57,36 @@ std::string name_of(const llvm::Value& value) {
 std::string where(const llvm::Function& function) {
   std::string text = "in function " + name_of(function);
   if (const llvm::DISubprogram* program = function.getSubprogram())
-    text += ", line " + std::to_string(program->getLine()) + " (" + program->getFilename().str() + ")";
+    text += source(program->getFilename(), program->getLine());
   return text;
 }
 
 std::string where(const llvm::Instruction& instruction) {
-  const llvm::Function& function = *instruction.getFunction();
-  std::string text = "in function " + name_of(function);
+  const std::string text = "in function " + name_of(*instruction.getFunction());
   if (const llvm::DILocation* location = instruction.getDebugLoc().get();
-      location != nullptr && location->getLine())
-    return text + ", line " + std::to_string(location->getLine()) + " (" + location->getFilename().str() +
-           ")";
+      location != nullptr && location->getLine() != 0)
+    return text + source(location->getFilename(), location->getLine());
+  if (const auto* slot = llvm::dyn_cast<llvm::AllocaInst>(&instruction))
+    if (const llvm::DILocalVariable* local = debug_variable(*slot); local != nullptr && local->getLine() != 0)
+      return text + source(local->getFilename(), local->getLine());
   return text + ", at " + quote(ir_text(instruction));
+}
+
+std::string where(const llvm::GlobalVariable& global) {
+  std::string text = "in the module variable " + name_of(global);
+  llvm::SmallVector<llvm::DIGlobalVariableExpression*, 1> expressions;
+  global.getDebugInfo(expressions);
+  if (!expressions.empty()) {
+    const llvm::DIGlobalVariable& variable = *expressions.front()->getVariable();
+    text += source(variable.getFilename(), variable.getLine());
+  }
+  return text;
 }
 
 std::string variable(const llvm::AllocaInst& slot) {
   if (const llvm::DILocalVariable* local = debug_variable(slot);
       local != nullptr && !local->getName().empty())
-    return "variable " + quote(local->getName()) + " (line " + std::to_string(local->getLine()) + ")";
+    return "variable " + quote(local->getName()) + source(local->getFilename(), local->getLine());
   return "the stack slot " + name_of(slot);
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * compiler/where.h - names for messages: function, variable, line and file from debug information, else IR
+ * compiler/where.h - names for messages: function, variable, file and line from debug information, else IR
  * names.
  */
 #ifndef ECHO_JIT_COMPILER_WHERE_H
@@ -11,18 +11,20 @@
 namespace llvm {
 class AllocaInst;
 class Function;
-class GlobalValue;
+class GlobalVariable;
 class Instruction;
 class Value;
 } // namespace llvm
 
 namespace echo::jit {
 
-/* "in function 'f', line 12 (tree.c)" or "in function 'f', at '%x = load ...'" */
+/* "in function 'f' (tree.c:12)" or "in function 'f', at '%x = load ...'" */
 std::string where(const llvm::Instruction& instruction);
-/* "in function 'f' (tree.c)" */
+/* "in function 'f' (tree.c:10)" */
 std::string where(const llvm::Function& function);
-/* "variable 'n' (line 3)" or "the stack slot '%n'" */
+/* "in the module variable 'v' (tree.c:3)" */
+std::string where(const llvm::GlobalVariable& global);
+/* "variable 'n' (tree.c:3)" or "the stack slot '%n'" */
 std::string variable(const llvm::AllocaInst& slot);
 /* "'name'" or the IR operand "'%3'" */
 std::string name_of(const llvm::Value& value);

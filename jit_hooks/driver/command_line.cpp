@@ -24,7 +24,7 @@ namespace echo::run {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, uint32_t>, 7> switch_names{{
+constexpr std::array<std::pair<const char*, uint32_t>, 10> switch_names{{
     {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
     {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
     {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
@@ -32,6 +32,9 @@ constexpr std::array<std::pair<const char*, uint32_t>, 7> switch_names{{
     {"allow-ref-as-integer", ECHO_JIT_ALLOW_REF_AS_INTEGER},
     {"allow-unsupported-frame", ECHO_JIT_ALLOW_UNSUPPORTED_FRAME},
     {"omit-barriers", ECHO_JIT_OMIT_BARRIERS},
+    {"allow-musttail", ECHO_JIT_ALLOW_MUSTTAIL},
+    {"allow-addrspacecast", ECHO_JIT_ALLOW_ADDRSPACECAST},
+    {"allow-thread-local", ECHO_JIT_ALLOW_THREAD_LOCAL},
 }};
 
 std::string switch_list() {

@@ -116,22 +116,24 @@ struct NativeSymbol {
   const char* name;
   void* address;
   uint32_t kind;
+  const char* type; /* letters of echo_jit_define_typed */
 };
 
 } // namespace
 
 Failure define_native_functions(const Plugins& plugins, echo_jit* jit) {
   const std::array<NativeSymbol, 6> symbols{{
-      {"echo.checksum", reinterpret_cast<void*>(&echo_run_checksum), ECHO_JIT_SYMBOL_LEAF},
-      {"echo.collect", reinterpret_cast<void*>(&echo_run_collect), ECHO_JIT_SYMBOL_NATIVE},
-      {"echo.thread.spawn", reinterpret_cast<void*>(&echo_run_spawn), ECHO_JIT_SYMBOL_NATIVE},
-      {"echo.thread.join", reinterpret_cast<void*>(&echo_run_join), ECHO_JIT_SYMBOL_NATIVE},
-      {"echo.thread.yield", reinterpret_cast<void*>(&echo_run_yield), ECHO_JIT_SYMBOL_NATIVE},
-      {"exit", reinterpret_cast<void*>(&echo_run_exit), ECHO_JIT_SYMBOL_NATIVE},
+      {"echo.checksum", reinterpret_cast<void*>(&echo_run_checksum), ECHO_JIT_SYMBOL_LEAF, "vl"},
+      {"echo.collect", reinterpret_cast<void*>(&echo_run_collect), ECHO_JIT_SYMBOL_NATIVE, "v"},
+      {"echo.thread.spawn", reinterpret_cast<void*>(&echo_run_spawn), ECHO_JIT_SYMBOL_NATIVE, "lpr"},
+      {"echo.thread.join", reinterpret_cast<void*>(&echo_run_join), ECHO_JIT_SYMBOL_NATIVE, "vl"},
+      {"echo.thread.yield", reinterpret_cast<void*>(&echo_run_yield), ECHO_JIT_SYMBOL_NATIVE, "v"},
+      {"exit", reinterpret_cast<void*>(&echo_run_exit), ECHO_JIT_SYMBOL_NATIVE, "vi"},
   }};
   for (const NativeSymbol& symbol : symbols) {
     echo_error why{};
-    if (const echo_status status = plugins.jit->define(jit, symbol.name, symbol.address, symbol.kind, &why);
+    if (const echo_status status =
+            plugins.jit->define_typed(jit, symbol.name, symbol.address, symbol.kind, symbol.type, &why);
         status != ECHO_OK)
       return failure_from(status, why, std::string("the definition of ") + symbol.name);
   }

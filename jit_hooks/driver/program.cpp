@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <signal.h>
+#include <string_view>
 #include <unistd.h>
 #include <utility>
 
@@ -221,6 +222,12 @@ Failure Program::spawn(void* function, echo_ref argument, int64_t& number) {
   if (plugins_.jit->function_at(jit_, reinterpret_cast<uintptr_t>(function), name, sizeof name) != ECHO_OK)
     return {ECHO_INVALID_ARGUMENT, "the address given to echo_spawn is no function of the program, "
                                    "give a function that takes one reference"};
+  char type[64];
+  if (plugins_.jit->function_type(jit_, function, type, sizeof type) != ECHO_OK ||
+      std::string_view(type) != "vr")
+    return {ECHO_INVALID_ARGUMENT,
+            "a function that does not take one reference and return nothing, in echo_spawn of '" +
+                std::string(name) + "', declare it void (echo_any)"};
   auto made = std::make_unique<Thread>();
   Thread& thread = *made;
   {

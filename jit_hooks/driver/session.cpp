@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,29 @@ Failure Session::create_jit() {
   return {};
 }
 
+/* What the main thread is called with: argc, argv, environ, or fewer. */
+Failure Session::check_main() const {
+  char type[64];
+  if (plugins_.jit->function_type(jit_, main_, type, sizeof type) != ECHO_OK)
+    return {ECHO_UNSUPPORTED_OPERATION,
+            "the type of main is not known, in '" + command_.program + "', define main itself, not an alias"};
+  const std::string_view letters = type;
+  const std::string_view parameters = letters.substr(1);
+  const bool result_fits = std::string_view("vbsil").find(letters.front()) != std::string_view::npos;
+  const bool parameters_fit =
+      parameters.empty() || ((parameters.front() == 'i' || parameters.front() == 'l') &&
+                             std::string_view("pp").starts_with(parameters.substr(1)));
+  if (result_fits && parameters_fit)
+    return {};
+  const bool reference = letters.find('r') != std::string_view::npos;
+  return {ECHO_UNSUPPORTED_OPERATION,
+          std::string(reference ? "main takes or returns a reference"
+                                : "main has other parameters or another result than a program's") +
+              ", in '" + command_.program +
+              "', define it as int main(int argc, char** argv, char** environ) or "
+              "with fewer parameters"};
+}
+
 Failure Session::compile(const std::string& text) {
   echo_error why{};
   echo_status status =
@@ -119,6 +143,8 @@ Failure Session::compile(const std::string& text) {
     status = plugins_.jit->lookup(jit_, "main", &main_, &why);
   if (status != ECHO_OK)
     return failure_from(status, why, command_.program);
+  if (Failure failure = check_main())
+    return failure;
   const echo_recipes* recipes = nullptr;
   status = plugins_.heap->recipes(heap_, ECHO_RECIPES_FASTEST, &recipes);
   if (status != ECHO_OK || recipes == nullptr)

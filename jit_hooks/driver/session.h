@@ -46,6 +46,7 @@ private:
   Failure create_heap();
   Failure create_jit();
   Failure compile(const std::string& text);
+  Failure check_main() const;
 
   const CommandLine& command_;
   Descriptor json_;

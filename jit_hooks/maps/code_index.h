@@ -28,6 +28,7 @@ struct Signature {
   bool callable = false;   /* integer and pointer parameters only, at most 6 */
   uint8_t parameters = 0;  /* without the thread */
   uint8_t result_bits = 0; /* 0: void */
+  std::string type;        /* in the letters of echo_jit_define_typed */
 };
 
 struct FunctionRange {

@@ -10,6 +10,7 @@
 #include "compiler/gc_strategy.h"
 #include "compiler/parse.h"
 #include "compiler/pipeline.h"
+#include "compiler/type_letters.h"
 #include "orc/code_generator.h"
 #include "orc/link_plugin.h"
 
@@ -84,6 +85,9 @@ Signature signature_of(const llvm::Function& function) {
   signature.parameters = static_cast<uint8_t>(parameters < 255 ? parameters : 255);
   if (!result->isVoidTy() && is_word(result))
     signature.result_bits = static_cast<uint8_t>(result->isPointerTy() ? 64 : result->getIntegerBitWidth());
+  llvm::ArrayRef<llvm::Type*> types = function.getFunctionType()->params();
+  signature.type = type_letters(
+      *llvm::FunctionType::get(function.getReturnType(), types.drop_front(), function.isVarArg()));
   return signature;
 }
 
@@ -146,7 +150,7 @@ public:
     return add_stubs(stubs);
   }
 
-  Outcome add_module(const std::string& name, std::string_view bytes, const NativeKinds& natives,
+  Outcome add_module(const std::string& name, std::string_view bytes, const NativeSymbols& natives,
                      ModuleSummary& out) override {
     auto machine = llvm::orc::JITTargetMachineBuilder(*target_).createTargetMachine();
     if (!machine)
@@ -157,10 +161,10 @@ public:
     if (Outcome outcome = parse_module(bytes, name, **machine, *context, module); !outcome)
       return outcome;
     const double parsed = milliseconds();
-    SymbolKinds kinds;
-    for (const auto& [symbol, kind] : natives)
-      kinds[symbol] = kind;
-    ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, kinds, {}, {}};
+    KnownSymbols known;
+    for (const auto& [symbol, native] : natives)
+      known[symbol] = native;
+    ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, known, {}, {}};
     PipelineTimes times;
     const PipelineOptions pipeline{options_.optimise, kVerify};
     if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)

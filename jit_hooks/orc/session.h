@@ -13,6 +13,7 @@
 #include "arch/x86_64/stubs.h"
 #include "echo/jit.h"
 #include "maps/code_index.h"
+#include "native_symbol.h"
 #include "outcome.h"
 
 #include <map>
@@ -49,8 +50,8 @@ struct SessionStatistics {
   double parse_ms = 0, optimise_ms = 0, lower_ms = 0, link_ms = 0;
 };
 
-/* Symbols the VM defined: name to echo_jit_define's kind. */
-using NativeKinds = std::map<std::string, uint32_t, std::less<>>;
+/* Symbols the VM defined, by name. */
+using NativeSymbols = std::map<std::string, NativeSymbol, std::less<>>;
 
 class Session {
 public:
@@ -59,7 +60,7 @@ public:
                         std::unique_ptr<Session>& out);
   virtual ~Session() = default;
 
-  virtual Outcome add_module(const std::string& name, std::string_view bytes, const NativeKinds& natives,
+  virtual Outcome add_module(const std::string& name, std::string_view bytes, const NativeSymbols& natives,
                              ModuleSummary& out) = 0;
   virtual Outcome define(const std::string& name, void* address) = 0;
   /* Links what is needed for it. */

@@ -41,12 +41,12 @@ def source(name):
     return os.path.join(HERE, "programs", name + ".c")
 
 
-def program(name, suffix="bc"):
-    """programs/NAME.c compiled by echo-cc, once."""
-    key = (name, suffix)
+def program(name, suffix="bc", define=None):
+    """programs/NAME.c compiled by echo-cc, once for each macro that is to be defined."""
+    key = (name, suffix, define)
     if key not in _compiled:
-        path = scratch(name + "." + suffix)
-        subprocess.run([ECHO_CC, source(name), "-o", path], check=True, timeout=60)
+        path = scratch("%s%s.%s" % (name, "-" + define if define else "", suffix))
+        subprocess.run([ECHO_CC, source(name), "-o", path] + (["-D" + define] if define else []), check=True, timeout=60)
         _compiled[key] = path
     return _compiled[key]
 

@@ -119,13 +119,132 @@ class Input(DriverTest):
         self.assert_refused(run(write("missing.ll", text)), "MISSING_SYMBOL", "there_is_no_such_function")
 
     def test_reference_in_a_local_array_is_refused_by_name(self):
-        self.assert_refused(run(program("local_array"), "--quiet"), "REF_IN_STACK_SLOT", "pick", "hidden",
-                            "line 13")
+        self.assert_refused(run(program("local_array"), "--quiet"), "REF_IN_STACK_SLOT", "'pick'", "'hidden'",
+                            "local_array.c:13)")
 
     def test_wrong_operation_type(self):
         text = ("declare i64 @echo.gc.new(i64)\ndefine i32 @main() {\n  %a = call i64 @echo.gc.new(i64 1)\n"
                 "  ret i32 0\n}\n")
         self.assert_refused(run(write("wrong.ll", text)), "BAD_ABSTRACT_OPERATION", "echo.gc.new")
+
+
+class Main(DriverTest):
+    """What the main thread cannot be called with is refused before anything runs."""
+
+    def refused(self, text, *words):
+        for level in "02":
+            with self.subTest(text=text, level=level):
+                self.assert_refused(run(write("main.ll", text), "--opt=" + level), "UNSUPPORTED_OPERATION", "main", *words)
+
+    def test_reference_parameter(self):
+        self.refused("define i32 @main(ptr addrspace(1) %a) {\n  ret i32 0\n}\n", "reference", "int argc")
+        self.refused("define i32 @main(i32 %n, ptr addrspace(1) %a) {\n  ret i32 0\n}\n", "reference")
+
+    def test_reference_result(self):
+        self.refused("define ptr addrspace(1) @main() {\n  ret ptr addrspace(1) null\n}\n", "reference")
+
+    def test_too_many_parameters(self):
+        self.refused("define i32 @main(i32 %n, ptr %v, ptr %e, i32 %x) {\n  ret i32 0\n}\n", "int argc")
+        many = ", ".join("i64 %%p%d" % index for index in range(9))
+        self.refused("define i32 @main(%s) {\n  ret i32 0\n}\n" % many)
+
+    def test_odd_types(self):
+        for parameters in ("float %x", "i32 %n, i32 %v", "ptr %v", "i8 %n", "i32 %n, ptr %v, i64 %e", "i24 %n"):
+            self.refused("define i32 @main(%s) {\n  ret i32 0\n}\n" % parameters)
+        self.refused("define double @main() {\n  ret double 0.0\n}\n")
+        self.refused("define ptr @main() {\n  ret ptr null\n}\n")
+        self.refused("define i128 @main() {\n  ret i128 0\n}\n")
+
+    def test_no_function(self):
+        self.assert_refused(run(write("main.ll", "@main = global i32 0\n")), "MISSING_SYMBOL", "main")
+
+    def test_variable_list(self):
+        self.assert_refused(run(write("main.ll", "define i32 @main(i32 %n, ...) {\n  ret i32 0\n}\n")),
+                            "UNSUPPORTED_FRAME", "'main'")
+
+    def test_what_fits_runs(self):
+        for text, status in (("define i32 @main() {\n  ret i32 4\n}\n", 4),
+                             ("define i64 @main(i32 %n) {\n  %r = zext i32 %n to i64\n  ret i64 %r\n}\n", 3),
+                             ("define void @main(i32 %n, ptr %v) {\n  ret void\n}\n", 0),
+                             ("define i32 @main(i32 %n, ptr %v, ptr %e) {\n  ret i32 %n\n}\n", 3)):
+            with self.subTest(text=text):
+                self.assert_runs(run(write("main.ll", text), "--quiet", "--", "a", "b"), status)
+
+
+class NativeTypes(DriverTest):
+    """The functions that echo-run provides, declared as something else. [jit.native.2]"""
+
+    def test_declared_with_another_type(self):
+        for name, arguments, types, expected in (
+            ("echo.checksum", "ptr", "ptr null", "void (i64)"),
+            ("echo.checksum", "ptr addrspace(1)", "ptr addrspace(1) null", "void (i64)"),
+            ("echo.checksum", "i32", "i32 1", "void (i64)"),
+            ("echo.collect", "i64", "i64 1", "void ()"),
+            ("echo.thread.spawn", "ptr, i64", "ptr null, i64 1", "i64 (ptr, ptr addrspace(1))"),
+            ("echo.thread.join", "ptr", "ptr null", "void (i64)"),
+            ("echo.thread.yield", "i32", "i32 1", "void ()"),
+            ("exit", "i64", "i64 1", "void (i32)"),
+        ):
+            text = ("declare void @%s(%s)\ndefine i32 @main() {\n  call void @%s(%s)\n  ret i32 0\n}\n"
+                    % (name, arguments, name, types))
+            with self.subTest(text=text):
+                self.assert_refused(run(write("native.ll", text)), "BAD_ABSTRACT_OPERATION",
+                                    "'%s' is declared as 'void (%s)'" % (name, arguments), "'" + expected + "'",
+                                    "'main'", "native.ll")
+
+    def test_called_with_another_type(self):
+        text = ("declare void @echo.checksum(i64)\ndefine i32 @main() {\n"
+                "  call void @echo.checksum(ptr null)\n  ret i32 0\n}\n")
+        self.assert_refused(run(write("native.ll", text)), "BAD_ABSTRACT_OPERATION", "'echo.checksum' is called as",
+                            "'void (ptr)'", "'void (i64)'", "'main'")
+
+    def test_spawned_function_of_another_type(self):
+        for parameters in ("i64 %x", "ptr %x", "", "ptr addrspace(1) %x, i64 %y"):
+            text = ("declare i64 @echo.thread.spawn(ptr, ptr addrspace(1))\n"
+                    "define void @work(%s) {\n  ret void\n}\n"
+                    "define i32 @main() {\n"
+                    "  %%t = call i64 @echo.thread.spawn(ptr @work, ptr addrspace(1) null)\n  ret i32 0\n}\n" % parameters)
+            with self.subTest(parameters=parameters):
+                result = run(write("spawn.ll", text), "--quiet")
+                self.assertEqual(result.status, 3)
+                self.assert_one_line(result, "INVALID_ARGUMENT", "'work'", "echo_spawn", "void (echo_any)")
+
+
+class Safeguards(DriverTest):
+    """What each refusal is for: with it switched off, the program loses its object on the heap plugin."""
+
+    STRESS = "--heap=stress_collect=1,poison=on"
+    LOSERS = (("VARIABLE", "allow-ref-in-stack", "REF_IN_STACK_SLOT", "'variable'"),
+              ("STRUCT", "allow-ref-in-stack", "REF_IN_STACK_SLOT", "'pair'"),
+              ("ARRAY", "allow-ref-in-stack", "REF_IN_STACK_SLOT", "'table'"),
+              ("RAW", "allow-ref-in-raw", "REF_IN_RAW_MEMORY", "outside the heap"),
+              ("INTEGER", "allow-ref-as-integer", "REF_AS_INTEGER", "integer"),
+              ("CAST", "allow-addrspacecast", "REF_ADDRSPACECAST", "cast"))
+
+    def test_refused_by_name_and_place(self):
+        for macro, _, code, word in self.LOSERS:
+            with self.subTest(macro=macro):
+                self.assert_refused(run(program("losers", define=macro), self.STRESS), code, "'keep' (", "losers.c:", word)
+
+    def test_object_is_lost_without_the_refusal(self):
+        for macro, switch, _, _ in self.LOSERS:
+            with self.subTest(macro=macro):
+                result = run(program("losers", define=macro), self.STRESS, "--unsafe=" + switch, "--opt=0", "--quiet")
+                self.assert_runs(result)
+                self.assertEqual(result.out, "lost\n")
+
+    def test_object_in_a_local_variable_is_kept(self):
+        for level in "02":
+            result = run(program("losers"), self.STRESS, "--opt=" + level, "--quiet")
+            self.assert_runs(result)
+            self.assertEqual(result.out, "kept\n")
+
+    def test_every_switch_is_known(self):
+        names = ("allow-ref-in-stack,allow-ref-in-raw,allow-ref-memcpy,no-barrier-elision,allow-ref-as-integer,"
+                 "allow-unsupported-frame,omit-barriers,allow-musttail,allow-addrspacecast,allow-thread-local")
+        self.assert_runs(run(write("hello.ll", HELLO), "--unsafe=" + names, "--quiet"))
+        for name in names.split(","):
+            self.assertIn(name, run("--help").out)
 
 
 class HeapOptions(DriverTest):

@@ -36,6 +36,8 @@ TEST(Api, NullArgumentsAreRefused) {
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_define(nullptr, "f", &address, 0, &error));
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_get_statistics(nullptr, nullptr));
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_function_at(nullptr, 0, nullptr, 0));
+  EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_define_typed(nullptr, "f", &address, 0, "v", &error));
+  EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_function_type(nullptr, &address, nullptr, 0));
   echo_jit_abandon(nullptr, nullptr, nullptr);
 }
 
@@ -91,6 +93,61 @@ TEST(Api, OneJitPerHeap) {
   }
   EXPECT_FALSE(heap.has_source);
   TestJit third(heap);
+}
+
+TEST(Api, TypesOfFunctionsAreTold) {
+  FakeHeap heap;
+  TestJit jit(heap);
+  ASSERT_EQ(
+      ECHO_OK,
+      jit.add("define void @a() { ret void }\n"
+              "define ptr addrspace(1) @b(i1 %a, i8 %b, i16 %c, i32 %d, i64 %e, ptr %f) {\n"
+              "ret ptr addrspace(1) null }\n"
+              "define internal i64 @c(ptr addrspace(1) %o) noinline { ret i64 7 }\n"
+              "define i64 @d(ptr addrspace(1) %o) { %r = call i64 @c(ptr addrspace(1) %o) ret i64 %r }"))
+      << jit.error.message;
+  const auto type = [&](void* function) {
+    char text[16] = "";
+    const echo_status status = echo_jit_function_type(jit.get(), function, text, sizeof text);
+    return status == ECHO_OK ? std::string(text) : "none";
+  };
+  EXPECT_EQ("v", type(jit.lookup("a")));
+  EXPECT_EQ("rzbsilp", type(jit.lookup("b")));
+  EXPECT_EQ("lr", type(jit.lookup("d")));
+  EXPECT_EQ("none", type(static_cast<char*>(jit.lookup("d")) + 1));
+  EXPECT_EQ("none", type(&heap));
+  char small[2];
+  EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_function_type(jit.get(), jit.lookup("d"), small, sizeof small));
+}
+
+TEST(Api, NativesAreDeclaredWithTheirTypes) {
+  FakeHeap heap;
+  TestJit jit(heap);
+  const auto define = [&](const char* name, const char* type) {
+    return echo_jit_define_typed(jit.get(), name, reinterpret_cast<void*>(&std::abort), ECHO_JIT_SYMBOL_LEAF,
+                                 type, &jit.error);
+  };
+  for (const char* bad : {"", "x", "vv", "lv", "v."})
+    EXPECT_EQ(ECHO_INVALID_ARGUMENT, define("vm.bad", bad)) << bad;
+  EXPECT_EQ(ECHO_INVALID_ARGUMENT, define("vm.bad", nullptr));
+  ASSERT_EQ(ECHO_OK, define("vm.all", "rzbsilfdp")) << jit.error.message;
+  EXPECT_EQ(ECHO_INVALID_ARGUMENT, define("vm.all", "v")) << "defined already";
+  const char* const right = "declare ptr addrspace(1) @vm.all(i1, i8, i16, i32, i64, float, double, ptr)\n"
+                            "define ptr @address() { ret ptr @vm.all }";
+  EXPECT_EQ(ECHO_OK, jit.add(right, "right")) << jit.error.message;
+  EXPECT_EQ(ECHO_BAD_ABSTRACT_OPERATION, jit.add("declare void @vm.all(i64)", "wrong"));
+  EXPECT_NE(nullptr,
+            std::strstr(jit.error.message, "wrong: 'vm.all' is declared as 'void (i64)'; its type is "
+                                           "'ptr addrspace(1) (i1, i8, i16, i32, i64, float, double, ptr)'"))
+      << jit.error.message;
+  /* called with another type than declared, in a function that is named */
+  EXPECT_EQ(ECHO_BAD_ABSTRACT_OPERATION,
+            jit.add("declare ptr addrspace(1) @vm.all(i1, i8, i16, i32, i64, float, double, ptr)\n"
+                    "define void @caller() { call void @vm.all(i64 1) ret void }",
+                    "wrong"));
+  EXPECT_NE(nullptr,
+            std::strstr(jit.error.message, "'vm.all' is called as 'void (i64)' in function 'caller'"))
+      << jit.error.message;
 }
 
 /* --- bad input

@@ -299,7 +299,7 @@ void FakeHeap::visit_frames() {
   for (size_t i = 0; i < bases.size(); ++i)
     if (*bases[i] == old[i])
       *bases[i] = copy(old[i]);
-  for (auto& [slot, from] : derived)
+  for (auto& [slot, from] : fix_derived ? derived : decltype(derived){})
     *slot = reinterpret_cast<uint64_t>(*from.first) + from.second;
 }
 

@@ -64,6 +64,7 @@ public:
   std::vector<std::pair<uint64_t, uint64_t>> stores; /* slot, value of each barrier */
   echo_error walk_error{};
   uint32_t walk_slice = 64;
+  bool fix_derived = true;            /* false: a fault on purpose, derived pointers stay behind */
   uint64_t fail_after = ~uint64_t{0}; /* cold allocations that succeed */
   std::function<void()> on_allocate_cold, on_poll_cold, on_store_cold;
   std::vector<echo_ref> handles; /* roots of native code */

@@ -61,7 +61,59 @@ define void @f(ptr addrspace(1) %a) !dbg !5 {
 !9 = !DILocalVariable(name: "head", scope: !5, file: !1, line: 12, type: !8)
 !10 = !DILocation(line: 13, scope: !5)
 )",
-     {"variable 'head' (line 12)", "function 'f'", "do not take its address"}},
+     {"variable 'head' (list.c:12)", "function 'f' (list.c:12)", "do not take its address"}},
+    {"SourceFileAndLine",
+     ECHO_REF_AS_INTEGER,
+     R"(
+define i64 @f(ptr addrspace(1) %a) !dbg !5 {
+  %i = ptrtoint ptr addrspace(1) %a to i64, !dbg !10
+  ret i64 %i, !dbg !10
+}
+!llvm.dbg.cu = !{!0}
+!llvm.module.flags = !{!3, !4}
+!0 = distinct !DICompileUnit(language: DW_LANG_C11, file: !1, emissionKind: FullDebug)
+!1 = !DIFile(filename: "list.c", directory: "/")
+!3 = !{i32 2, !"Debug Info Version", i32 3}
+!4 = !{i32 7, !"Dwarf Version", i32 5}
+!5 = distinct !DISubprogram(name: "f", scope: !1, file: !1, line: 10, type: !6, unit: !0, spFlags: DISPFlagDefinition)
+!6 = !DISubroutineType(types: !7)
+!7 = !{null}
+!10 = !DILocation(line: 13, scope: !5)
+)",
+     {"in function 'f' (list.c:13)"}},
+    {"SourceOfAFunction",
+     ECHO_UNSUPPORTED_FRAME,
+     R"(
+define i64 @f(i64 %a, ...) !dbg !5 {
+  ret i64 %a
+}
+!llvm.dbg.cu = !{!0}
+!llvm.module.flags = !{!3, !4}
+!0 = distinct !DICompileUnit(language: DW_LANG_C11, file: !1, emissionKind: FullDebug)
+!1 = !DIFile(filename: "list.c", directory: "/")
+!3 = !{i32 2, !"Debug Info Version", i32 3}
+!4 = !{i32 7, !"Dwarf Version", i32 5}
+!5 = distinct !DISubprogram(name: "f", scope: !1, file: !1, line: 10, type: !6, unit: !0, spFlags: DISPFlagDefinition)
+!6 = !DISubroutineType(types: !7)
+!7 = !{null}
+)",
+     {"in function 'f' (list.c:10)"}},
+    {"SourceOfAModuleVariable",
+     ECHO_THREAD_LOCAL_VARIABLE,
+     R"(
+@current = thread_local global i64 0, !dbg !5
+!llvm.dbg.cu = !{!0}
+!llvm.module.flags = !{!3, !4}
+!0 = distinct !DICompileUnit(language: DW_LANG_C11, file: !1, emissionKind: FullDebug, globals: !2)
+!1 = !DIFile(filename: "list.c", directory: "/")
+!2 = !{!5}
+!3 = !{i32 2, !"Debug Info Version", i32 3}
+!4 = !{i32 7, !"Dwarf Version", i32 5}
+!5 = !DIGlobalVariableExpression(var: !6, expr: !DIExpression())
+!6 = distinct !DIGlobalVariable(name: "current", scope: !0, file: !1, line: 3, type: !7, isLocal: false, isDefinition: true)
+!7 = !DIBasicType(name: "long", size: 64, encoding: DW_ATE_signed)
+)",
+     {"module variable 'current' (list.c:3)"}},
     {"LocalArrayOfRefs",
      ECHO_REF_IN_STACK_SLOT,
      R"(
@@ -360,11 +412,7 @@ TEST(Operations, WrongDeclarationsAreRefused) {
 
 constexpr uint64_t kValue = 123456789;
 
-/* Runs @f, which makes a box that holds kValue, collects, and reads it back. */
-uint64_t run_without(uint32_t switches, const std::string& text, uint32_t optimise = 2) {
-  FakeHeap heap;
-  TestJit jit(heap, optimise, switches);
-  EXPECT_EQ(ECHO_OK, jit.add(R"(
+const std::string kMakeAndValue = R"(
 define ptr addrspace(1) @make() noinline {
   %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
   %p = getelementptr i8, ptr addrspace(1) %o, i64 8
@@ -376,8 +424,16 @@ define i64 @value(ptr addrspace(1) %o) noinline {
   %v = load i64, ptr addrspace(1) %p
   ret i64 %v
 }
-)" + text))
-      << jit.error.message;
+)";
+
+/* Runs @f, which makes a box that holds kValue, collects, and reads it back. */
+uint64_t run_without(uint32_t switches, const std::string& text, uint32_t optimise = 2,
+                     void (*prepare)(TestJit& jit) = nullptr) {
+  FakeHeap heap;
+  TestJit jit(heap, optimise, switches);
+  if (prepare != nullptr)
+    prepare(jit);
+  EXPECT_EQ(ECHO_OK, jit.add(kMakeAndValue + text)) << jit.error.message;
   heap.set_stress(true);
   return jit.call("f");
 }
@@ -397,6 +453,123 @@ define i64 @f() {
   ret i64 %v
 })";
   EXPECT_NE(kValue, run_without(ECHO_JIT_ALLOW_REF_IN_STACK, text));
+}
+
+/* The address of a local struct and of a local array is known to more than loads and stores, so promotion to SSA
+ * cannot take them apart. */
+TEST(Switches, ReferenceInALocalStructIsLost) {
+  const char* const text = R"(
+define i64 @f() {
+  %pair = alloca { i64, ptr addrspace(1) }
+  %field = getelementptr { i64, ptr addrspace(1) }, ptr %pair, i64 0, i32 1
+  %o = call ptr addrspace(1) @make()
+  store ptr addrspace(1) %o, ptr %field
+  %hide = alloca ptr
+  store volatile ptr %pair, ptr %hide
+  %junk = call ptr addrspace(1) @make()
+  %o1 = load ptr addrspace(1), ptr %field
+  %v = call i64 @value(ptr addrspace(1) %o1)
+  ret i64 %v
+})";
+  for (uint32_t optimise : {0u, 2u})
+    EXPECT_NE(kValue, run_without(ECHO_JIT_ALLOW_REF_IN_STACK, text, optimise));
+}
+
+TEST(Switches, ReferenceInALocalArrayIsLost) {
+  const char* const text = R"(
+@three = global i64 3
+define i64 @f() {
+  %table = alloca [4 x ptr addrspace(1)]
+  %i = load volatile i64, ptr @three
+  %element = getelementptr [4 x ptr addrspace(1)], ptr %table, i64 0, i64 %i
+  %o = call ptr addrspace(1) @make()
+  store ptr addrspace(1) %o, ptr %element
+  %junk = call ptr addrspace(1) @make()
+  %j = load volatile i64, ptr @three
+  %again = getelementptr [4 x ptr addrspace(1)], ptr %table, i64 0, i64 %j
+  %o1 = load ptr addrspace(1), ptr %again
+  %v = call i64 @value(ptr addrspace(1) %o1)
+  ret i64 %v
+})";
+  for (uint32_t optimise : {0u, 2u})
+    EXPECT_NE(kValue, run_without(ECHO_JIT_ALLOW_REF_IN_STACK, text, optimise));
+}
+
+/* As a plain pointer the reference is in no stack map. Without optimisation, since O2 folds the two casts away. */
+TEST(Switches, ReferenceAsAPlainPointerIsLost) {
+  const char* const text = R"(
+define i64 @f() {
+  %o = call ptr addrspace(1) @make()
+  %p = addrspacecast ptr addrspace(1) %o to ptr
+  %junk = call ptr addrspace(1) @make()
+  %o1 = addrspacecast ptr %p to ptr addrspace(1)
+  %v = call i64 @value(ptr addrspace(1) %o1)
+  ret i64 %v
+})";
+  EXPECT_NE(kValue, run_without(ECHO_JIT_ALLOW_ADDRSPACECAST, text, 0));
+}
+
+/* Thread-local storage for the program, in place of the C library's, which knows no thread-local variables of modules
+ * that it did not load. The block is fresh for every address asked for: one word is all the program has. */
+extern "C" void* echo_test_thread_word(void* index) {
+  static thread_local uint64_t word = 0;
+  static_cast<void>(index);
+  return &word;
+}
+
+/* A thread-local variable has as many addresses as there are threads, so none of them can be registered as a root. */
+TEST(Switches, ReferenceInAThreadLocalVariableIsLost) {
+  const char* const text = R"(
+@current = thread_local global ptr addrspace(1) null
+define void @keep(ptr addrspace(1) %o) noinline {
+  store ptr addrspace(1) %o, ptr @current
+  ret void
+}
+define i64 @f() {
+  %o = call ptr addrspace(1) @make()
+  call void @keep(ptr addrspace(1) %o)
+  %junk = call ptr addrspace(1) @make()
+  %o1 = load ptr addrspace(1), ptr @current
+  %v = call i64 @value(ptr addrspace(1) %o1)
+  ret i64 %v
+})";
+  for (uint32_t optimise : {0u, 2u})
+    EXPECT_NE(kValue, run_without(ECHO_JIT_ALLOW_THREAD_LOCAL, text, optimise, [](TestJit& jit) {
+                jit.define("__tls_get_addr", reinterpret_cast<void*>(&echo_test_thread_word),
+                           ECHO_JIT_SYMBOL_LEAF);
+              }));
+}
+
+/* LLVM copies the mark to the statepoint, which is no call that could end a function: the module is broken. The
+ * verifier sees it before code is generated; without the verifier, code generation would meet it. The same program
+ * with a plain call finds its object. */
+TEST(Switches, MustTailBreaksTheModule) {
+  const auto text = [](const char* call) {
+    return std::string(R"(
+define i64 @last(ptr addrspace(1) %o, i64 %n) noinline {
+  %junk = call ptr addrspace(1) @make()
+  %v = call i64 @value(ptr addrspace(1) %o)
+  ret i64 %v
+}
+define i64 @middle(ptr addrspace(1) %o, i64 %n) noinline {
+  %r = )") +
+           call + R"( i64 @last(ptr addrspace(1) %o, i64 %n)
+  ret i64 %r
+}
+define i64 @f() {
+  %o = call ptr addrspace(1) @make()
+  %v = call i64 @middle(ptr addrspace(1) %o, i64 1)
+  ret i64 %v
+}
+)";
+  };
+  for (uint32_t optimise : {0u, 2u}) {
+    EXPECT_EQ(kValue, run_without(ECHO_JIT_ALLOW_MUSTTAIL, text("tail call"), optimise));
+    FakeHeap heap;
+    TestJit jit(heap, optimise, ECHO_JIT_ALLOW_MUSTTAIL);
+    EXPECT_EQ(ECHO_CODEGEN_FAILED, jit.add(kMakeAndValue + text("musttail call")));
+    EXPECT_NE(nullptr, std::strstr(jit.error.message, "cannot guarantee tail call")) << jit.error.message;
+  }
 }
 
 TEST(Switches, ReferenceInRawMemoryIsLost) {

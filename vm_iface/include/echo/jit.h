@@ -44,7 +44,10 @@ enum {
   ECHO_JIT_NO_BARRIER_ELISION = 1u << 3,   /* barriers on initialising stores too */
   ECHO_JIT_ALLOW_REF_AS_INTEGER = 1u << 4, /* keep ptrtoint and inttoptr */
   ECHO_JIT_ALLOW_UNSUPPORTED_FRAME = 1u << 5,
-  ECHO_JIT_OMIT_BARRIERS = 1u << 6 /* store without barrier: the barrier verifier must notice */
+  ECHO_JIT_OMIT_BARRIERS = 1u << 6,       /* store without barrier: the barrier verifier must notice */
+  ECHO_JIT_ALLOW_MUSTTAIL = 1u << 7,      /* keep musttail: statepoints break the call */
+  ECHO_JIT_ALLOW_ADDRSPACECAST = 1u << 8, /* keep casts between references and plain pointers */
+  ECHO_JIT_ALLOW_THREAD_LOCAL = 1u << 9   /* keep thread-local variables: their references are no roots */
 };
 
 typedef struct echo_jit_options {
@@ -84,6 +87,9 @@ typedef struct echo_jit_api {
   void (*abandon)(echo_jit* jit, echo_thread* thread, const echo_error* why);
   echo_status (*function_at)(echo_jit* jit, uintptr_t pc, char* name, uint64_t capacity);
   echo_status (*statistics)(echo_jit* jit, echo_jit_statistics* out);
+  echo_status (*define_typed)(echo_jit* jit, const char* name, void* address, uint32_t kind, const char* type,
+                              echo_error* why);
+  echo_status (*function_type)(echo_jit* jit, const void* function, char* type, uint64_t capacity);
 } echo_jit_api;
 
 /* The table of libecho_jit; null with a sentence for versions it does not serve. NO-SAFEPOINT. */
@@ -103,6 +109,16 @@ ECHO_EXPORT echo_status echo_jit_add_module(echo_jit* jit, const char* name, con
 /* Defines a native symbol for modules added later. INVALID_ARGUMENT if defined already. */
 ECHO_EXPORT echo_status echo_jit_define(echo_jit* jit, const char* name, void* address, uint32_t kind,
                                         echo_error* why);
+/* The same for a symbol whose type is known. A module that declares or calls it with another type is refused:
+ * BAD_ABSTRACT_OPERATION. `type` has one letter for the result, then one for each parameter:
+ *   v void   z i1   b i8   s i16   i i32   l i64   f float   d double   p pointer   r reference
+ * INVALID_ARGUMENT also for any other letter. */
+ECHO_EXPORT echo_status echo_jit_define_typed(echo_jit* jit, const char* name, void* address, uint32_t kind,
+                                              const char* type, echo_error* why);
+/* The type of a compiled function in these letters (`?` for what has none), by its address. INVALID_ARGUMENT if no
+ * function begins there, or `capacity` is too small for the letters and a NUL. NO-SAFEPOINT. */
+ECHO_EXPORT echo_status echo_jit_function_type(echo_jit* jit, const void* function, char* type,
+                                               uint64_t capacity);
 /* Address of a compiled function, for echo_jit_call only. MISSING_SYMBOL names all missing symbols. */
 ECHO_EXPORT echo_status echo_jit_lookup(echo_jit* jit, const char* name, void** out, echo_error* why);
 /* Enters managed code on a managed thread: at most 6 integer or pointer arguments; *result is the returned word.
