@@ -20,5 +20,8 @@ endif()
 if(ECHO_SANITIZE)
   string(REPLACE "," ";" echo_sanitizers "${ECHO_SANITIZE}")
   target_compile_options(echo_flags INTERFACE -fsanitize=${ECHO_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
-  target_link_options(echo_flags INTERFACE -fsanitize=${ECHO_SANITIZE})
+  # A program in C loads libraries in C++, and the sanitizer's run time is in the program.
+  target_link_options(echo_flags INTERFACE -fsanitize=${ECHO_SANITIZE}
+    $<$<AND:$<LINK_LANGUAGE:C>,$<C_COMPILER_ID:Clang>>:-fsanitize-link-c++-runtime>)
+  target_link_libraries(echo_flags INTERFACE $<$<LINK_LANGUAGE:C>:stdc++>)
 endif()
