@@ -89,6 +89,8 @@ std::string describe(const echo_layout& d) {
   std::string text = "kind " + show(d.kind) + ", fixed " + show(d.fixed_bytes) + ", element " +
                      show(d.element_bytes) + ", alignment " + show(d.alignment) + ", flags " + show(d.flags) +
                      ", slots";
+  if (d.slot_count > std::max<std::uint64_t>(d.fixed_bytes, d.element_bytes) / 8) // they may not be there
+    return text + ": " + show(d.slot_count);
   for (std::uint32_t i = 0; d.slots != nullptr && i < std::min(d.slot_count, 20u); ++i)
     text += " " + show(d.slots[i].offset) + ":" + show(d.slots[i].kind);
   return text + (d.slot_count == 0 ? " none" : "");

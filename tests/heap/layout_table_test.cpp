@@ -151,7 +151,9 @@ TEST_F(LayoutTableTest, ShortDescriptorIsRefusedUnread) {
   std::memcpy(bytes.get(), &size, sizeof size);
   LayoutId id;
   std::string why;
-  EXPECT_EQ(table.add(*reinterpret_cast<const echo_layout*>(bytes.get()), &id, &why), ECHO_BAD_LAYOUT);
+  const auto* descriptor = reinterpret_cast<const echo_layout*>(bytes.get());
+  asm("" : "+r"(descriptor)); // as across the ABI: the compiler does not know what it points to
+  EXPECT_EQ(table.add(*descriptor, &id, &why), ECHO_BAD_LAYOUT);
   EXPECT_EQ(why, "layout: size is 8, expected at least " + std::to_string(sizeof(echo_layout)));
 }
 

@@ -22,7 +22,7 @@ ECHO_BEGIN_DECLS
 /* --- futures
  * ----------------------------------------------------------------------------------------------------- */
 
-typedef enum future_status {
+typedef enum future_status ECHO_OPEN_ENUM {
   FUTURE_READY = 0,
   FUTURE_PENDING = 1,
   FUTURE_WAITING = 2,
@@ -72,7 +72,7 @@ ECHO_EXPORT task_header_t* task_memory_pool_header(task_memory_pool_t* pool, voi
 /* --- coroutine stacks
  * -------------------------------------------------------------------------------------------- */
 
-typedef enum stack_strategy {
+typedef enum stack_strategy ECHO_OPEN_ENUM {
   STACK_SEGMENTED = 0, /* address space for max_size, grows and shrinks in place */
   STACK_COPYING = 1,   /* sizes 4 KiB, 64 KiB and max_size; grows in place only if its neighbours are free */
   STACK_MMAP = 2       /* as large as asked for, rounded to pages; address space for max_size */

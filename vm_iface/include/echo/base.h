@@ -23,6 +23,14 @@
 
 #define ECHO_EXPORT __attribute__((visibility("default")))
 
+/* An enumeration whose variables may hold any int: a value from outside that it does not name is refused, in C++ as
+ * in C. */
+#ifdef __cplusplus
+#define ECHO_OPEN_ENUM : int
+#else
+#define ECHO_OPEN_ENUM
+#endif
+
 /* [abi.version.1] A plugin serves one major version; within it, a minor version only adds at the end. */
 #define ECHO_ABI_MAJOR 1u
 #define ECHO_ABI_MINOR 0u

@@ -20,30 +20,34 @@
 
 ECHO_BEGIN_DECLS
 
-typedef enum {
+typedef enum ECHO_OPEN_ENUM {
   ECHO_GC_STATUS_IDLE = 0,
   ECHO_GC_STATUS_RUNNING = 1,
   ECHO_GC_STATUS_PAUSED = 2,
   ECHO_GC_STATUS_ERROR = 3
 } echo_gc_status_t;
 
-typedef enum {
+typedef enum ECHO_OPEN_ENUM {
   ECHO_GC_PHASE_IDLE = 0,
   ECHO_GC_PHASE_MARK = 1,
   ECHO_GC_PHASE_SWEEP = 2,
   ECHO_GC_PHASE_COMPLETE = 3
 } echo_gc_phase_t;
 
-typedef enum {
+typedef enum ECHO_OPEN_ENUM {
   ECHO_GC_TRIGGER_HEAP_USAGE = 0,
   ECHO_GC_TRIGGER_ALLOCATION_RATE = 1,
   ECHO_GC_TRIGGER_MANUAL = 2,
   ECHO_GC_TRIGGER_EMERGENCY = 3
 } echo_gc_trigger_reason_t;
 
-typedef enum { ECHO_GC_COLOR_WHITE = 0, ECHO_GC_COLOR_GRAY = 1, ECHO_GC_COLOR_BLACK = 2 } echo_gc_color_t;
+typedef enum ECHO_OPEN_ENUM {
+  ECHO_GC_COLOR_WHITE = 0,
+  ECHO_GC_COLOR_GRAY = 1,
+  ECHO_GC_COLOR_BLACK = 2
+} echo_gc_color_t;
 
-typedef enum {
+typedef enum ECHO_OPEN_ENUM {
   ECHO_OBJ_TYPE_PRIMITIVE = 0,
   ECHO_OBJ_TYPE_ARRAY = 1,
   ECHO_OBJ_TYPE_STRUCT = 2,
@@ -56,7 +60,7 @@ typedef enum {
   ECHO_OBJ_TYPE_FUTURE = 9
 } echo_obj_type_t;
 
-typedef enum {
+typedef enum ECHO_OPEN_ENUM {
   ECHO_GC_SUCCESS = 0,
   ECHO_GC_ERROR_INVALID_CONFIG = 1, /* a null or impossible argument or configuration */
   ECHO_GC_ERROR_OUT_OF_MEMORY = 2,  /* max_heap_size is reached, or the system refuses memory */
