@@ -112,6 +112,18 @@ def marking(build, results, quick):
         show(f"{megabytes} MiB: heap / limit", f"{rate / limit:.2f} x")
 
 
+# --- allocation: collected and native, against the distribution's allocators
+
+def allocators(build, work, results, quick, program, title):
+    """A program of its own prints the table, targets included; its figures join the others."""
+    print(title, flush=True)
+    figures = work / f"{program}.json"
+    command = [build / "bin" / program, f"--json={figures}", *(["--quick", "--rounds=2"] if quick else [])]
+    if subprocess.run([str(c) for c in command]).returncode != 0:
+        sys.exit(f"bench: {program} failed")
+    results[program] = json.loads(figures.read_text())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
@@ -124,6 +136,10 @@ def main():
         work = pathlib.Path(directory)
         instructions(build, work, results)
         trees(build, work, results, arguments.quick)
+        allocators(build, work, results, arguments.quick, "echo-bench-allocation",
+                   "\nAllocation with reclamation: the heap against malloc and free, ns per object")
+        allocators(build, work, results, arguments.quick, "echo-bench-native",
+                   "\nNative slabs: the C API against malloc and free, ns per object")
     marking(build, results, arguments.quick)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")

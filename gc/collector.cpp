@@ -19,7 +19,7 @@ constexpr std::size_t kMaxThreads = 1u << 16;
 
 Collector::Collector(const Config& c)
     : config(c), memory(c), safepoints(pauses, c.stress_yield, c.seed), marker_(memory),
-      verifier_(memory, roots), audit_(memory, roots), service_(memory, c.keep_free) {}
+      verifier_(memory, roots), audit_(memory, roots), service_(memory) {}
 
 Collector::~Collector() {
   service_.stop();

@@ -73,7 +73,7 @@ echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* 
   if (!safepoints.stop(&mutator, work)) {
     pauses.record_stall(os::monotonic_ns() - start);
   } else {
-    service_.wake();
+    service_.wake_if_needed();
   }
   return failure(why);
 }

@@ -3,7 +3,8 @@
 // Purpose     The background thread of a heap: gives empty memory back after a collection, outside stops, in
 //             bounded steps (one chunk, or 64 KiB of pages, at a time).
 // Invariants  [sweep.os.1] No page is given back inside a stop or by a mutator. [service.end.1] The
-//             destructor ends and joins the thread before any memory goes.
+//             destructor ends and joins the thread before any memory goes. [service.keep.1] What the next cycle needs
+//             stays.
 #pragma once
 
 #include "heap/memory.h"
@@ -17,20 +18,21 @@ namespace echo {
 
 class ServiceThread {
 public:
-  ServiceThread(Memory& memory, std::size_t keep_free) : memory_(memory), keep_free_(keep_free) {}
+  explicit ServiceThread(Memory& memory) : memory_(memory) {}
   ~ServiceThread() { stop(); }
   // False if the system refused a thread.
   bool start();
   void stop();
-  // After a collection. Cheap when the thread is awake; never called inside a stop.
-  void wake();
+  // After a collection, never inside a stop: wakes the thread if there is something to do.
+  void wake_if_needed();
   std::uint64_t cpu_ns() const { return cpu_ns_.load(std::memory_order_relaxed); }
 
 private:
   void run();
+  bool has_work();
+  void wake();
 
   Memory& memory_;
-  const std::size_t keep_free_;
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable wanted_;

@@ -13,7 +13,8 @@ namespace echo {
 
 namespace {
 constexpr std::size_t kFirstTrigger = std::size_t{1} << 20;
-}
+constexpr std::size_t kLeastKept = std::size_t{32} << 20;
+} // namespace
 
 SlabPool::~SlabPool() {
   if (reservation_ != nullptr) {
@@ -23,6 +24,7 @@ SlabPool::~SlabPool() {
 
 bool SlabPool::open(const Config& config) {
   limit_ = config.max_heap;
+  keep_free_ = config.keep_free;
   huge_pages_ = config.huge_pages;
   // Twice the limit leaves room for chunks that fragmentation keeps from large objects.
   const std::size_t twice = round_up(2 * config.max_heap + kChunkBytes, kChunkBytes);
@@ -236,6 +238,20 @@ std::size_t SlabPool::returned_bytes() {
 std::uint32_t SlabPool::slab_high_water() {
   const MutexLock lock(mutex_);
   return static_cast<std::uint32_t>(free_mask_.size() * kSlabsPerChunk);
+}
+
+std::size_t SlabPool::keep() {
+  if (keep_free_ != 0) {
+    return keep_free_;
+  }
+  // What goes back before the program takes it again costs both ways, so the return shrinks as the trigger does.
+  const MutexLock lock(mutex_);
+  return std::max(kLeastKept, trigger_ - std::min(trigger_, used_));
+}
+
+std::size_t SlabPool::empty_bytes() {
+  const MutexLock lock(mutex_);
+  return empty_chunks_ * kChunkBytes;
 }
 
 bool SlabPool::return_one_chunk(std::size_t keep) {

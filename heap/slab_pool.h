@@ -63,6 +63,10 @@ public:
   // Slabs below this index have been handed out at some time.
   std::uint32_t slab_high_water() ECHO_EXCLUDES(mutex_);
 
+  // Empty memory worth keeping: the option keep_free, or what may be allocated until the next collection.
+  std::size_t keep() ECHO_EXCLUDES(mutex_);
+  // Bytes of committed chunks that are wholly empty.
+  std::size_t empty_bytes() ECHO_EXCLUDES(mutex_);
   // Gives back one empty chunk if more than `keep` bytes of empty chunks are committed; true if it did.
   bool return_one_chunk(std::size_t keep) ECHO_EXCLUDES(mutex_);
 
@@ -83,6 +87,7 @@ private:
   void* reservation_ = nullptr;
   std::size_t reservation_bytes_ = 0;
   std::size_t limit_ = 0;
+  std::size_t keep_free_ = 0;
   bool huge_pages_ = true;
   std::size_t trigger_ ECHO_GUARDED_BY(mutex_) = 0;
   std::size_t used_ ECHO_GUARDED_BY(mutex_) = 0;

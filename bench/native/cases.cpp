@@ -4,6 +4,7 @@
 #include "cases.h"
 
 #include "echo/industrial_memory_pool.h"
+#include "heap/native/size_classes.h"
 
 #include <algorithm>
 #include <array>
@@ -220,6 +221,102 @@ template <class Allocator> double remote(const Allocator& allocator, std::size_t
   return median(allocating) + median(freeing);
 }
 
+// --- false sharing -------------------------------------------------------------------------------------------
+
+// Two threads, each counting in a word of its own: what a store costs depends on whether the words share a line.
+double counting(std::uint64_t* first, std::uint64_t* second, int batches) {
+  std::atomic<std::uint64_t*> next[2] = {first, second};
+  std::atomic<unsigned> taken{0};
+  return on_threads(2, batches, [&](std::uint64_t i) {
+    static thread_local std::uint64_t* mine = nullptr;
+    static thread_local const void* of = nullptr;
+    if (of != &taken) {
+      of = &taken;
+      mine = next[taken++ % 2];
+    }
+    for (int k = 0; k < 8; ++k) {
+      auto* const word = static_cast<volatile std::uint64_t*>(mine);
+      *word = *word + i;
+    }
+  });
+}
+
+// An object of 8 bytes per thread, allocated by it.
+template <class Allocator> void false_sharing(const Allocator& allocator, int batches, const Report& report) {
+  std::array<void*, 2> own{};
+  for (void*& p : own) {
+    std::thread([&] { p = allocator.allocate(8); }).join();
+  }
+  // Threads one after the other inherit a cache; at the same time each has its own.
+  std::atomic<unsigned> ready{0};
+  std::array<void*, 2> apart{};
+  std::vector<std::thread> threads;
+  for (void*& p : apart) {
+    threads.emplace_back([&] {
+      ++ready;
+      while (ready < 2) {
+        ::sched_yield();
+      }
+      p = allocator.allocate(8);
+    });
+  }
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  report("sharing own objects",
+         counting(static_cast<std::uint64_t*>(apart[0]), static_cast<std::uint64_t*>(apart[1]), batches));
+  alignas(64) std::array<std::uint64_t, 16> words{};
+  report("sharing lines apart", counting(&words[0], &words[8], batches));
+  report("sharing one line", counting(&words[0], &words[1], batches));
+  for (void* const p : {own[0], own[1], apart[0], apart[1]}) {
+    allocator.free(p, 8);
+  }
+}
+
+// --- fragmentation -------------------------------------------------------------------------------------------
+
+// 100,000 live objects of 60 % 16-48 B, 30 % 48-128 B and 10 % 128-1024 B, replaced at random a million times.
+void fragmentation(const Echo& allocator, const Report& report) {
+  struct Object {
+    void* address;
+    std::size_t bytes;
+  };
+  std::uint64_t state = 7;
+  const auto below = [&state](std::uint64_t n) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % n;
+  };
+  const auto allocate = [&] {
+    const std::uint64_t kind = below(10);
+    const std::size_t bytes = 8 * (kind < 6 ? 2 + below(5) : kind < 9 ? 6 + below(11) : 16 + below(113));
+    Object object{allocator.allocate(bytes), bytes};
+    write_first_word(object.address, 3);
+    return object;
+  };
+  std::vector<Object> live;
+  for (std::size_t i = 0; i < kObjects; ++i) {
+    live.push_back(allocate());
+  }
+  for (std::size_t i = 0; i < 10 * kObjects; ++i) {
+    Object& object = live[below(kObjects)];
+    allocator.free(object.address, object.bytes);
+    object = allocate();
+  }
+  double asked = 0;
+  double cells = 0;
+  for (const Object& object : live) {
+    asked += static_cast<double>(object.bytes);
+    cells += native::shape_of(native::cell_for(object.bytes)).bytes;
+  }
+  double all = 0;
+  global_slab_allocator_get_stats(allocator.slabs, nullptr, nullptr, &all);
+  report("fragmentation internal", 100 * (cells - asked) / cells);
+  report("fragmentation all", 100 * all);
+  for (const Object& object : live) {
+    allocator.free(object.address, object.bytes);
+  }
+}
+
 template <class Allocator> void run_all(const Allocator& allocator, bool quick, const Report& report) {
   // First of all: the loop whose pages nobody has touched yet.
   loops(allocator, 128, quick ? 10 : 40, true, report);
@@ -233,6 +330,7 @@ template <class Allocator> void run_all(const Allocator& allocator, bool quick, 
       loops(allocator, bytes, quick ? 3 : 10, false, report);
     }
   }
+  false_sharing(allocator, batches, report);
   const auto control = [](std::uint64_t i) {
     static thread_local volatile std::uint64_t words[64];
     for (std::uint64_t k = 0; k < 8; ++k) {
@@ -254,6 +352,9 @@ void run_cases(bool echo, bool quick, const Report& report) {
   const Echo allocator{global_slab_allocator_create(&config)};
   run_all(allocator, quick, report);
   global_slab_allocator_destroy(allocator.slabs);
+  const Echo fresh{global_slab_allocator_create(&config)};
+  fragmentation(fresh, report);
+  global_slab_allocator_destroy(fresh.slabs);
 }
 
 } // namespace echo::bench

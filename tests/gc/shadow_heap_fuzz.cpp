@@ -36,9 +36,9 @@ constexpr Configuration kConfigurations[] = {
     {"stress7", "max_heap=64m,reserve=1,stress_collect=7,poison=on", 3, 150, 3000, false},
     {"verify", "max_heap=64m,trigger=512k,reserve=1,poison=on,verify=on", 3, 300, 5000, false},
     {"barriers", "max_heap=64m,trigger=512k,reserve=1,stress_barriers=on", 3, 300, 5000, false},
-    {"yield", "max_heap=64m,trigger=512k,reserve=1,stress_yield=on,keep_free=0,poison=on", 4, 400, 6000,
+    {"yield", "max_heap=64m,trigger=512k,reserve=1,stress_yield=on,keep_free=1,poison=on", 4, 400, 6000,
      false},
-    {"tiny", "max_heap=1m,trigger=512k,reserve=1,poison=on,keep_free=0", 3, 100000, 12000, true},
+    {"tiny", "max_heap=1m,trigger=512k,reserve=1,poison=on,keep_free=1", 3, 100000, 12000, true},
     {"everything",
      "max_heap=64m,reserve=1,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield=on,keep_"
      "free=0",

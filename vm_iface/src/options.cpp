@@ -39,8 +39,9 @@ constexpr Row kRows[] = {
      "the next collection comes when the program has allocated live * (growth - 100) percent"},
     {"reserve", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::reserve_bytes,
      "address space of the heap; 0 takes the larger of 64g and twice max_heap"},
-    {"keep_free", ECHO_OPTION_BYTES, "32m", "0..1024g", 0, kMaxBytes, &Config::keep_free,
-     "empty memory that is kept after a collection; the rest goes back to the operating system"},
+    {"keep_free", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::keep_free,
+     "empty memory that is kept after a collection, the rest goes back to the operating system; 0 keeps what "
+     "the program may allocate until the next collection, and at least 32m"},
     {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
      "ask for transparent huge pages"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
