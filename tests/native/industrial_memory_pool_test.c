@@ -341,12 +341,20 @@ static void test_reclaimer(void) {
     CHECK(((char*)objects[i])[1023] == 1);
     CHECK(global_slab_allocator_deallocate(slabs, objects[i], 1024));
   }
-  CHECK(memory_reclaimer_gc(reclaimer, false) > 0); /* nothing is live: below the threshold */
+  /* Nothing is live: below the threshold. One call works for max_pause_us only, which may be too short on a busy
+   * machine. */
+  uint64_t calls = 0;
+  size_t later = 0;
+  while (later == 0 && calls < 1000) {
+    later = memory_reclaimer_gc(reclaimer, false);
+    ++calls;
+  }
+  CHECK(later > 0);
   uint64_t count = 0;
   size_t total = 0;
   double pause = 0;
   memory_reclaimer_get_stats(reclaimer, &count, &total, &pause);
-  CHECK(count == 5 && total >= collected + compacted && pause > 0);
+  CHECK(count == 4 + calls && total >= collected + compacted && pause > 0);
   global_slab_allocator_destroy(slabs);
   memory_reclaimer_destroy(reclaimer);
 }
