@@ -3,6 +3,7 @@
 // Purpose     Fills the recipes.
 #include "barriers/recipe_data.h"
 
+#include "heap/object_header.h"
 #include "heap/thread_block.h"
 #include "heap/words.h"
 
@@ -28,6 +29,9 @@ echo_recipes make_recipes(const ColdPaths& cold, std::size_t max_inline_bytes) {
   r.anchor_sp_offset = offsetof(ThreadBlock, anchor_sp);
   r.anchor_fp_offset = offsetof(ThreadBlock, anchor_fp);
   r.anchor_pc_offset = offsetof(ThreadBlock, anchor_pc);
+  r.filler_word = HeaderWord::filler(0).bits;
+  r.filler_shift = 37;
+  static_assert(HeaderWord::filler(3).bits == (HeaderWord::filler(0).bits | 3 * kGranule << 37));
   return r;
 }
 

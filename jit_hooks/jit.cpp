@@ -82,12 +82,16 @@ Outcome Jit::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_op
 }
 
 Outcome Jit::read_recipes() {
-  const echo_status status = api_.recipes(heap_, ECHO_RECIPES_FASTEST, &recipes_);
-  if (status != ECHO_OK || recipes_ == nullptr)
+  const echo_recipes* given = nullptr;
+  const echo_status status = api_.recipes(heap_, ECHO_RECIPES_FASTEST, &given);
+  if (status != ECHO_OK || given == nullptr)
     return {status, "the heap gives no recipes"};
-  const echo_recipes& recipes = *recipes_;
-  if (recipes.size < sizeof(echo_recipes) || recipes.version != kRecipesVersion)
-    return {ECHO_VERSION_MISMATCH, "the heap's recipes have version " + std::to_string(recipes.version) +
+  /* Fields that this plugin does not have yet stay 0: their fast path is the cold one. */
+  if (given->size >= offsetof(echo_recipes, filler_word))
+    std::memcpy(&recipes_, given, given->size < sizeof recipes_ ? given->size : sizeof recipes_);
+  const echo_recipes& recipes = recipes_;
+  if (given->size < offsetof(echo_recipes, filler_word) || recipes.version != kRecipesVersion)
+    return {ECHO_VERSION_MISMATCH, "the heap's recipes have version " + std::to_string(given->version) +
                                        "; this JIT lowers version " + std::to_string(kRecipesVersion)};
   const bool granule_ok = recipes.granule >= 8 && (recipes.granule & (recipes.granule - 1)) == 0;
   const bool offsets_ok = recipes.cursor_offset % 8 == 0 && recipes.limit_offset % 8 == 0 &&
@@ -115,8 +119,8 @@ Outcome Jit::start(const echo_jit_options& options) {
     session.dump_objects = options.dump_objects;
   if (options.dump_ir != nullptr)
     session.dump_ir = options.dump_ir;
-  if (Outcome outcome = Session::create(session, api_, heap_, *recipes_,
-                                        make_stubs(*recipes_, &Jit::raise, this), index_, session_);
+  if (Outcome outcome = Session::create(session, api_, heap_, recipes_,
+                                        make_stubs(recipes_, &Jit::raise, this), index_, session_);
       !outcome)
     return outcome;
   echo_frame_source source{};
@@ -275,7 +279,7 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
   record.owner = this;
   for (uint32_t i = 0; i < count; ++i)
     record.arguments[i] = arguments[i];
-  if (Outcome outcome = enter(record, AnchorWords(thread, *recipes_)); !outcome)
+  if (Outcome outcome = enter(record, AnchorWords(thread, recipes_)); !outcome)
     return outcome;
   if (result_bits == 0)
     result = 0;

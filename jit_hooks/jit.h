@@ -55,7 +55,7 @@ private:
 
   const echo_heap_api& api_;
   echo_heap* const heap_;
-  const echo_recipes* recipes_ = nullptr;
+  echo_recipes recipes_{}; /* as far as the plugin knows them */
   bool is_source_ = false;
   CodeIndex index_;
   std::unique_ptr<Session> session_;

@@ -341,6 +341,194 @@ exit:
   });
 }
 
+const auto stressed_barriers = [](const Plugin& p) {
+  return p.options_with("max_heap=32m", {"stress_collect=3", "stress_barriers=on", "poison=on", "verify=on"});
+};
+
+// Copies that overlap, fills and exchanges, in arrays and nodes that are older than the operation.
+void bulk_and_exchange(Context& context) {
+  at_both_levels(context, stressed_barriers, [](Fixture& f, JitMachine& jit, const std::string& level) {
+    jit.add(R"(
+declare ptr addrspace(1) @echo.gc.exchange(ptr addrspace(1), ptr addrspace(1), ptr addrspace(1))
+declare ptr addrspace(1) @echo.gc.compare_exchange(ptr addrspace(1), ptr addrspace(1), ptr addrspace(1), ptr addrspace(1))
+declare void @echo.gc.array_copy(ptr addrspace(1), i64, ptr addrspace(1), i64, i64)
+declare void @echo.gc.array_fill(ptr addrspace(1), i64, i64, ptr addrspace(1))
+define ptr addrspace(1) @leaf_of(i64 %v) noinline {
+  %leaf = call ptr addrspace(1) @echo.gc.new(ptr @leaf)
+  %p = getelementptr i8, ptr addrspace(1) %leaf, i64 8
+  store i64 %v, ptr addrspace(1) %p
+  ret ptr addrspace(1) %leaf
+}
+define ptr addrspace(1) @sequence(i64 %n) noinline {
+entry:
+  %array = call ptr addrspace(1) @echo.gc.new_array(ptr @refs, i64 %n)
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %head ]
+  %leaf = call ptr addrspace(1) @leaf_of(i64 %i)
+  call void @echo.gc.array_store(ptr addrspace(1) %array, i64 %i, ptr addrspace(1) %leaf)
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %n
+  br i1 %more, label %head, label %exit
+exit:
+  ret ptr addrspace(1) %array
+}
+define ptr addrspace(1) @moved(i64 %n, i64 %to, i64 %from, i64 %count) {
+  %array = call ptr addrspace(1) @sequence(i64 %n)
+  call void @echo.gc.array_copy(ptr addrspace(1) %array, i64 %to, ptr addrspace(1) %array, i64 %from, i64 %count)
+  ret ptr addrspace(1) %array
+}
+define ptr addrspace(1) @filled(i64 %n, i64 %index, i64 %count) {
+  %array = call ptr addrspace(1) @sequence(i64 %n)
+  %leaf = call ptr addrspace(1) @leaf_of(i64 4711)
+  call void @echo.gc.array_fill(ptr addrspace(1) %array, i64 %index, i64 %count, ptr addrspace(1) %leaf)
+  ret ptr addrspace(1) %array
+}
+; the sum of the old references' values over `turns` exchanges of one slot; every other one compares, and fails then
+define i64 @exchanges(i64 %turns) {
+entry:
+  %node = call ptr addrspace(1) @echo.gc.new(ptr @node)
+  %slot = getelementptr i8, ptr addrspace(1) %node, i64 16
+  %first = call ptr addrspace(1) @leaf_of(i64 0)
+  store ptr addrspace(1) %first, ptr addrspace(1) %slot
+  br label %head
+head:
+  %i = phi i64 [ 1, %entry ], [ %next, %head ]
+  %sum = phi i64 [ 0, %entry ], [ %sum1, %head ]
+  %new = call ptr addrspace(1) @leaf_of(i64 %i)
+  %old = call ptr addrspace(1) @echo.gc.exchange(ptr addrspace(1) %node, ptr addrspace(1) %slot, ptr addrspace(1) %new)
+  %never = call ptr addrspace(1) @leaf_of(i64 -1)
+  %same = call ptr addrspace(1) @echo.gc.compare_exchange(ptr addrspace(1) %node, ptr addrspace(1) %slot, ptr addrspace(1) %old, ptr addrspace(1) %never)
+  %p = getelementptr i8, ptr addrspace(1) %old, i64 8
+  %v = load i64, ptr addrspace(1) %p
+  %q = getelementptr i8, ptr addrspace(1) %same, i64 8
+  %w = load i64, ptr addrspace(1) %q
+  %vw = add i64 %v, %w
+  %sum1 = add i64 %sum, %vw
+  %next = add i64 %i, 1
+  %more = icmp sle i64 %next, %turns
+  br i1 %more, label %head, label %exit
+exit:
+  ret i64 %sum1
+}
+)");
+    Scope scope(f.mutator);
+    const auto element = [&](echo_handle array, std::uint64_t index) {
+      return word(Nodes::child(f.mutator.get(array), index + 2), 1);
+    };
+    struct Move {
+      std::uint64_t to, from, count;
+    };
+    for (const Move& m : {Move{10, 0, 80}, Move{0, 10, 80}, Move{3, 3, 50}, Move{60, 0, 40}, Move{5, 9, 0}}) {
+      const echo_handle array =
+          f.mutator.root(reinterpret_cast<echo_ref>(jit.call("moved", {100, m.to, m.from, m.count})));
+      for (std::uint64_t i = 0; i < 100; ++i) {
+        const bool inside = i >= m.to && i < m.to + m.count;
+        EXPECT_EQ(element(array, i), inside ? i - m.to + m.from : i, "an element of a moved array " + level);
+      }
+    }
+    const echo_handle array = f.mutator.root(reinterpret_cast<echo_ref>(jit.call("filled", {100, 20, 30})));
+    for (std::uint64_t i = 0; i < 100; ++i)
+      EXPECT_EQ(element(array, i), i >= 20 && i < 50 ? std::uint64_t{4711} : i, "a filled array " + level);
+    // Old values are 0 .. 99, those that the failing comparisons return 1 .. 100.
+    EXPECT_EQ(jit.call("exchanges", {100}), std::uint64_t{4950 + 5050}, "sum of exchanged values " + level);
+    f.mutator.verify();
+  });
+}
+
+// A word that is an integer, then a reference, then an integer again.
+void tagged_words(Context& context) {
+  at_both_levels(context, stressed_barriers, [](Fixture& f, JitMachine& jit, const std::string& level) {
+    jit.add(R"(
+@cell_name = private constant [5 x i8] c"cell\00"
+@cell_slots = private constant [1 x %echo_slot] [%echo_slot { i32 8, i32 1 }]
+@cell = private constant %echo_layout { i32 48, i32 1, ptr @cell_name, i64 16, i32 0, i32 0, i32 0, i32 1, ptr @cell_slots }
+declare void @echo.gc.tagged_store(ptr addrspace(1), ptr addrspace(1), i64, i64)
+declare i64 @echo.gc.tagged_word(ptr addrspace(1))
+declare ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1))
+define i64 @tagged(i64 %turns) {
+entry:
+  %cell = call ptr addrspace(1) @echo.gc.new(ptr @cell)
+  %slot = getelementptr i8, ptr addrspace(1) %cell, i64 8
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %head ]
+  %sum = phi i64 [ 0, %entry ], [ %sum2, %head ]
+  %word = shl i64 %i, 3
+  call void @echo.gc.tagged_store(ptr addrspace(1) %cell, ptr addrspace(1) %slot, i64 %word, i64 3)
+  %garbage = call ptr addrspace(1) @echo.gc.new(ptr @leaf)
+  %none = call ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1) %slot)
+  %isnull = icmp eq ptr addrspace(1) %none, null
+  %integer = call i64 @echo.gc.tagged_word(ptr addrspace(1) %slot)
+  %back = lshr i64 %integer, 3
+  %leaf = call ptr addrspace(1) @echo.gc.new(ptr @leaf)
+  %p = getelementptr i8, ptr addrspace(1) %leaf, i64 8
+  store i64 %back, ptr addrspace(1) %p
+  store ptr addrspace(1) %leaf, ptr addrspace(1) %slot
+  %more.garbage = call ptr addrspace(1) @echo.gc.new(ptr @node)
+  %zero = call i64 @echo.gc.tagged_word(ptr addrspace(1) %slot)
+  %reference = call ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1) %slot)
+  %q = getelementptr i8, ptr addrspace(1) %reference, i64 8
+  %v = load i64, ptr addrspace(1) %q
+  %one = zext i1 %isnull to i64
+  %sum0 = add i64 %sum, %v
+  %sum1 = add i64 %sum0, %zero
+  %sum2 = add i64 %sum1, %one
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %turns
+  br i1 %more, label %head, label %exit
+exit:
+  ret i64 %sum2
+}
+)");
+    EXPECT_EQ(jit.call("tagged", {300}), std::uint64_t{300 * 299 / 2 + 300},
+              "sum of integers and references of one slot " + level);
+    f.mutator.verify();
+  });
+}
+
+// Objects of 64-byte alignment between small ones: aligned, zero, and the heap stays walkable.
+void aligned_objects(Context& context) {
+  at_both_levels(context, stressed_barriers, [](Fixture& f, JitMachine& jit, const std::string& level) {
+    jit.add(R"(
+@line_name = private constant [5 x i8] c"line\00"
+@line_slots = private constant [1 x %echo_slot] [%echo_slot { i32 8, i32 0 }]
+@line = private constant %echo_layout { i32 48, i32 1, ptr @line_name, i64 64, i32 0, i32 64, i32 0, i32 1, ptr @line_slots }
+define ptr addrspace(1) @lines(i64 %n) {
+entry:
+  br label %head
+head:
+  %i = phi i64 [ 0, %entry ], [ %next, %head ]
+  %list = phi ptr addrspace(1) [ null, %entry ], [ %line, %head ]
+  %leaf = call ptr addrspace(1) @echo.gc.new(ptr @leaf)
+  %line = call ptr addrspace(1) @echo.gc.new(ptr @line)
+  %link = getelementptr i8, ptr addrspace(1) %line, i64 8
+  store ptr addrspace(1) %list, ptr addrspace(1) %link
+  %value = getelementptr i8, ptr addrspace(1) %line, i64 56
+  %old = load volatile i64, ptr addrspace(1) %value
+  %sum = add i64 %old, %i
+  store volatile i64 %sum, ptr addrspace(1) %value
+  %next = add i64 %i, 1
+  %more = icmp slt i64 %next, %n
+  br i1 %more, label %head, label %exit
+exit:
+  ret ptr addrspace(1) %line
+}
+)");
+    Scope scope(f.mutator);
+    const echo_handle list = f.mutator.root(reinterpret_cast<echo_ref>(jit.call("lines", {500})));
+    jit.call("lines", {300});
+    f.mutator.verify();
+    std::uint64_t count = 0;
+    for (echo_ref line = f.mutator.get(list); line != nullptr; line = Nodes::child(line, 1)) {
+      EXPECT_EQ(reinterpret_cast<std::uintptr_t>(line) % 64, std::uintptr_t{0}, "alignment " + level);
+      EXPECT_EQ(word(line, 7), 499 - count, "value in an aligned object " + level);
+      ++count;
+    }
+    EXPECT_EQ(count, std::uint64_t{500}, "aligned objects in the list " + level);
+  });
+}
+
 void deep_recursion(Context& context) {
   at_both_levels(context, calm, [](Fixture&, JitMachine& jit, const std::string& level) {
     jit.add(R"(
@@ -688,6 +876,12 @@ Suite jit_suite() {
           {"headers", "the header word of an object made inline is its layout's", "[abi.recipe.1]", headers},
           {"stores_with_barrier", "stores into old objects, with the barrier forced on", "[abi.recipe.3]",
            stores_with_barrier},
+          {"bulk_and_exchange", "copies, fills, exchanges, with the barrier forced on",
+           "[jit.bulk.1] [jit.exchange.1] [abi.recipe.3]", bulk_and_exchange},
+          {"tagged_words", "a slot that is an integer and a reference by turns", "[jit.tagged.1]",
+           tagged_words},
+          {"aligned_objects", "aligned objects made inline, between others", "[jit.alloc.3] [abi.recipe.1]",
+           aligned_objects},
           {"interior_addresses", "an address inside an object lives over allocations", "[frames.source.1]",
            interior_addresses},
           {"deep_recursion", "every one of 20 000 frames keeps its object", "[frames.source.1]",

@@ -8,6 +8,7 @@
  * one, the line, and what to do.
  */
 #include "compiler/context.h"
+#include "compiler/lowering.h"
 #include "compiler/operations.h"
 #include "compiler/provenance.h"
 #include "compiler/where.h"
@@ -272,12 +273,27 @@ private:
                              : "keep the reference itself");
   }
 
+  /* Exchanges of references in the heap are lowered with the barrier; anything else on references is not. */
   Outcome check_read_modify_write(const llvm::Instruction& instruction) {
-    for (const llvm::Use& use : instruction.operands())
-      if (&use != &instruction.getOperandUse(0) && contains_reference(use->getType()))
-        return refuse(ECHO_UNSUPPORTED_OPERATION, "an atomic exchange of references", where(instruction),
-                      "guard the field with an integer lock and use a plain store");
-    return {};
+    const auto* exchange = dyn_cast<llvm::AtomicRMWInst>(&instruction);
+    const auto* compare = dyn_cast<llvm::AtomicCmpXchgInst>(&instruction);
+    const llvm::Value* const value =
+        exchange != nullptr ? exchange->getValOperand() : compare->getNewValOperand();
+    const llvm::Value* const pointer =
+        exchange != nullptr ? exchange->getPointerOperand() : compare->getPointerOperand();
+    if (!contains_reference(value->getType()))
+      return {};
+    const bool plain = exchange != nullptr
+                           ? !exchange->isVolatile() && exchange->getOperation() == llvm::AtomicRMWInst::Xchg
+                           : !compare->isVolatile();
+    if (!is_reference(pointer->getType()) || !plain)
+      return refuse(ECHO_UNSUPPORTED_OPERATION,
+                    "an atomic exchange of references that is volatile or outside heap objects",
+                    where(instruction), "use echo.gc.exchange or echo.gc.compare_exchange on a heap object");
+    if (compare != nullptr)
+      if (Outcome outcome = check_interior(instruction, compare->getCompareOperand(), "compared"); !outcome)
+        return outcome;
+    return check_interior(instruction, value, "stored");
   }
 
   Outcome check_memory_intrinsic(const llvm::MemIntrinsic& intrinsic) {
@@ -339,6 +355,14 @@ private:
         if (is_reference_or_vector(store->getValueOperand()->getType()) &&
             store->getPointerAddressSpace() == kReferenceSpace)
           return true;
+      if (is_heap_exchange_of_references(instruction))
+        return true;
+      if (const auto* call = dyn_cast<llvm::CallBase>(&instruction)) {
+        const auto operation = operation_of(*call);
+        if (operation == Operation::TaggedStore || operation == Operation::Exchange ||
+            operation == Operation::CompareExchange)
+          return true;
+      }
       if (const auto* call = dyn_cast<llvm::CallBase>(&instruction))
         if (const llvm::Function* callee = call->getCalledFunction();
             callee != nullptr && !callee->isDeclaration() && callee != &function)
@@ -368,6 +392,15 @@ private:
     return {};
   }
 
+  Outcome check_operation(const llvm::CallBase& call, Operation operation) {
+    if (operation == Operation::CompareExchange)
+      if (Outcome outcome = check_interior(call, call.getArgOperand(2), "compared"); !outcome)
+        return outcome;
+    if (operation == Operation::Exchange || operation == Operation::CompareExchange)
+      return check_interior(call, call.getArgOperand(call.arg_size() - 1), "stored");
+    return {};
+  }
+
   Outcome check_call(const llvm::CallBase& call) {
     if (call.isMustTailCall() && !context_.allows(ECHO_JIT_ALLOW_MUSTTAIL))
       return refuse(ECHO_MUSTTAIL_CALL, "a musttail call", where(call), "use a plain call or a loop");
@@ -382,8 +415,8 @@ private:
     }
     if (const auto* intrinsic = dyn_cast<llvm::IntrinsicInst>(&call))
       return check_intrinsic(*intrinsic);
-    if (operation_of(call))
-      return {};
+    if (const auto operation = operation_of(call))
+      return check_operation(call, *operation);
     if (call.hasFnAttr(llvm::Attribute::ReturnsTwice))
       return refuse(ECHO_UNSUPPORTED_OPERATION, "a call that returns twice (setjmp)", where(call),
                     "return a status instead");

@@ -3,6 +3,7 @@
  * compiler/lower_allocation.cpp - allocation functions, by the allocation recipe.
  *
  * Shape       cursor = load thread + cursor; next = cursor + size; if next > load thread + limit: cold
+ *             an aligned object starts at the next multiple; a filler covers the gap
  *             fast:  store next; object = marker(cursor); header (and length) stored
  *             cold:  object = stub(layout, length); null: raise, never comes back
  *             both:  phi; payload of constant size zeroed here, where dead store elimination sees the
@@ -10,7 +11,7 @@
  * becomes a reference only through an opaque call, replaced after statepoints are made: else the second
  * object would be taken for a pointer into the first. [alloc.slow.1] Null from the cold path leaves before
  * anything else; the header that the cold path wrote is not written again. [jit.alloc.2] The payload is zero
- * before the next safepoint. [abi.layout.2] A length is compared with its bound before it is multiplied.
+ * before the next safepoint. [jit.alloc.3] What alignment skips is a filler before the next safepoint. [abi.layout.2] A length is compared with its bound before it is multiplied.
  */
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
@@ -56,8 +57,8 @@ public:
     layout_ = &layout;
     length_ = layout.is_array ? call.getArgOperand(0) : llvm::ConstantInt::get(word_, 0);
     const auto* constant = llvm::dyn_cast<llvm::ConstantInt>(length_);
-    const bool fits =
-        layout.alignment <= recipes_.granule && rounded(layout.fixed_bytes) <= recipes_.max_inline_bytes;
+    const bool aligned = layout.alignment <= recipes_.granule || recipes_.filler_word != 0;
+    const bool fits = aligned && rounded(layout.fixed_bytes) <= recipes_.max_inline_bytes;
     llvm::Value* object = nullptr;
     if (!fits || (constant != nullptr && constant->getZExtValue() > largest_length()))
       object = emit_cold(call_);
@@ -82,6 +83,28 @@ private:
     if (!layout_->is_array || layout_->element_bytes == 0)
       return ~uint64_t{0};
     return (bound - layout_->fixed_bytes) / layout_->element_bytes;
+  }
+
+  /* The cursor, moved up to the layout's alignment. */
+  llvm::Value* load_start(llvm::IRBuilder<>& builder) {
+    cursor_ = load_word(builder, recipes_.cursor_offset, "cursor");
+    if (layout_->alignment <= recipes_.granule)
+      return cursor_;
+    llvm::Value* const up = builder.CreateAdd(cursor_, builder.getInt64(layout_->alignment - 1));
+    return builder.CreateAnd(up, ~uint64_t{layout_->alignment - 1}, "start");
+  }
+  /* Before `end`: a filler over [cursor, start). [jit.alloc.3] */
+  void fill_gap(llvm::Value* start, llvm::Instruction* end) {
+    if (start == cursor_)
+      return;
+    llvm::IRBuilder<> builder(end);
+    llvm::Value* const gap = builder.CreateSub(start, cursor_, "gap");
+    llvm::Instruction* const then =
+        llvm::SplitBlockAndInsertIfThen(builder.CreateIsNotNull(gap), end->getIterator(), false);
+    builder.SetInsertPoint(then);
+    llvm::Value* const word = builder.CreateOr(builder.CreateShl(gap, recipes_.filler_shift),
+                                               builder.getInt64(recipes_.filler_word));
+    builder.CreateAlignedStore(word, builder.CreateIntToPtr(cursor_, builder.getPtrTy()), llvm::Align(8));
   }
 
   llvm::Value* load_word(llvm::IRBuilder<>& builder, uint32_t offset, const char* name) {
@@ -128,6 +151,8 @@ private:
     fast_end->getParent()->setName("new.fast");
     llvm::IRBuilder<> builder(fast_end);
     builder.CreateAlignedStore(next, thread_field(builder, thread_, recipes_.cursor_offset), llvm::Align(8));
+    fill_gap(cursor, fast_end);
+    builder.SetInsertPoint(fast_end);
     llvm::CallInst* const fast = builder.CreateCall(marker(context_.module), {cursor});
     store_header(builder, fast);
     if (zero_bytes != nullptr)
@@ -151,7 +176,7 @@ private:
     const uint64_t size =
         rounded(layout_->fixed_bytes + (layout_->is_array ? length * layout_->element_bytes : 0));
     llvm::IRBuilder<> builder(call_);
-    llvm::Value* const cursor = load_word(builder, recipes_.cursor_offset, "cursor");
+    llvm::Value* const cursor = load_start(builder);
     llvm::Value* const next = builder.CreateAdd(cursor, llvm::ConstantInt::get(word_, size), "next", true);
     llvm::Value* const limit = load_word(builder, recipes_.limit_offset, "limit");
     llvm::PHINode* const object = branch(cursor, next, builder.CreateICmpUGT(next, limit), nullptr);
@@ -176,7 +201,7 @@ private:
   /* A length known at run time only: the cold path's object, which may be large, is not zeroed twice. */
   llvm::Value* inline_variable() {
     llvm::IRBuilder<> builder(call_);
-    llvm::Value* const cursor = load_word(builder, recipes_.cursor_offset, "cursor");
+    llvm::Value* const cursor = load_start(builder);
     llvm::Value* const limit = load_word(builder, recipes_.limit_offset, "limit");
     llvm::Value* const too_long =
         builder.CreateICmpUGT(length_, llvm::ConstantInt::get(word_, largest_length()), "too.long");
@@ -201,6 +226,7 @@ private:
   llvm::CallInst* call_ = nullptr;
   const AllocationLayout* layout_ = nullptr;
   llvm::Value* length_ = nullptr;
+  llvm::Value* cursor_ = nullptr; /* where free memory begins: the object's start, or a gap before it */
 };
 
 } // namespace

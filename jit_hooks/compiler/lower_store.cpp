@@ -76,6 +76,10 @@ llvm::Function* barrier_marker(llvm::Module& module) {
   return function;
 }
 
+bool has_barriers(const ModuleContext& context) {
+  return context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
+}
+
 /* One unordered store per word, each behind its marker. */
 void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
   llvm::Value* const value = store.getValueOperand();
@@ -154,14 +158,22 @@ llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee calle
   return call;
 }
 
+bool announce_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
+                    llvm::Value* slot, llvm::Value* value) {
+  if (!has_barriers(context))
+    return false;
+  builder.CreateCall(barrier_marker(context.module), {thread_of(function), slot, value});
+  ++context.counters.barriers;
+  return true;
+}
+
 void lower_stores(ModuleContext& context, llvm::Function& function) {
   const auto initialising = initialising_stores(context, function);
   llvm::SmallVector<llvm::StoreInst*> stores;
   for (llvm::Instruction& instruction : llvm::instructions(function))
     if (is_heap_store_of_references(instruction))
       stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
-  const bool barriers =
-      context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
+  const bool barriers = has_barriers(context);
   for (llvm::StoreInst* store : stores) {
     const bool with_barrier = barriers && !initialising.contains(store);
     if (barriers)

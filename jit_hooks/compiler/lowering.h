@@ -24,6 +24,14 @@ llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee calle
 /* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);
+/* Announces a store that comes right behind, where this heap wants to hear of it; true if it does. */
+bool announce_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
+                    llvm::Value* slot, llvm::Value* value);
+/* lower_exchange.cpp */
+bool is_heap_exchange_of_references(const llvm::Instruction& instruction);
+void lower_exchanges(ModuleContext& context, llvm::Function& function);
+/* lower_tagged.cpp: words that are a reference or an integer with a tag. */
+void lower_tagged(ModuleContext& context, llvm::Function& function);
 /* lower_allocation.cpp */
 void lower_allocations(ModuleContext& context, llvm::Function& function);
 /* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints; expanded when nothing

@@ -78,6 +78,13 @@ Outcome check_uses(llvm::Function& function, const OperationRow& row) {
       return {ECHO_BAD_ABSTRACT_OPERATION, std::string(row.name) + " may collect but is called " +
                                                where(*call) +
                                                ", which is marked gc-leaf-function; remove the mark"};
+    if (row.operation == Operation::TaggedStore) {
+      const auto* tag = llvm::dyn_cast<llvm::ConstantInt>(call->getArgOperand(3));
+      if (tag == nullptr || tag->isZero() || tag->getZExtValue() > kTagMask)
+        return {ECHO_BAD_ABSTRACT_OPERATION,
+                std::string("the tag of ") + row.name + " is no constant from 1 to 7 " + where(*call) +
+                    ": with the low bits 0 the word would be taken for a reference"};
+    }
     if (auto* invoke = llvm::dyn_cast<llvm::InvokeInst>(call))
       llvm::changeToCall(invoke); /* none of them throws */
   }
@@ -105,6 +112,22 @@ void set_attributes(llvm::Function& function, const OperationRow& row) {
   case Operation::RawFill:
     function.setMemoryEffects(llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Mod));
     function.addParamAttr(0, Attribute::NoCapture);
+    break;
+  case Operation::
+      Exchange: /* a fence: may touch anything; stays a call until statepoints are made [jit.exchange.1] */
+  case Operation::CompareExchange:
+    function.addFnAttr(kLeafAttribute);
+    break;
+  case Operation::TaggedStore:
+    function.setMemoryEffects(llvm::MemoryEffects::inaccessibleOrArgMemOnly());
+    function.addParamAttr(0, Attribute::NoCapture);
+    function.addParamAttr(1, Attribute::NoCapture);
+    break;
+  case Operation::TaggedWord:
+  case Operation::TaggedReference: /* stays a call until statepoints are made [jit.tagged.1] */
+    function.setMemoryEffects(llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Ref));
+    function.addParamAttr(0, Attribute::NoCapture);
+    function.addFnAttr(kLeafAttribute);
     break;
   default:
     function.setMemoryEffects(llvm::MemoryEffects::inaccessibleMemOnly());
@@ -187,22 +210,38 @@ Outcome check_operations(ModuleContext& context) {
   return {};
 }
 
+namespace {
+
+/* A store operation as the instruction that O2 knows; null if `operation` is none. */
+llvm::Value* as_instruction(llvm::IRBuilder<>& builder, llvm::CallInst& call, Operation operation) {
+  const llvm::Align word(8);
+  const auto argument = [&](unsigned index) { return call.getArgOperand(index); };
+  switch (operation) {
+  case Operation::Store:
+    return builder.CreateAlignedStore(argument(2), argument(1), word);
+  case Operation::ArrayStore: {
+    llvm::Value* const offset =
+        builder.CreateAdd(builder.CreateShl(argument(1), 3), builder.getInt64(16), "offset");
+    llvm::Value* const slot = builder.CreateGEP(builder.getInt8Ty(), argument(0), offset, "slot");
+    return builder.CreateAlignedStore(argument(2), slot, word);
+  }
+  default:
+    return nullptr;
+  }
+}
+
+} // namespace
+
 void prepare_stores(ModuleContext& context) {
   for (llvm::Function& function : context.module)
     for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(function))) {
       auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction);
       const std::optional<Operation> operation = call != nullptr ? operation_of(*call) : std::nullopt;
-      if (operation != Operation::Store && operation != Operation::ArrayStore)
+      if (!operation)
         continue;
       llvm::IRBuilder<> builder(call);
-      llvm::Value* slot = call->getArgOperand(1);
-      if (operation == Operation::ArrayStore) {
-        llvm::Value* const offset =
-            builder.CreateAdd(builder.CreateShl(call->getArgOperand(1), 3), builder.getInt64(16), "offset");
-        slot = builder.CreateGEP(builder.getInt8Ty(), call->getArgOperand(0), offset, "slot");
-      }
-      builder.CreateAlignedStore(call->getArgOperand(2), slot, llvm::Align(8));
-      call->eraseFromParent();
+      if (as_instruction(builder, *call, *operation) != nullptr)
+        call->eraseFromParent();
     }
 }
 

@@ -22,7 +22,14 @@ namespace echo::jit {
   X(Length, "echo.gc.length", 'l', "r", false)                                                               \
   X(Safepoint, "echo.gc.safepoint", 'v', "", true)                                                           \
   X(RawCopy, "echo.gc.raw_copy", 'v', "rrl", false)                                                          \
-  X(RawFill, "echo.gc.raw_fill", 'v', "rbl", false)
+  X(RawFill, "echo.gc.raw_fill", 'v', "rbl", false)                                                          \
+  X(Exchange, "echo.gc.exchange", 'r', "rrr", false)                                                         \
+  X(CompareExchange, "echo.gc.compare_exchange", 'r', "rrrr", false)                                         \
+  X(ArrayCopy, "echo.gc.array_copy", 'v', "rlrll", true)                                                     \
+  X(ArrayFill, "echo.gc.array_fill", 'v', "rllr", true)                                                      \
+  X(TaggedStore, "echo.gc.tagged_store", 'v', "rrll", false)                                                 \
+  X(TaggedWord, "echo.gc.tagged_word", 'l', "r", false)                                                      \
+  X(TaggedReference, "echo.gc.tagged_reference", 'r', "r", false)
 
 enum class Operation {
 #define ECHO_OPERATION_ENUM(enumerator, name, result, parameters, collects) enumerator,
@@ -34,6 +41,9 @@ inline constexpr const char* kOperationPrefix = "echo.gc.";
 /* Allocation functions that stand for one layout: prefix and layout number. */
 inline constexpr const char* kNewOfLayout = "echo.gc.new.layout.";
 inline constexpr const char* kNewArrayOfLayout = "echo.gc.new_array.layout.";
+
+/* The low bits that tell a tagged integer from a reference. */
+inline constexpr uint64_t kTagMask = 7;
 
 /* The operation a call performs, if it is a direct call of one. */
 std::optional<Operation> operation_of(const llvm::CallBase& call);

@@ -163,12 +163,15 @@ void make_statepoints(Passes& passes, llvm::Module& module) {
 }
 
 Outcome prepare(ModuleContext& context, Passes& passes) {
+  if (Outcome outcome = add_bulk_functions(context); !outcome)
+    return outcome;
   read_annotations(context);
   if (Outcome outcome = check_natives(context); !outcome)
     return outcome;
   if (Outcome outcome = check_operations(context); !outcome)
     return outcome;
   prepare_stores(context);
+  prepare_bulk(context);
   promote(passes, context.module);
   if (Outcome outcome = check_module(context); !outcome)
     return outcome;
@@ -203,6 +206,8 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
     passes.run(std::move(verifier), context.module);
   }
   finish_allocations(context);
+  finish_exchanges(context);
+  finish_tagged(context);
   finish_calls(context);
   if (Outcome outcome = emit_global_roots(context); !outcome)
     return outcome;
@@ -219,6 +224,8 @@ void lower_operations(ModuleContext& context) {
       if (auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction))
         if (const auto operation = operation_of(*call))
           lower_plain_operation(*call, *operation, context.recipes);
+    lower_tagged(context, function);
+    lower_exchanges(context, function);
     lower_stores(context, function); /* first: later steps split blocks [jit.order.2] */
     if (!is_collected(function))
       continue;

@@ -14,6 +14,7 @@
 namespace echo::testing {
 namespace {
 
+constexpr uint64_t kFiller = 0xf1; /* and the bytes it covers from bit 16 on */
 constexpr uint64_t kPoison = 0xdbdbdbdbdbdbdbdbu;
 
 FakeHeap& of(echo_heap* heap) {
@@ -178,6 +179,8 @@ FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
   recipes_.anchor_sp_offset = offsetof(FakeThread, anchor_sp);
   recipes_.anchor_fp_offset = offsetof(FakeThread, anchor_fp);
   recipes_.anchor_pc_offset = offsetof(FakeThread, anchor_pc);
+  recipes_.filler_word = kFiller;
+  recipes_.filler_shift = 16;
   thread_.heap = this;
   thread_.poll_word = ~uint64_t{0};
   thread_.cursor = reinterpret_cast<uint64_t>(spaces_[0].data());
@@ -199,6 +202,32 @@ void FakeHeap::set_poll_always(bool on) {
   thread_.poll_word = on ? 0 : ~uint64_t{0};
 }
 
+void FakeHeap::align(uint64_t& cursor, uint64_t alignment) {
+  const uint64_t start = (cursor + alignment - 1) & ~(alignment - 1);
+  if (start != cursor)
+    word(cursor) = kFiller | (start - cursor) << 16;
+  cursor = start;
+}
+
+/* Every word from the beginning of the space to the cursor belongs to an object or a filler. */
+void FakeHeap::walk_space() {
+  for (auto at = reinterpret_cast<uint64_t>(spaces_[current_].data()); at < thread_.cursor;) {
+    const uint64_t header = word(at);
+    if ((header & 0xffff) == kFiller && header >> 16 != 0) {
+      at += header >> 16;
+      ++fillers_seen;
+      continue;
+    }
+    if ((header & 1) == 0 || header / 2 == 0 || header / 2 > layouts_.size())
+      fatal("neither object nor filler", header);
+    const Layout& layout = layouts_[header / 2 - 1];
+    const uint64_t alignment = layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment;
+    if (at % alignment != 0)
+      fatal("an object that is not aligned", at);
+    at += object_bytes(layout, layout.descriptor.kind != ECHO_LAYOUT_FIXED ? word(at + 8) : 0);
+  }
+}
+
 uint64_t FakeHeap::object_bytes(const Layout& layout, uint64_t length) const {
   const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
   return (layout.descriptor.fixed_bytes + (array ? length * layout.descriptor.element_bytes : 0) + 7) / 8 * 8;
@@ -212,9 +241,11 @@ echo_ref FakeHeap::allocate(echo_layout_id id, uint64_t length) {
   }
   const uint64_t bytes = object_bytes(layout, length);
   const uint64_t end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
-  if (stress_ || thread_.cursor + bytes > end)
+  const uint64_t alignment = layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment;
+  if (stress_ || thread_.cursor + bytes + alignment > end)
     collect();
   const uint64_t new_end = reinterpret_cast<uint64_t>(spaces_[current_].data()) + space_bytes_;
+  align(thread_.cursor, alignment);
   if (thread_.cursor + bytes > new_end) {
     fill(&thread_.error, ECHO_HEAP_LIMIT, "the fake heap is full");
     return nullptr;
@@ -257,6 +288,7 @@ echo_ref FakeHeap::copy(echo_ref object) {
   const Layout& layout = layouts_[header / 2 - 1];
   const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
   const uint64_t bytes = object_bytes(layout, array ? word(address + 8) : 0);
+  align(to_, layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment);
   std::memcpy(reinterpret_cast<void*>(to_), object, bytes);
   word(address) = to_;
   to_ += bytes;
@@ -269,7 +301,8 @@ void FakeHeap::scan(uint64_t object) {
     word(slot) = reinterpret_cast<uint64_t>(copy(reinterpret_cast<echo_ref>(word(slot))));
   };
   for (const echo_slot& slot : layout.slots)
-    visit(object + slot.offset);
+    if (slot.kind != ECHO_SLOT_TAGGED || (word(object + slot.offset) & 7) == 0)
+      visit(object + slot.offset);
   if (layout.descriptor.kind == ECHO_LAYOUT_REF_ARRAY || layout.descriptor.kind == ECHO_LAYOUT_MIXED_REF)
     for (uint64_t i = 0; i < word(object + 8); ++i)
       visit(object + layout.descriptor.fixed_bytes + i * 8);
@@ -315,6 +348,10 @@ void FakeHeap::collect() {
   for (echo_ref& handle : handles)
     handle = copy(handle);
   for (uint64_t object = begin; object < to_;) {
+    if ((word(object) & 0xffff) == kFiller) {
+      object += word(object) >> 16;
+      continue;
+    }
     scan(object);
     const Layout& layout = layouts_[word(object) / 2 - 1];
     object += object_bytes(layout, layout.descriptor.kind != ECHO_LAYOUT_FIXED ? word(object + 8) : 0);

@@ -55,12 +55,14 @@ public:
   echo_ref allocate(echo_layout_id layout, uint64_t length);
   /* Moves everything reachable; records walk failures in walk_error. */
   void collect();
+  /* Aborts unless objects and fillers lie end to end and aligned. */
+  void walk_space();
   bool contains(echo_ref object) const;
   echo_layout_id layout_by_name(const std::string& name) const;
 
   /* counters */
   uint64_t collections = 0, allocate_cold = 0, store_cold = 0, poll_cold = 0, frames = 0, roots_seen = 0;
-  uint64_t derived_seen = 0;
+  uint64_t derived_seen = 0, fillers_seen = 0;
   std::vector<std::pair<uint64_t, uint64_t>> stores; /* slot, value of each barrier */
   echo_error walk_error{};
   uint32_t walk_slice = 64;
@@ -83,6 +85,7 @@ private:
   void visit_frames();
   void scan(uint64_t object);
   void set_limit();
+  static void align(uint64_t& cursor, uint64_t alignment);
 
   echo_heap_api api_{};
   echo_recipes recipes_{};

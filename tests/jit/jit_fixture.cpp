@@ -36,6 +36,18 @@ declare i64 @echo.gc.length(ptr addrspace(1))
 declare void @echo.gc.safepoint()
 declare void @echo.gc.raw_copy(ptr addrspace(1), ptr addrspace(1), i64)
 declare void @echo.gc.raw_fill(ptr addrspace(1), i8, i64)
+declare ptr addrspace(1) @echo.gc.exchange(ptr addrspace(1), ptr addrspace(1), ptr addrspace(1))
+declare ptr addrspace(1) @echo.gc.compare_exchange(ptr addrspace(1), ptr addrspace(1), ptr addrspace(1), ptr addrspace(1))
+declare void @echo.gc.array_copy(ptr addrspace(1), i64, ptr addrspace(1), i64, i64)
+declare void @echo.gc.array_fill(ptr addrspace(1), i64, i64, ptr addrspace(1))
+declare void @echo.gc.tagged_store(ptr addrspace(1), ptr addrspace(1), i64, i64)
+declare i64 @echo.gc.tagged_word(ptr addrspace(1))
+declare ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1))
+@tagged.name = private constant [7 x i8] c"tagged\00"
+@tagged.slots = private constant [1 x %echo_slot] [%echo_slot { i32 8, i32 1 }]
+@tagged_box = constant %echo_layout { i32 48, i32 1, ptr @tagged.name, i64 16, i32 0, i32 0, i32 0, i32 1, ptr @tagged.slots }
+@wide.name = private constant [5 x i8] c"wide\00"
+@wide_box = constant %echo_layout { i32 48, i32 1, ptr @wide.name, i64 64, i32 0, i32 64, i32 0, i32 0, ptr null }
 )";
 
 TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const char* dump_objects,

@@ -252,18 +252,27 @@ define void @f(i64 %n) {
      "define void @f(ptr addrspace(1) %o, ptr addrspace(1) %v) {\n"
      "store volatile ptr addrspace(1) %v, ptr addrspace(1) %o ret void }",
      {"volatile", "'f'"}},
-    {"ExchangeOfRefs",
+    {"ExchangeOfRefsInAGlobal",
      ECHO_UNSUPPORTED_OPERATION,
-     "define ptr addrspace(1) @f(ptr addrspace(1) %o, ptr addrspace(1) %v) {\n"
-     "%r = atomicrmw xchg ptr addrspace(1) %o, ptr addrspace(1) %v seq_cst, align 8 ret ptr addrspace(1) %r "
-     "}",
+     "@word = global ptr addrspace(1) null\n"
+     "define ptr addrspace(1) @f(ptr addrspace(1) %v) {\n"
+     "%r = atomicrmw xchg ptr @word, ptr addrspace(1) %v seq_cst, align 8 ret ptr addrspace(1) %r }",
      {"exchange", "'f'"}},
-    {"CompareExchangeOfRefs",
+    {"VolatileCompareExchangeOfRefs",
      ECHO_UNSUPPORTED_OPERATION,
      "define i1 @f(ptr addrspace(1) %o, ptr addrspace(1) %v) {\n"
-     "%r = cmpxchg ptr addrspace(1) %o, ptr addrspace(1) %v, ptr addrspace(1) %v seq_cst seq_cst, align 8\n"
+     "%r = cmpxchg volatile ptr addrspace(1) %o, ptr addrspace(1) %v, ptr addrspace(1) %v seq_cst seq_cst, "
+     "align 8\n"
      "%b = extractvalue { ptr addrspace(1), i1 } %r, 1 ret i1 %b }",
      {"exchange", "'f'"}},
+    {"InteriorPointerExchanged",
+     ECHO_UNSUPPORTED_OPERATION,
+     "define ptr addrspace(1) @f(ptr addrspace(1) %o) {\n"
+     "%p = getelementptr i8, ptr addrspace(1) %o, i64 8\n"
+     "%r = call ptr addrspace(1) @echo.gc.exchange(ptr addrspace(1) %o, ptr addrspace(1) %p, ptr "
+     "addrspace(1) %p)\n"
+     "ret ptr addrspace(1) %r }",
+     {"middle of an object", "stored", "'f'"}},
     {"StructStoredInHeap",
      ECHO_UNSUPPORTED_OPERATION,
      "define void @f(ptr addrspace(1) %o, { ptr addrspace(1), i64 } %v) {\n"

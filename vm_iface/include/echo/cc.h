@@ -70,6 +70,22 @@ void echo_safepoint(void) __asm__("echo.gc.safepoint");
 void echo_raw_copy(echo_any to, echo_any from, int64_t bytes) __asm__("echo.gc.raw_copy");
 void echo_raw_fill(echo_any to, char byte, int64_t bytes) __asm__("echo.gc.raw_fill");
 
+/* Exchange a reference for another; both return the old one. `slot` is the address of a field of `object`. */
+echo_any echo_op_exchange(echo_any object, echo_slot_address slot,
+                          echo_any value) __asm__("echo.gc.exchange");
+echo_any echo_op_compare_exchange(echo_any object, echo_slot_address slot, echo_any expected,
+                                  echo_any value) __asm__("echo.gc.compare_exchange");
+/* Elements of arrays of references: a copy may overlap; no bounds check. */
+void echo_array_copy(echo_any to, int64_t to_index, echo_any from, int64_t from_index,
+                     int64_t count) __asm__("echo.gc.array_copy");
+void echo_array_fill(echo_any array, int64_t index, int64_t count,
+                     echo_any value) __asm__("echo.gc.array_fill");
+/* Fields of kind TAGGED: an integer whose low 3 bits are a tag from 1 to 7 (a constant), or a reference. */
+void echo_op_tagged_store(echo_any object, echo_slot_address slot, int64_t word,
+                          int64_t tag) __asm__("echo.gc.tagged_store");
+int64_t echo_op_tagged_word(echo_slot_address slot) __asm__("echo.gc.tagged_word");
+echo_any echo_op_tagged_reference(echo_slot_address slot) __asm__("echo.gc.tagged_reference");
+
 #define echo_new(layout, ref_type) ((ref_type)echo_op_new(&(layout)))
 #define echo_new_array(layout, length) echo_op_new_array(&(layout), (length))
 #define echo_length(array) echo_op_length((echo_any)(array))
@@ -77,6 +93,19 @@ void echo_raw_fill(echo_any to, char byte, int64_t bytes) __asm__("echo.gc.raw_f
 #define echo_get(array, index, ref_type)                                                                     \
   ((ref_type)((echo_any ECHO_REF*)((char ECHO_REF*)(array) + 16))[index])
 #define echo_set(array, index, value) echo_op_array_store((echo_any)(array), (index), (echo_any)(value))
+/* The field `member` of an object as a slot. */
+#define echo_slot_of(object, member) ((echo_slot_address) & (object)->member)
+#define echo_exchange(object, member, value)                                                                 \
+  echo_op_exchange((echo_any)(object), echo_slot_of(object, member), (echo_any)(value))
+#define echo_compare_exchange(object, member, expected, value)                                               \
+  echo_op_compare_exchange((echo_any)(object), echo_slot_of(object, member), (echo_any)(expected),           \
+                           (echo_any)(value))
+/* A TAGGED field (declared as echo_any): store an integer; the integer in it or 0; the reference in it or null. */
+#define echo_tagged_store(object, member, word, tag)                                                         \
+  echo_op_tagged_store((echo_any)(object), echo_slot_of(object, member), (word), (tag))
+#define echo_tagged_word(object, member) echo_op_tagged_word(echo_slot_of(object, member))
+#define echo_tagged_reference(object, member, ref_type)                                                      \
+  ((ref_type)echo_op_tagged_reference(echo_slot_of(object, member)))
 /* Lvalue: element `index` of an array of raw elements. */
 #define echo_at(array, element, index) (((element ECHO_REF*)((char ECHO_REF*)(array) + 16))[index])
 

@@ -16,6 +16,19 @@
  *   void @echo.gc.safepoint()                                       SAFEPOINT  an explicit poll
  *   void @echo.gc.raw_copy(ptr addrspace(1) to, ptr addrspace(1) from, i64 bytes)   bytes that hold no reference
  *   void @echo.gc.raw_fill(ptr addrspace(1) to, i8 byte, i64 bytes)
+ *   ptr addrspace(1) @echo.gc.exchange(ptr addrspace(1) object, ptr addrspace(1) slot, ptr addrspace(1) value)
+ *   ptr addrspace(1) @echo.gc.compare_exchange(ptr addrspace(1) object, ptr addrspace(1) slot,
+ *                                              ptr addrspace(1) expected, ptr addrspace(1) value)
+ *                                                                   both give the old reference, seq_cst
+ *   void @echo.gc.array_copy(ptr addrspace(1) to, i64 to_index, ptr addrspace(1) from, i64 from_index, i64 count)
+ *                                                                   SAFEPOINT  arrays of references; may overlap
+ *   void @echo.gc.array_fill(ptr addrspace(1) array, i64 index, i64 count, ptr addrspace(1) value)   SAFEPOINT
+ *   void @echo.gc.tagged_store(ptr addrspace(1) object, ptr addrspace(1) slot, i64 word, i64 tag)
+ *                                                                   (word & ~7) | tag, a constant 1..7
+ *   i64  @echo.gc.tagged_word(ptr addrspace(1) slot)                the integer with its tag, or 0
+ *   ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1) slot)   the reference, or null
+ *   The slots of tagged_* are of kind TAGGED; a reference is stored in one by echo.gc.store.
+ *   atomicrmw xchg and cmpxchg of references in a heap object are lowered as the exchanges, with their own ordering.
  *   A plain store of a reference into a heap object is lowered as echo.gc.store. Loads are plain loads.
  *
  * Rules       Every function defined in a module is a collected function unless it carries "gc-leaf-function".

@@ -10,6 +10,11 @@
  *             [t + cursor] = next; [cur] = header_word         cold null: leave before anything else [alloc.slow.1]
  *             zero [cur + 8, next)                             unless proven initialised before the next safepoint
  *
+ *
+ * Aligned     start = (cur + alignment - 1) & -alignment           alignment over `granule`, if filler_word is not 0
+ *             next = start + size; as above, with the object at start; and if start != cur:
+ *             [cur] = filler_word | (start - cur) << filler_shift  so that the heap can walk over the gap
+ *
  * Store       PHASE_TEST: if byte[t + phase] != 0: store_cold(t, slot, value);  then *slot = value
  *             NONE:       *slot = value
  *
@@ -54,7 +59,7 @@ typedef struct echo_recipes {
   /* allocation */
   uint32_t cursor_offset, limit_offset; /* 8-byte words */
   uint32_t granule;                     /* sizes are rounded up to it */
-  uint32_t max_inline_bytes; /* larger objects, and alignments over `granule`, take the cold path */
+  uint32_t max_inline_bytes; /* larger objects take the cold path, and aligned ones without filler_word */
   uint32_t header_offset;    /* in the object: 0 */
   uint32_t length_offset;    /* in an array: 8 */
   uint64_t zero_from;        /* obligation: bytes [zero_from, size) are zero before the next safepoint */
@@ -70,6 +75,10 @@ typedef struct echo_recipes {
   /* anchor: three 8-byte words */
   uint32_t anchor_sp_offset, anchor_fp_offset, anchor_pc_offset;
   uint32_t reserved2;
+  /* aligned allocation; 0: alignments over `granule` take the cold path */
+  uint64_t filler_word;
+  uint32_t filler_shift;
+  uint32_t reserved3;
 } echo_recipes;
 
 ECHO_END_DECLS
