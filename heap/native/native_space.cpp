@@ -374,9 +374,9 @@ std::size_t NativeSpace::return_step(std::size_t keep) {
 std::size_t NativeSpace::return_all(std::uint64_t deadline_ns, std::size_t keep) {
   std::size_t total = 0;
   const auto in_time = [deadline_ns] { return os::monotonic_ns() < deadline_ns; };
-  while (in_time() && return_chunk(keep, &total)) {
+  while ((total == 0 || in_time()) && return_chunk(keep, &total)) {
   }
-  for (unsigned i = 0; keep == 0 && i < nodes_ * kShardsPerNode && in_time(); ++i) {
+  for (unsigned i = 0; keep == 0 && i < nodes_ * kShardsPerNode && (total == 0 || in_time()); ++i) {
     total += return_slabs_of_shard(shards_[i], deadline_ns);
   }
   return total;

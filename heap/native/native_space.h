@@ -89,7 +89,8 @@ public:
       return_step(config_.keep_bytes);
     }
   }
-  // Gives free memory back in such steps until only `keep` bytes are left or the clock has passed `deadline_ns`.
+  // Gives free memory back in such steps until only `keep` bytes are left or the clock has passed `deadline_ns`,
+  // but does one step that gives something, if there is one: calls that are always late get on, too.
   std::size_t return_all(std::uint64_t deadline_ns, std::size_t keep = 0);
 
   void note_migration() { migrated_.fetch_add(1, std::memory_order_relaxed); }

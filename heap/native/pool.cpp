@@ -385,8 +385,12 @@ template <class Function> std::size_t Pool::for_reachable_caches(Function functi
 
 std::size_t Pool::trim(std::uint64_t deadline_ns) {
   trims_.fetch_add(1, std::memory_order_relaxed);
-  std::size_t bytes = for_reachable_caches(
-      [deadline_ns](ClassCache& cache) { return os::monotonic_ns() < deadline_ns ? cache.trim(0) : 0; });
+  std::size_t trimmed = 0; // a call that is late from the start trims one cache that has something
+  std::size_t bytes = for_reachable_caches([deadline_ns, &trimmed](ClassCache& cache) {
+    const std::size_t more = trimmed == 0 || os::monotonic_ns() < deadline_ns ? cache.trim(0) : 0;
+    trimmed += more;
+    return more;
+  });
   for (PageRuns& runs : runs_) {
     bytes += runs.trim();
   }

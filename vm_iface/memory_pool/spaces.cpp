@@ -157,7 +157,9 @@ std::size_t return_free_memory(std::uint64_t deadline_ns, std::size_t keep) {
   }
   std::size_t bytes = 0;
   for (NativeSpace* const space : open) {
-    bytes += space != nullptr && os::monotonic_ns() < deadline_ns ? space->return_all(deadline_ns, keep) : 0;
+    if (space != nullptr && (bytes == 0 || os::monotonic_ns() < deadline_ns)) {
+      bytes += space->return_all(deadline_ns, keep);
+    }
   }
   return bytes;
 }
