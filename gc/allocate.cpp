@@ -15,6 +15,7 @@ namespace echo {
 namespace {
 
 constexpr std::size_t kZeroSlice = std::size_t{64} << 10;
+constexpr std::size_t kPopulateBytes = std::size_t{1} << 20; // less costs less than waking a thread
 constexpr std::uint64_t kPoorCyclesAllowed = 8;
 constexpr unsigned kStarvedAttempts = 64;
 
@@ -131,6 +132,9 @@ ObjectRef Collector::allocate_small(Mutator& mutator, const LayoutRecord& record
   if (!ok) {
     return {};
   }
+  if (memory.pool.is_behind()) {
+    service_.wake();
+  }
   std::memset(reinterpret_cast<void*>(at + kGranule), 0, bytes - kGranule);
   write_object(at, layout, record.is_array, length);
   return {at};
@@ -145,8 +149,14 @@ ObjectRef Collector::allocate_large(Mutator& mutator, LayoutId layout, std::uint
   if (!ok) {
     return {};
   }
+  if (zeroed && bytes >= kPopulateBytes) {
+    memory.pool.request_populate(at, bytes);
+    service_.wake();
+  }
   for (std::size_t done = 0; !zeroed && done < bytes; done += kZeroSlice) {
+    const std::uint64_t start = os::monotonic_ns();
     std::memset(reinterpret_cast<void*>(at + done), 0, bytes - done < kZeroSlice ? bytes - done : kZeroSlice);
+    pauses.record(ECHO_CAUSE_large_object, os::monotonic_ns() - start);
     if (mutator.poll_word.load(std::memory_order_relaxed) == 0) {
       safepoints.poll(mutator);
     }

@@ -19,7 +19,7 @@ constexpr std::size_t kMaxThreads = 1u << 16;
 
 Collector::Collector(const Config& c)
     : config(c), memory(c), safepoints(pauses, c.stress_yield, c.seed), marker_(memory),
-      verifier_(memory, roots), audit_(memory, roots), service_(memory) {}
+      verifier_(memory, roots), audit_(memory, roots), service_(memory, c.poison) {}
 
 Collector::~Collector() {
   service_.stop();
@@ -79,10 +79,12 @@ void Collector::statistics(echo_statistics* out) {
   out->poll_cold = past_poll_cold_.load(std::memory_order_relaxed);
   out->allocate_cold = past_allocate_cold_.load(std::memory_order_relaxed);
   std::uint32_t attached = 0;
+  std::size_t unbegun = 0; // empty, but not in the pool
   // What the caller has allocated is in its spans or in the log, never in both.
   safepoints.with_own_state([&] {
     safepoints.for_each([&](Mutator& m) {
       ++attached;
+      unbegun += m.allocator.held_slabs() * kSlabBytes;
       if (!m.is_current_thread()) {
         return; // its counters and span are its own until it retires them
       }
@@ -91,6 +93,10 @@ void Collector::statistics(echo_statistics* out) {
       out->poll_cold += m.cold_polls;
       out->allocate_cold += m.cold_allocations;
       out->scoped_handles += m.handles.size();
+      for (const RetiredSpan& span : m.allocator.log()) {
+        bytes += span.end - span.start;
+      }
+      objects += config.census ? census.count({m.allocator.log().begin(), m.allocator.log().end()}) : 0;
       for (const Span& span : {m.allocator.current(), m.allocator.overflow()}) {
         bytes += span.cursor - span.start;
         objects += config.census ? census.count({{span.start, span.cursor}}) : 0;
@@ -117,7 +123,8 @@ void Collector::statistics(echo_statistics* out) {
     result = result_;
   }
   out->live_bytes = result.live_bytes; // [stats.live.1]
-  out->used_bytes = memory.pool.used_bytes();
+  const std::size_t taken = memory.pool.used_bytes();
+  out->used_bytes = taken - std::min(taken, unbegun);
   const std::uint64_t since_mark =
       out->bytes_allocated - std::min(out->bytes_allocated, allocated_at_mark_.load());
   out->object_bytes = result.live_bytes + since_mark;
@@ -141,6 +148,8 @@ void Collector::statistics(echo_statistics* out) {
   out->large_objects = memory.large.object_count();
   out->large_bytes = memory.large.page_bytes();
   out->bytes_returned = memory.pool.returned_bytes();
+  out->bytes_populated = memory.pool.populated_bytes();
+  out->slabs_late = memory.pool.late_slabs();
 }
 
 } // namespace echo

@@ -51,7 +51,9 @@ void ServiceThread::wake() {
 
 bool ServiceThread::has_work() {
   const std::size_t keep = memory_.pool.keep();
-  return memory_.pool.empty_bytes() > keep || memory_.large.free_page_bytes() > keep;
+  const std::size_t worth_zeroing = zeroes_ ? kSlabBytes : keep;
+  return memory_.pool.is_behind() || memory_.large.free_page_bytes() > worth_zeroing ||
+         memory_.pool.empty_bytes() > keep || memory_.large.free_page_bytes() > keep;
 }
 
 void ServiceThread::wake_if_needed() {
@@ -69,9 +71,13 @@ void ServiceThread::run() {
     }
     work_ = false;
     lock.unlock();
+    while (memory_.pool.populate_step()) { // first: somebody may be about to need it
+    }
     while (memory_.pool.return_one_chunk(memory_.pool.keep())) {
     }
     while (memory_.large.free_page_bytes() > memory_.pool.keep() && memory_.large.return_free_pages()) {
+    }
+    while (zeroes_ && memory_.large.zero_free_pages()) {
     }
     cpu_ns_.store(os::thread_cpu_ns(), std::memory_order_relaxed);
     lock.lock();

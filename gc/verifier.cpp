@@ -103,6 +103,7 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
       memory_.supply.with_retired([](const std::vector<RetiredSpan>& retired) { return retired; });
   for (Mutator* m : mutators) {
     m->take_back_span();
+    spans.insert(spans.end(), m->allocator.log().begin(), m->allocator.log().end());
     spans.push_back({m->allocator.current().start, m->allocator.current().cursor});
     spans.push_back({m->allocator.overflow().start, m->allocator.overflow().cursor});
   }

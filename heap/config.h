@@ -15,8 +15,9 @@ struct Config {
   std::uint64_t growth_percent = 200;          // next collection at used-after-mark times this
   std::size_t reserve_bytes = 0;               // address space; 0: the larger of 64 GiB and twice max_heap
   std::size_t keep_free = 0; // empty memory kept after a collection; 0: adapts, see SlabPool::keep()
-  bool huge_pages = true;                        // advise transparent huge pages
-  bool census = true;                            // count allocated objects exactly
+  std::size_t populate = std::size_t{8} << 20; // memory populated ahead of the program, at least; 0: none
+  bool huge_pages = true;                      // advise transparent huge pages
+  bool census = true;                          // count allocated objects exactly
   // stress
   std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
   bool poison = false;              // fill freed memory with kPoisonWord

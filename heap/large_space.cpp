@@ -7,6 +7,7 @@
 #include "heap/os_memory.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace echo {
 
@@ -192,54 +193,71 @@ LargeSpace::Swept LargeSpace::sweep(const SideMetadata& bits, const LayoutTable&
   return result;
 }
 
-bool LargeSpace::return_free_pages() {
-  // Free pages of shared chunks in runs of at most 64 KiB; the pages are marked used meanwhile, so nobody
-  // takes them.
+std::size_t LargeSpace::borrow_dirty_pages(Address* at) {
   constexpr std::size_t kMaxRun = kSlabBytes / kPageBytes;
-  Address chunk = 0;
-  std::size_t first = 0;
-  std::size_t run = 0;
-  {
-    const MutexLock lock(mutex_);
-    for (auto& [start, map] : shared_chunks_) {
-      run = 0;
-      for (std::size_t i = 0; i < kPagesPerChunk; ++i) {
-        const bool wanted = !test_bit(map.used, i) && test_bit(map.dirty, i);
-        if (wanted && run == 0) {
-          first = i;
-        }
-        if (wanted) {
-          ++run;
-        }
-        if (run != 0 && (!wanted || run == kMaxRun)) {
-          break;
-        }
+  const MutexLock lock(mutex_);
+  for (auto& [start, map] : shared_chunks_) {
+    std::size_t first = 0;
+    std::size_t run = 0;
+    for (std::size_t i = 0; i < kPagesPerChunk; ++i) {
+      const bool wanted = !test_bit(map.used, i) && test_bit(map.dirty, i);
+      if (wanted && run == 0) {
+        first = i;
       }
-      if (run != 0) {
-        chunk = start;
-        set_bits(map.used, first, run, true);
-        map.free_pages -= run;
+      if (wanted) {
+        ++run;
+      }
+      if (run != 0 && (!wanted || run == kMaxRun)) {
         break;
       }
     }
+    if (run != 0) {
+      set_bits(map.used, first, run, true);
+      map.free_pages -= run;
+      *at = start + first * kPageBytes;
+      return run;
+    }
   }
-  if (run == 0) {
-    return false;
-  }
-  const bool gone = os::discard(reinterpret_cast<void*>(chunk + first * kPageBytes), run * kPageBytes);
+  return 0;
+}
+
+void LargeSpace::give_borrowed_back(Address at, std::size_t pages, bool clean) {
+  const Address chunk = chunk_of(at);
+  const std::size_t first = (at - chunk) / kPageBytes;
   const MutexLock lock(mutex_);
   const auto it = shared_chunks_.find(chunk);
-  ECHO_CHECK(it != shared_chunks_.end(), "[heap.large.4] a chunk vanished while its pages were given back");
-  set_bits(it->second.used, first, run, false);
-  if (gone) {
-    set_bits(it->second.dirty, first, run, false);
+  ECHO_CHECK(it != shared_chunks_.end(), "[heap.large.4] a chunk vanished while its pages were borrowed");
+  set_bits(it->second.used, first, pages, false);
+  if (clean) {
+    set_bits(it->second.dirty, first, pages, false);
   }
-  it->second.free_pages += run;
+  it->second.free_pages += pages;
   if (it->second.free_pages == kPagesPerChunk) {
     shared_chunks_.erase(it);
     pool_.put_chunks(chunk, 1);
   }
+}
+
+bool LargeSpace::return_free_pages() {
+  Address at = 0;
+  const std::size_t pages = borrow_dirty_pages(&at);
+  if (pages == 0) {
+    return false;
+  }
+  const bool gone = os::discard(reinterpret_cast<void*>(at), pages * kPageBytes);
+  give_borrowed_back(at, pages, gone);
   return gone;
+}
+
+bool LargeSpace::zero_free_pages() {
+  Address at = 0;
+  const std::size_t pages = borrow_dirty_pages(&at);
+  if (pages == 0) {
+    return false;
+  }
+  std::memset(reinterpret_cast<void*>(at), 0, pages * kPageBytes);
+  give_borrowed_back(at, pages, true);
+  return true;
 }
 
 std::size_t LargeSpace::object_count() {

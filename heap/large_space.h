@@ -7,7 +7,7 @@
 //
 // Invariants  [heap.large.2] A page belongs to at most one object. [heap.large.3] An object enters the table
 //             when its header is written, so that a sweep can not see it half made. [heap.large.4] Pages
-//             given back are whole and nobody's.
+//             given back or zeroed ahead are whole and nobody's.
 // Equations   pages(object) = ceil(bytes / 4096): at most 11 % of tail waste at 32 KiB, falling with size
 #pragma once
 
@@ -47,6 +47,10 @@ public:
   // Gives back the dirty free pages of one chunk; true if there may be more. Outside stops.
   bool return_free_pages() ECHO_EXCLUDES(mutex_);
 
+  // Zeroes dirty free pages of one chunk, at most 64 KiB, so that their next owner need not; true if it did. Outside
+  // stops.
+  bool zero_free_pages() ECHO_EXCLUDES(mutex_);
+
   std::size_t object_count() ECHO_EXCLUDES(mutex_);
   std::size_t page_bytes() ECHO_EXCLUDES(mutex_);
   // Free pages of shared chunks that were written to: what return_free_pages could give back.
@@ -66,6 +70,9 @@ private:
 
   Grant reserve_small(std::size_t pages, Address* out, bool* zeroed) ECHO_REQUIRES(mutex_);
   void free_extent(Address start, const Extent& extent, bool poison) ECHO_REQUIRES(mutex_);
+  // Dirty free pages of one chunk, marked used meanwhile so that nobody takes them; 0 if there are none.
+  std::size_t borrow_dirty_pages(Address* at) ECHO_EXCLUDES(mutex_);
+  void give_borrowed_back(Address at, std::size_t pages, bool clean) ECHO_EXCLUDES(mutex_);
   static bool find_run(const PageMap& map, std::size_t pages, std::size_t* first);
 
   SlabPool& pool_;

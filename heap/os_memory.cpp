@@ -62,6 +62,14 @@ bool discard(void* at, std::size_t bytes) {
   return result == 0;
 }
 
+bool populate(void* at, std::size_t bytes) {
+  int result = 0;
+  do {
+    result = ::madvise(at, bytes, MADV_POPULATE_WRITE);
+  } while (result != 0 && (errno == EAGAIN || errno == EINTR));
+  return result == 0;
+}
+
 void advise_huge(void* at, std::size_t bytes) {
   (void)::madvise(at, bytes, MADV_HUGEPAGE);
 }

@@ -21,6 +21,9 @@ bool commit(void* at, std::size_t bytes);
 // Gives the pages back; they read as zero when touched again. False if refused: the contents are then
 // unchanged.
 bool discard(void* at, std::size_t bytes);
+// Brings the pages in, contents unchanged, so that nobody faults on them. False if refused or unknown to the kernel
+// (before Linux 5.14).
+bool populate(void* at, std::size_t bytes);
 // Asks for transparent huge pages; a refusal has no consequence.
 void advise_huge(void* at, std::size_t bytes);
 // Ends a reservation or mapping.

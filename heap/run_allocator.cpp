@@ -12,19 +12,23 @@ namespace echo {
 
 // --- SlabSupply
 
-bool SlabSupply::take_recyclable(SlabIndex* slab, FreeRun* out, std::size_t* count) {
-  {
-    const MutexLock lock(mutex_);
-    if (recyclable_.empty()) {
-      return false;
-    }
-    *slab = recyclable_.back();
+std::size_t SlabSupply::take_recyclable(SlabIndex* out, std::size_t want) {
+  const MutexLock lock(mutex_);
+  const std::size_t count = std::min(want, recyclable_.size());
+  for (std::size_t i = 0; i < count; ++i) {
+    out[i] = recyclable_.back();
     recyclable_.pop_back();
-    pool_.slabs().set_use(*slab, SlabUse::Owned);
+    pool_.slabs().set_use(out[i], SlabUse::Owned);
   }
-  // Lazy sweep: the slab is ours, its bits are constant until the next mark.
-  *count = list_holes(*slab, out);
-  return true;
+  return count;
+}
+
+void SlabSupply::put_recyclable(const SlabIndex* slabs, std::size_t count) {
+  const MutexLock lock(mutex_);
+  for (std::size_t i = count; i > 0; --i) {
+    pool_.slabs().set_use(slabs[i - 1], SlabUse::Unswept);
+    recyclable_.push_back(slabs[i - 1]);
+  }
 }
 
 std::size_t SlabSupply::list_holes(SlabIndex slab, FreeRun* out) const {
@@ -90,10 +94,14 @@ bool SlabSupply::admit_dense() {
   return true;
 }
 
-void SlabSupply::retire(const RetiredSpan& span) {
-  retired_bytes_.fetch_add(span.end - span.start, std::memory_order_relaxed);
+void SlabSupply::retire(std::span<const RetiredSpan> spans) {
+  std::uint64_t bytes = 0;
+  for (const RetiredSpan& span : spans) {
+    bytes += span.end - span.start;
+  }
   const MutexLock lock(mutex_);
-  retired_.push_back(span);
+  retired_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  retired_.insert(retired_.end(), spans.begin(), spans.end());
 }
 
 std::vector<RetiredSpan> SlabSupply::take_retired() {
@@ -138,7 +146,7 @@ bool RunAllocator::next_run(std::size_t bytes) {
     const FreeRun run = runs_[next_++];
     if (run.granules >= granules) {
       if (current_.cursor != current_.start) {
-        supply_.retire({current_.start, current_.cursor});
+        log_[logged_++] = {current_.start, current_.cursor};
       }
       const Address start = base + std::size_t{run.first} * kGranule;
       current_ = {start, start, start + std::size_t{run.granules} * kGranule};
@@ -150,7 +158,7 @@ bool RunAllocator::next_run(std::size_t bytes) {
 
 void RunAllocator::close(Span& span, SlabIndex slab, bool owns_slab) {
   if (span.cursor != span.start) {
-    supply_.retire({span.start, span.cursor});
+    log_[logged_++] = {span.start, span.cursor};
   }
   span = Span{};
   if (owns_slab) {
@@ -158,17 +166,75 @@ void RunAllocator::close(Span& span, SlabIndex slab, bool owns_slab) {
   }
 }
 
-Grant RunAllocator::allocate(std::size_t bytes, std::size_t alignment, Urgency urgency, Address* out) {
-  SlabPool& pool = supply_.pool();
-  const auto take_empty = [&](SlabIndex* slab, Span* span) {
-    const Grant grant = pool.take_slab(urgency, slab);
-    if (grant == Grant::Ok) {
-      pool.slabs().set_kind(*slab, SlabKind::Old);
-      const Address base = pool.slabs().address_of(*slab);
-      *span = {base, base, base + kSlabBytes};
+// Closes the current slab and begins the next of the batches; false if there is none.
+bool RunAllocator::open_next_slab() {
+  if (recycled_.left() + empty_.left() == 0) {
+    return false;
+  }
+  close(current_, slab_, owns_slab_);
+  owns_slab_ = true;
+  next_ = count_ = 0;
+  if (recycled_.left() != 0) {
+    slab_ = recycled_.slabs[recycled_.next++];
+    count_ = supply_.list_holes(slab_, runs_.data());
+  } else {
+    open_empty(&slab_, &current_);
+  }
+  return true;
+}
+
+void RunAllocator::open_empty(SlabIndex* slab, Span* span) {
+  SlabTable& slabs = supply_.pool().slabs();
+  *slab = empty_.slabs[empty_.next++];
+  note_held();
+  slabs.set_kind(*slab, SlabKind::Old);
+  const Address base = slabs.address_of(*slab);
+  *span = {base, base, base + kSlabBytes};
+}
+
+Address RunAllocator::refill_from_own(std::size_t bytes, std::size_t alignment) {
+  // With a gap before an aligned object this is what surely suffices.
+  const std::size_t sufficient = bytes + (alignment - kGranule);
+  do {
+    if (const Address at = bump(current_, bytes, alignment); at != 0) {
+      return at; // an empty slab was opened
     }
-    return grant;
-  };
+    while (!log_full() && next_run(sufficient)) {
+      if (const Address at = bump(current_, bytes, alignment); at != 0) {
+        return at;
+      }
+    }
+  } while (!log_full() && open_next_slab());
+  return 0;
+}
+
+Grant RunAllocator::take_empty(Urgency urgency) {
+  policy_.on_refill();
+  empty_.next = 0;
+  const Grant grant = supply_.pool().take_slabs(urgency, policy_.batch(), empty_.slabs.data(), &empty_.count);
+  note_held();
+  return grant;
+}
+
+void RunAllocator::hand_over_log() {
+  if (logged_ != 0) {
+    supply_.retire(log());
+    logged_ = 0;
+  }
+}
+
+// Precondition: both batches are used up, and so are the runs.
+Grant RunAllocator::take_batch(Urgency urgency) {
+  recycled_.next = 0;
+  recycled_.count = supply_.take_recyclable(recycled_.slabs.data(), policy_.batch());
+  if (recycled_.count != 0) {
+    policy_.on_refill();
+    return Grant::Ok;
+  }
+  return take_empty(urgency);
+}
+
+Grant RunAllocator::allocate(std::size_t bytes, std::size_t alignment, Urgency urgency, Address* out) {
   if ((*out = bump(current_, bytes, alignment)) != 0) {
     return Grant::Ok;
   }
@@ -177,47 +243,28 @@ Grant RunAllocator::allocate(std::size_t bytes, std::size_t alignment, Urgency u
     if ((*out = bump(overflow_, bytes, alignment)) != 0) {
       return Grant::Ok;
     }
-    SlabIndex slab;
-    Span span;
-    if (take_empty(&slab, &span) == Grant::Ok) {
+    if (log_full()) {
+      hand_over_log();
+    }
+    if (empty_.left() != 0 || take_empty(urgency) == Grant::Ok) {
       close(overflow_, overflow_slab_, owns_overflow_);
-      overflow_ = span;
-      overflow_slab_ = slab;
+      open_empty(&overflow_slab_, &overflow_);
       owns_overflow_ = true;
       *out = bump(overflow_, bytes, alignment);
       return Grant::Ok;
     }
     // No empty slab: a hole that is large enough will do.
   }
-  // With a gap before an aligned object this is what surely suffices.
-  const std::size_t sufficient = bytes + (alignment - kGranule);
-  for (;;) {
-    while (next_run(sufficient)) {
-      if ((*out = bump(current_, bytes, alignment)) != 0) {
-        return Grant::Ok;
-      }
-    }
-    SlabIndex slab;
-    std::size_t count = 0;
-    close(current_, slab_, owns_slab_);
-    owns_slab_ = false;
-    next_ = count_ = 0;
-    if (supply_.take_recyclable(&slab, runs_.data(), &count)) {
-      slab_ = slab;
-      owns_slab_ = true;
-      count_ = count;
+  while ((*out = refill_from_own(bytes, alignment)) == 0) {
+    if (log_full()) {
+      hand_over_log();
       continue;
     }
-    Span span;
-    if (const Grant grant = take_empty(&slab, &span); grant != Grant::Ok) {
+    if (const Grant grant = take_batch(urgency); grant != Grant::Ok) {
       return grant;
     }
-    slab_ = slab;
-    owns_slab_ = true;
-    current_ = span;
-    *out = bump(current_, bytes, alignment);
-    return Grant::Ok;
   }
+  return Grant::Ok;
 }
 
 void RunAllocator::retire() {
@@ -225,6 +272,16 @@ void RunAllocator::retire() {
   close(overflow_, overflow_slab_, owns_overflow_);
   owns_slab_ = owns_overflow_ = false;
   next_ = count_ = 0;
+  policy_.on_window(recycled_.left() + empty_.left());
+  if (recycled_.left() != 0) {
+    supply_.put_recyclable(&recycled_.slabs[recycled_.next], recycled_.left());
+  }
+  while (empty_.left() != 0) {
+    supply_.pool().put_slab(empty_.slabs[empty_.next++]);
+  }
+  recycled_ = empty_ = Batch{};
+  note_held();
+  hand_over_log();
 }
 
 } // namespace echo

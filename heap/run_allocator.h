@@ -2,8 +2,11 @@
 //
 // Purpose     A thread's own allocation state and the shared supply behind it: spans to bump through, cut
 //             from holes of recycled slabs or from empty slabs.
-// Drawing     levels:  [cursor, limit) of the thread  <-  runs of the thread's slab  <-  recyclable slabs,
-//             unswept  <-  empty slabs  <-  chunks
+// Drawing     L1  [cursor, limit) of the thread: bumped inline
+//             L2  runs of the thread's slab; its batches of recyclable and of empty slabs: refill_from_own()
+//             L3  the shared supply: recyclable slabs, empty slabs, chunks; a batch at a time (batch_policy.h)
+//
+//             L1 and L2 take no lock and no atomic read-modify-write [alloc.levels.1].
 //
 //             objects over kMediumBytes that do not fit the current hole use an overflow span in an empty
 //             slab, so that one large object does not throw away every small hole (Immix: Blackburn and
@@ -14,12 +17,15 @@
 //             [heap.alloc.3] Every span ever allocated into is retired before the next mark and counted once.
 #pragma once
 
+#include "heap/batch_policy.h"
 #include "heap/large_space.h"
 #include "heap/run_list.h"
 #include "heap/side_metadata.h"
 #include "heap/slab_pool.h"
 
 #include <array>
+#include <atomic>
+#include <span>
 #include <vector>
 
 namespace echo {
@@ -44,8 +50,12 @@ public:
   SlabSupply(SlabPool& pool, const SideMetadata& bits, const LayoutTable& layouts, bool poison)
       : pool_(pool), bits_(bits), layouts_(layouts), poison_(poison) {}
 
-  // A slab with free runs listed into out; false if there is none.
-  bool take_recyclable(SlabIndex* slab, FreeRun* out, std::size_t* count) ECHO_EXCLUDES(mutex_);
+  // Up to `want` recyclable slabs; their number.
+  std::size_t take_recyclable(SlabIndex* out, std::size_t want) ECHO_EXCLUDES(mutex_);
+  // Slabs taken and not begun.
+  void put_recyclable(const SlabIndex* slabs, std::size_t count) ECHO_EXCLUDES(mutex_);
+  // Lists the free runs of a slab the caller owns: the lazy sweep; its bits are constant until the next mark.
+  std::size_t list_holes(SlabIndex slab, FreeRun* out) const;
   struct AfterMark {
     std::size_t live_bytes = 0; // objects, small
     std::size_t slabs_kept = 0; // slabs with live objects
@@ -56,7 +66,8 @@ public:
   AfterMark rebuild() ECHO_EXCLUDES(mutex_);
   // Makes also the densely filled slabs recyclable: the last resort before out of memory.
   bool admit_dense() ECHO_EXCLUDES(mutex_);
-  void retire(const RetiredSpan& span) ECHO_EXCLUDES(mutex_);
+  // Takes over a thread's log.
+  void retire(std::span<const RetiredSpan> spans) ECHO_EXCLUDES(mutex_);
   // Takes the log of spans retired since the last call.
   std::vector<RetiredSpan> take_retired() ECHO_EXCLUDES(mutex_);
   // Empties the log in one step with `note`.
@@ -78,7 +89,6 @@ public:
 
 private:
   void poison_holes(SlabIndex slab);
-  std::size_t list_holes(SlabIndex slab, FreeRun* out) const;
 
   SlabPool& pool_;
   const SideMetadata& bits_;
@@ -103,11 +113,37 @@ public:
   const Span& overflow() const { return overflow_; }
   // Gives up all memory; what was allocated goes to the log. [heap.alloc.3]
   void retire();
+  // Spans given up since the log was last handed over.
+  std::span<const RetiredSpan> log() const { return {log_.data(), logged_}; }
+  // Empty slabs taken from the pool and not begun. Any thread.
+  std::size_t held_slabs() const { return held_.load(std::memory_order_relaxed); }
+  const BatchPolicy& policy() const { return policy_; }
 
 private:
+  static constexpr std::size_t kLogSpans = 512;
+  static constexpr std::size_t kMaxLoggedPerStep = 4;
+
+  // Slabs taken from the supply and not begun, in the order of use.
+  struct Batch {
+    std::array<SlabIndex, BatchPolicy::kMaxBatch> slabs{};
+    std::size_t next = 0, count = 0;
+    std::size_t left() const { return count - next; }
+  };
+
   static Address bump(Span& span, std::size_t bytes, std::size_t alignment);
+  // L2. 0: the thread has nothing that fits. [alloc.levels.1]
+  [[gnu::noinline]] Address refill_from_own(std::size_t bytes, std::size_t alignment);
   bool next_run(std::size_t bytes);
+  bool open_next_slab();
+  void open_empty(SlabIndex* slab, Span* span);
   void close(Span& span, SlabIndex slab, bool owns_slab);
+  // Room for what one step of any level adds is left. A full log is L3's business.
+  bool log_full() const { return logged_ + kMaxLoggedPerStep > kLogSpans; }
+  // L3.
+  void hand_over_log();
+  void note_held() { held_.store(static_cast<std::uint32_t>(empty_.left()), std::memory_order_relaxed); }
+  Grant take_batch(Urgency urgency);
+  Grant take_empty(Urgency urgency);
 
   SlabSupply& supply_;
   Span current_;
@@ -118,6 +154,11 @@ private:
   bool owns_overflow_ = false;
   std::size_t next_ = 0;
   std::size_t count_ = 0;
+  Batch recycled_, empty_;
+  std::atomic<std::uint32_t> held_{0}; // empty_.left() for others to read: written by its thread or in a stop
+  BatchPolicy policy_;
+  std::size_t logged_ = 0;
+  std::array<RetiredSpan, kLogSpans> log_{};
   std::array<FreeRun, kMaxRunsPerSlab> runs_{};
 };
 

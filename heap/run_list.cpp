@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Live map and run listing, one word at a time: from bit to bit and from edge to edge with
-//             count-trailing-zeros.
+//             count-trailing-zeros. The choice between the forms.
 #include "heap/run_list.h"
 
 #include "heap/assert.h"
+#include "heap/run_list_x86.h"
 
 #include <algorithm>
 #include <bit>
@@ -37,7 +38,9 @@ void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& l
   });
 }
 
-std::size_t list_free_runs(const LiveMap& map, FreeRun* out) {
+namespace {
+
+std::size_t list_scalar(const LiveMap& map, FreeRun* out) {
   std::size_t count = 0;
   bool open = false;
   std::size_t start = 0;
@@ -67,6 +70,37 @@ std::size_t list_free_runs(const LiveMap& map, FreeRun* out) {
     out[count++] = {static_cast<std::uint16_t>(start), static_cast<std::uint16_t>(kGranulesPerSlab - start)};
   }
   return count;
+}
+
+} // namespace
+
+RunLister run_lister(RunListerKind kind) {
+  switch (kind) {
+  case RunListerKind::Scalar:
+    return list_scalar;
+  case RunListerKind::Avx2:
+    return x86::has_avx2() ? x86::list_avx2 : nullptr;
+  case RunListerKind::Avx512:
+    return x86::has_avx512() ? x86::list_avx512 : nullptr;
+  }
+  return nullptr;
+}
+
+RunListerKind best_run_lister() {
+  for (const RunListerKind kind : {RunListerKind::Avx512, RunListerKind::Avx2}) {
+    if (run_lister(kind) != nullptr) {
+      return kind;
+    }
+  }
+  return RunListerKind::Scalar;
+}
+
+namespace {
+const RunLister g_best = run_lister(best_run_lister()); // when the library is loaded: no guard in the way
+}
+
+std::size_t list_free_runs(const LiveMap& map, FreeRun* out) {
+  return g_best(map, out);
 }
 
 } // namespace echo

@@ -3,7 +3,8 @@
 // Purpose     The free runs of a recycled slab.
 // Algorithm   Two steps: the marked objects' headers give their sizes, hence the live granules; the edges of
 //             that map give the runs. The first step reads the slab's live headers in address order, once per
-//             recycling.
+//             recycling. The second step exists in three forms of one result: a word at a time, with AVX2 and
+//             with AVX-512 (run_list_x86.cpp); the best one that the processor has is chosen at start-up.
 // Invariants  [heap.runs.1] Runs are maximal, disjoint, in address order, and cover exactly the granules of
 //             no marked object. (Runs too short for any object are listed too: the caller skips them and they
 //             count as waste.)
@@ -45,6 +46,13 @@ template <class Visit> void for_each_marked(Address slab, const SideMetadata& bi
 }
 
 // Lists the runs into out[kMaxRunsPerSlab]; returns their number.
+using RunLister = std::size_t (*)(const LiveMap& map, FreeRun* out);
+
+enum class RunListerKind : std::uint8_t { Scalar, Avx2, Avx512 };
+// Null: this processor, or this architecture, has not got it. Scalar is never null.
+RunLister run_lister(RunListerKind kind);
+// The fastest one there is: the choice of start-up.
+RunListerKind best_run_lister();
 std::size_t list_free_runs(const LiveMap& map, FreeRun* out);
 
 } // namespace echo

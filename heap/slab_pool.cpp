@@ -13,6 +13,7 @@ namespace echo {
 
 namespace {
 constexpr std::size_t kFirstTrigger = std::size_t{1} << 20;
+constexpr std::size_t kMaxAhead = 8; // times the option
 constexpr std::size_t kLeastKept = std::size_t{32} << 20;
 } // namespace
 
@@ -25,6 +26,7 @@ SlabPool::~SlabPool() {
 bool SlabPool::open(const Config& config) {
   limit_ = config.max_heap;
   keep_free_ = config.keep_free;
+  populate_ = config.populate;
   huge_pages_ = config.huge_pages;
   // Twice the limit leaves room for chunks that fragmentation keeps from large objects.
   const std::size_t twice = round_up(2 * config.max_heap + kChunkBytes, kChunkBytes);
@@ -43,9 +45,12 @@ bool SlabPool::open(const Config& config) {
   }
   reservation_bytes_ = want;
   const MutexLock lock(mutex_);
+  target_ = populate_;
+  can_populate_ = populate_ != 0;
   // Without a fixed trigger the first collection comes early and measures what is alive and what collecting
   // costs.
   trigger_ = std::min(config.initial_trigger != 0 ? config.initial_trigger : kFirstTrigger, limit_);
+  note_ahead(wanted_ahead(), 0);
   return slabs_.open(reinterpret_cast<Address>(reservation_), want);
 }
 
@@ -71,13 +76,17 @@ Grant SlabPool::make_usable(std::size_t chunk) {
     if (!os::commit(at, kChunkBytes)) {
       return Grant::Refused;
     }
-    if (huge_pages_) {
+    // A mutator that is ahead of the background thread then faults pages one by one, not 2 MiB at a time. The
+    // first chunk is somebody's first fault anyway.
+    if (huge_pages_ && (!can_populate_ || chunk == 0)) {
       os::advise_huge(at, kChunkBytes);
     }
   } else {
     returned_ -= kChunkBytes;
   }
   state = ChunkState::Committed;
+  clean_[chunk] = true;
+  populated_[chunk] = 0;
   committed_ += kChunkBytes;
   peak_committed_ = std::max(peak_committed_, committed_);
   ++empty_chunks_;
@@ -92,11 +101,27 @@ Grant SlabPool::extend(std::size_t count, std::size_t* first) {
   }
   free_mask_.insert(free_mask_.end(), count, kAllFree);
   chunk_state_.insert(chunk_state_.end(), count, ChunkState::Untouched);
+  populated_.insert(populated_.end(), count, 0);
+  clean_.insert(clean_.end(), count, false);
   return Grant::Ok;
 }
 
-Grant SlabPool::take_slab(Urgency urgency, SlabIndex* out) {
+Grant SlabPool::take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count) {
   const MutexLock lock(mutex_);
+  // A batch takes at most an eighth of what is left, so that threads do not hold back from each other what the bound
+  // still allows. Up to the limit itself slabs are taken one by one.
+  const std::size_t bound = urgency == Urgency::Normal ? trigger_ : 0;
+  const std::size_t left = (bound - std::min(bound, used_)) / kSlabBytes;
+  want = std::min(want, std::max<std::size_t>(left / 8, 1));
+  for (*count = 0; *count < want; ++*count) {
+    if (const Grant grant = take_one(urgency, &out[*count]); grant != Grant::Ok) {
+      return *count == 0 ? grant : Grant::Ok;
+    }
+  }
+  return Grant::Ok;
+}
+
+Grant SlabPool::take_one(Urgency urgency, SlabIndex* out) {
   if (const Grant grant = admit(kSlabBytes, urgency); grant != Grant::Ok) {
     return grant;
   }
@@ -119,6 +144,19 @@ Grant SlabPool::take_slab(Urgency urgency, SlabIndex* out) {
   const int bit = std::countr_zero(free_mask_[chunk]);
   free_mask_[chunk] &= free_mask_[chunk] - 1;
   used_ += kSlabBytes;
+  clean_[chunk] = false;
+  const std::uint32_t mask = std::uint32_t{1} << bit;
+  if ((populated_[chunk] & mask) != 0) {
+    const std::size_t ahead = ahead_.load(std::memory_order_relaxed);
+    ahead_.store(ahead - std::min(ahead, kSlabBytes), std::memory_order_relaxed);
+  } else {
+    populated_[chunk] |= mask; // by its owner, now
+    late_slabs_.store(late_slabs_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    if (can_populate_ && !was_late_ && chunk != 0) {
+      was_late_ = true;
+      target_ = std::min(2 * target_, kMaxAhead * populate_);
+    }
+  }
   out->number = static_cast<std::uint32_t>(chunk * kSlabsPerChunk + static_cast<std::size_t>(bit));
   slabs_.set_use(*out, SlabUse::Owned);
   return Grant::Ok;
@@ -159,13 +197,14 @@ Grant SlabPool::take_chunks(std::size_t count, Address* out, bool* zeroed) {
   }
   *zeroed = true;
   for (std::size_t c = first; c < first + count; ++c) {
-    *zeroed = *zeroed && chunk_state_[c] != ChunkState::Committed;
+    *zeroed = *zeroed && (chunk_state_[c] != ChunkState::Committed || clean_[c]);
     if (const Grant grant = make_usable(c); grant != Grant::Ok) {
       return grant; // the chunks before stay committed and free
     }
   }
   for (std::size_t c = first; c < first + count; ++c) {
     free_mask_[c] = 0;
+    clean_[c] = false;
     --empty_chunks_;
     for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
       const SlabIndex slab{static_cast<std::uint32_t>(c * kSlabsPerChunk + s)};
@@ -187,8 +226,11 @@ void SlabPool::put_chunks(Address first_address, std::size_t count) {
       slabs_.set_use(slab, SlabUse::Empty);
     }
     free_mask_[c] = kAllFree;
+    populated_[c] = 0; // perhaps not wholly: asking again costs little
     note_free(c);
   }
+  const Address end = first_address + count * kChunkBytes;
+  std::erase_if(requests_, [&](const Request& r) { return r.at >= first_address && r.at < end; });
 }
 
 Grant SlabPool::charge(std::size_t bytes, Urgency urgency) {
@@ -208,6 +250,110 @@ void SlabPool::uncharge(std::size_t bytes) {
 void SlabPool::set_trigger(std::size_t bytes) {
   const MutexLock lock(mutex_);
   trigger_ = std::min(bytes, limit_);
+  if (!was_late_) {
+    target_ = std::max(target_ - target_ / 8, populate_);
+  }
+  was_late_ = false;
+  std::size_t gap = 0;
+  const std::size_t wanted = wanted_ahead();
+  note_ahead(wanted, measure_ahead(wanted, &gap));
+}
+
+std::size_t SlabPool::wanted_ahead() const {
+  const std::size_t keep = keep_free_ != 0 ? keep_free_ : std::max(kLeastKept, trigger_);
+  return can_populate_ ? std::min({target_, trigger_ - std::min(trigger_, used_), keep}) : 0;
+}
+
+void SlabPool::note_ahead(std::size_t wanted, std::size_t ahead) {
+  wanted_.store(wanted, std::memory_order_relaxed);
+  ahead_.store(ahead, std::memory_order_relaxed);
+}
+
+// Populated bytes among the next `wanted` free ones, in the order in which they are handed out, and the first chunk
+// with a gap; the end of the chunks if they do not suffice.
+std::size_t SlabPool::measure_ahead(std::size_t wanted, std::size_t* gap) const {
+  std::size_t seen = 0;
+  std::size_t populated = 0;
+  bool found = false;
+  for (std::size_t c = first_free_hint_; c < free_mask_.size() && seen < wanted; ++c) {
+    const std::uint32_t there = chunk_state_[c] == ChunkState::Committed ? free_mask_[c] & populated_[c] : 0;
+    seen += static_cast<std::size_t>(std::popcount(free_mask_[c])) * kSlabBytes;
+    populated += static_cast<std::size_t>(std::popcount(there)) * kSlabBytes;
+    if (!found && there != free_mask_[c]) {
+      found = true;
+      *gap = c;
+    }
+  }
+  if (!found) {
+    *gap = free_mask_.size();
+  }
+  return std::min(populated, wanted);
+}
+
+// What to populate next; false: nothing.
+bool SlabPool::next_step(Address* at, std::size_t* bytes) {
+  if (!requests_.empty()) {
+    Request& request = requests_.front();
+    *at = request.at;
+    *bytes = std::min(request.bytes, kChunkBytes - request.at % kChunkBytes);
+    request.at += *bytes;
+    request.bytes -= *bytes;
+    if (request.bytes == 0) {
+      requests_.erase(requests_.begin());
+    }
+    return true;
+  }
+  const std::size_t wanted = wanted_ahead();
+  std::size_t chunk = 0;
+  const std::size_t ahead = measure_ahead(wanted, &chunk);
+  note_ahead(wanted, ahead);
+  if (ahead >= wanted || (chunk == free_mask_.size() && extend(1, &chunk) != Grant::Ok) ||
+      make_usable(chunk) != Grant::Ok) {
+    return false;
+  }
+  const Address start = slabs_.base() + chunk * kChunkBytes;
+  if (free_mask_[chunk] == kAllFree && populated_[chunk] == 0) {
+    if (huge_pages_) {
+      os::advise_huge(reinterpret_cast<void*>(start), kChunkBytes);
+    }
+    populated_[chunk] = kAllFree;
+    *at = start;
+    *bytes = kChunkBytes;
+    return true;
+  }
+  const std::uint32_t missing = free_mask_[chunk] & ~populated_[chunk];
+  const auto first = static_cast<unsigned>(std::countr_zero(missing));
+  const auto run = std::min(4u, static_cast<unsigned>(std::countr_one(missing >> first)));
+  populated_[chunk] |= ((std::uint32_t{1} << run) - 1) << first;
+  *at = start + first * kSlabBytes;
+  *bytes = run * kSlabBytes;
+  return true;
+}
+
+bool SlabPool::populate_step() {
+  Address at = 0;
+  std::size_t bytes = 0;
+  {
+    const MutexLock lock(mutex_);
+    if (!can_populate_ || !next_step(&at, &bytes)) {
+      return false;
+    }
+  }
+  if (os::populate(reinterpret_cast<void*>(at), bytes)) { // [heap.ahead.1]
+    populated_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    return true;
+  }
+  const MutexLock lock(mutex_);
+  can_populate_ = false; // an old kernel, or no memory: first touch decides
+  note_ahead(0, 0);
+  return false;
+}
+
+void SlabPool::request_populate(Address at, std::size_t bytes) {
+  const MutexLock lock(mutex_);
+  if (can_populate_) {
+    requests_.push_back({at, round_up(bytes, kPageBytes)});
+  }
 }
 
 std::size_t SlabPool::trigger() {
@@ -286,6 +432,7 @@ bool SlabPool::return_one_chunk(std::size_t keep) {
   }
   if (gone) {
     chunk_state_[chunk] = ChunkState::Returned;
+    populated_[chunk] = 0;
     committed_ -= kChunkBytes;
     returned_ += kChunkBytes;
   } else {

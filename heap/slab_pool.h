@@ -5,8 +5,13 @@
 // Invariants  [heap.pool.1] used + request <= limit whenever something is handed out. [heap.pool.2] A chunk
 //             is free, in use, or returning; free slabs are exactly the set bits of the free masks.
 //             [heap.pool.3] Memory handed out is committed. [heap.pool.4] Giving back happens outside stops
-//             and never holds the lock meanwhile.
-// Equations   used_bytes = 64 KiB * slabs with objects + pages of large objects
+//             and never holds the lock meanwhile. [heap.ahead.1] Populating changes no contents and no
+//             ownership: it may overlap with use. It runs on the background thread, which also gives
+//             back, in steps of at most one chunk.
+// Equations   wanted ahead = min(target, trigger - used, keep);  target' = 2 target when a slab was handed out before
+//             its pages were there, target - target/8 at a collection without that; between the option `populate` and 8
+//             times it
+//             used_bytes = 64 KiB * slabs with objects + pages of large objects
 //             committed  = 2 MiB * (chunks committed - chunks returned)
 #pragma once
 
@@ -14,6 +19,7 @@
 #include "heap/mutex.h"
 #include "heap/slab_table.h"
 
+#include <atomic>
 #include <vector>
 
 namespace echo {
@@ -39,8 +45,14 @@ public:
   SlabTable& slabs() { return slabs_; }
   const SlabTable& slabs() const { return slabs_; }
 
-  // An empty slab; its contents are unspecified.
-  Grant take_slab(Urgency urgency, SlabIndex* out) ECHO_EXCLUDES(mutex_);
+  // Up to `want` empty slabs, fewer where little is left to the bound, at least one; their contents are unspecified.
+  // *count is 0 if the grant is not Ok.
+  Grant take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count)
+      ECHO_EXCLUDES(mutex_);
+  Grant take_slab(Urgency urgency, SlabIndex* out) ECHO_EXCLUDES(mutex_) {
+    std::size_t count = 0;
+    return take_slabs(urgency, 1, out, &count);
+  }
   // `count` neighbouring empty chunks for the large-object space; *zeroed: nothing was written to them yet.
   // Accounts nothing: the large-object space accounts pages.
   Grant take_chunks(std::size_t count, Address* out, bool* zeroed) ECHO_EXCLUDES(mutex_);
@@ -70,6 +82,19 @@ public:
   // Gives back one empty chunk if more than `keep` bytes of empty chunks are committed; true if it did.
   bool return_one_chunk(std::size_t keep) ECHO_EXCLUDES(mutex_);
 
+  // Populates the next free memory that is to be handed out; false if enough of it is there, or the system
+  // refuses. At most one chunk.
+  bool populate_step() ECHO_EXCLUDES(mutex_);
+  // Memory of a large object that nobody has touched yet, for populate_step to bring in.
+  void request_populate(Address at, std::size_t bytes) ECHO_EXCLUDES(mutex_);
+  // Less than half of what is wanted is populated. Any thread, no lock.
+  bool is_behind() const {
+    return 2 * ahead_.load(std::memory_order_relaxed) < wanted_.load(std::memory_order_relaxed);
+  }
+  std::uint64_t populated_bytes() const { return populated_bytes_.load(std::memory_order_relaxed); }
+  // Slabs handed out before their pages were there.
+  std::uint64_t late_slabs() const { return late_slabs_.load(std::memory_order_relaxed); }
+
   // "" if the pool's equations hold, else what is broken. Deep: walks all slabs.
   const char* check() ECHO_EXCLUDES(mutex_);
 
@@ -77,7 +102,12 @@ private:
   enum class ChunkState : std::uint8_t { Untouched, Committed, Returned, Returning };
   static constexpr std::uint32_t kAllFree = 0xFFFFFFFFu;
 
+  Grant take_one(Urgency urgency, SlabIndex* out) ECHO_REQUIRES(mutex_);
   Grant admit(std::size_t bytes, Urgency urgency) const ECHO_REQUIRES(mutex_);
+  std::size_t wanted_ahead() const ECHO_REQUIRES(mutex_);
+  std::size_t measure_ahead(std::size_t wanted, std::size_t* gap) const ECHO_REQUIRES(mutex_);
+  void note_ahead(std::size_t wanted, std::size_t ahead) ECHO_REQUIRES(mutex_);
+  bool next_step(Address* at, std::size_t* bytes) ECHO_REQUIRES(mutex_);
   Grant make_usable(std::size_t chunk) ECHO_REQUIRES(mutex_);
   void note_free(std::size_t chunk) ECHO_REQUIRES(mutex_);
   Grant extend(std::size_t count, std::size_t* first) ECHO_REQUIRES(mutex_);
@@ -97,6 +127,20 @@ private:
   std::size_t empty_chunks_ ECHO_GUARDED_BY(mutex_) = 0;         // committed and wholly free
   std::vector<std::uint32_t> free_mask_ ECHO_GUARDED_BY(mutex_); // per chunk below the high water
   std::vector<ChunkState> chunk_state_ ECHO_GUARDED_BY(mutex_);
+  std::vector<std::uint32_t>
+      populated_ ECHO_GUARDED_BY(mutex_);           // per chunk: slabs whose pages are known to be there
+  std::vector<bool> clean_ ECHO_GUARDED_BY(mutex_); // per chunk: nothing was written since it was zero
+  struct Request {
+    Address at;
+    std::size_t bytes;
+  };
+  std::vector<Request> requests_ ECHO_GUARDED_BY(mutex_);
+  std::size_t target_ ECHO_GUARDED_BY(mutex_) = 0;
+  bool was_late_ ECHO_GUARDED_BY(mutex_) = false; // since the last collection
+  bool can_populate_ ECHO_GUARDED_BY(mutex_) = false;
+  std::size_t populate_ = 0; // the option
+  std::atomic<std::size_t> ahead_{0}, wanted_{0};
+  std::atomic<std::uint64_t> populated_bytes_{0}, late_slabs_{0};
   std::size_t first_free_hint_ ECHO_GUARDED_BY(mutex_) = 0; // no chunk below has a free slab
 };
 

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The definitions of echo/statistics.h as identities, on heaps whose contents are known.
+#include "heap/os_memory.h"
 #include "tests/gc/test_heap.h"
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <functional>
 #include <numeric>
 #include <thread>
 
@@ -44,6 +47,13 @@ void expect_identities(const echo_statistics& s) {
     EXPECT_NEAR(s.fragmentation + s.utilisation, 1.0, 1e-9) << "[stats.frag.1] [stats.util.1]";
   }
   EXPECT_LE(s.object_bytes, s.used_bytes);
+}
+
+bool wait_for(const std::function<bool()>& condition) {
+  for (int i = 0; i < 2000 && !condition(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return condition();
 }
 
 TEST(Statistics, OfAFreshHeap) {
@@ -104,6 +114,43 @@ TEST(Statistics, OfAKnownHeap) {
   EXPECT_EQ(heap.statistics().object_bytes, s.live_bytes + 24)
       << "allocated since the mark counts as not known dead";
   EXPECT_EQ(heap.statistics().live_bytes, s.live_bytes) << "live is what the last mark found";
+}
+
+// What a thread zeroes itself is counted under a cause of its own, slice by slice. [alloc.large.1]
+TEST(Statistics, ZeroingOfRecycledLargeMemoryHasItsOwnCause) {
+  Config config = quiet_config();
+  config.poison = true; // the background thread leaves freed pages alone
+  TestHeap heap(config);
+  (void)heap.make(heap.bytes, 3 * kMiB);
+  EXPECT_EQ(heap.statistics().pause_by_cause_us[ECHO_CAUSE_large_object].count, 0u) << "zero from the system";
+  heap.collect();
+  const ObjectRef object = heap.make(heap.bytes, 3 * kMiB); // the same memory again
+  const echo_statistics s = heap.statistics();
+  EXPECT_EQ(s.pause_by_cause_us[ECHO_CAUSE_large_object].count,
+            (3 * kMiB + 16 + kSlabBytes - 1) / kSlabBytes);
+  for (std::size_t i = 16; i < 3 * kMiB; i += 8) {
+    ASSERT_EQ(TestHeap::peek(object, i), 0u);
+  }
+}
+
+// A large object that the system has just given is brought in by the background thread.
+TEST(Statistics, MemoryIsPopulatedAheadOfTheProgram) {
+  void* const page = os::map_zeroed(kPageBytes, kPageBytes);
+  const bool can_populate = os::populate(page, kPageBytes);
+  os::release(page, kPageBytes);
+  if (!can_populate) {
+    GTEST_SKIP() << "this kernel cannot populate (before Linux 5.14)";
+  }
+  TestHeap heap(quiet_config());
+  for (int i = 0; i < 64; ++i) {
+    (void)heap.make(heap.bytes, 32000);
+  }
+  EXPECT_TRUE(wait_for([&] { return heap.statistics().bytes_populated >= 4 * kMiB; }));
+  const std::uint64_t before = heap.statistics().bytes_populated;
+  (void)heap.make(heap.bytes, 20 * kMiB);
+  EXPECT_TRUE(wait_for([&] { return heap.statistics().bytes_populated >= before + 16 * kMiB; }));
+  heap.collect();
+  EXPECT_EQ(heap.collector.verify(*heap.mutator, true), "");
 }
 
 TEST(Statistics, HoldOverALongRun) {

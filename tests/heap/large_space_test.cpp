@@ -169,6 +169,32 @@ TEST_F(LargeSpaceTest, FreePagesGoBackInBoundedSteps) { // [heap.large.4]
   EXPECT_TRUE(zeroed);
 }
 
+// [alloc.large.1] What the background thread has zeroed, the next owner need not.
+TEST_F(LargeSpaceTest, FreePagesAreZeroedAheadInBoundedSteps) {
+  const Address kept = make(kLargeBytes + 8);
+  const Address freed = make(40 * kPageBytes);
+  memory.bits.mark(kept);
+  (void)sweep();
+  bool zeroed = true;
+  EXPECT_EQ(reserve(8 * kPageBytes, &zeroed), freed);
+  EXPECT_FALSE(zeroed) << "not yet";
+  int steps = 0;
+  while (memory.large.zero_free_pages()) {
+    ++steps;
+  }
+  EXPECT_EQ(steps, 2) << "at most 16 pages at a time";
+  EXPECT_EQ(memory.large.free_page_bytes(), 0u) << "none is dirty";
+  EXPECT_EQ(*reinterpret_cast<std::uint64_t*>(freed), std::uint64_t{bytes_layout.number})
+      << "in use: untouched";
+  EXPECT_EQ(*reinterpret_cast<std::uint64_t*>(kept + 16), ~std::uint64_t{0});
+  EXPECT_EQ(reserve(32 * kPageBytes, &zeroed), freed + 8 * kPageBytes);
+  EXPECT_TRUE(zeroed);
+  for (std::size_t i = 0; i < 32 * kPageBytes; i += 8) {
+    ASSERT_EQ(*reinterpret_cast<std::uint64_t*>(freed + 8 * kPageBytes + i), 0u) << "the claim is true";
+  }
+  EXPECT_STREQ(memory.pool.check(), "");
+}
+
 using LargeSpaceDeathTest = LargeSpaceTest;
 
 TEST_F(LargeSpaceDeathTest, OnlyReservedPagesArePublished) {

@@ -192,14 +192,13 @@ TEST_F(RunAllocatorTest, DenseSlabsOnlyWhenAdmitted) {
   }
   EXPECT_EQ(memory.supply.rebuild().hole_bytes, 0u) << "three quarters live: not recycled";
   SlabIndex slab;
-  std::size_t count = 0;
   std::vector<FreeRun> runs(kMaxRunsPerSlab);
-  EXPECT_FALSE(memory.supply.take_recyclable(&slab, runs.data(), &count));
+  EXPECT_EQ(memory.supply.take_recyclable(&slab, 1), 0u);
   EXPECT_TRUE(memory.supply.admit_dense());
   EXPECT_FALSE(memory.supply.admit_dense()) << "once";
-  ASSERT_TRUE(memory.supply.take_recyclable(&slab, runs.data(), &count));
+  ASSERT_EQ(memory.supply.take_recyclable(&slab, 1), 1u);
   EXPECT_EQ(slab.number, 0u);
-  EXPECT_EQ(count, all.size() / 4);
+  EXPECT_EQ(memory.supply.list_holes(slab, runs.data()), all.size() / 4);
   EXPECT_EQ(memory.pool.slabs().use(slab), SlabUse::Owned);
 }
 
@@ -265,10 +264,112 @@ TEST_F(RunAllocatorTest, KeepEverythingForgetsTheLists) {
   memory.supply.keep_everything();
   EXPECT_EQ(memory.pool.slabs().use({0}), SlabUse::Filled);
   SlabIndex slab;
-  std::size_t count = 0;
-  std::vector<FreeRun> runs(kMaxRunsPerSlab);
-  EXPECT_FALSE(memory.supply.take_recyclable(&slab, runs.data(), &count));
+  EXPECT_EQ(memory.supply.take_recyclable(&slab, 1), 0u);
   EXPECT_FALSE(memory.supply.admit_dense());
+}
+
+// [alloc.batch.1] Three patterns of use, and what each makes of the batches.
+class BatchTest : public RunAllocatorTest {
+protected:
+  void fill(RunAllocator& allocator, std::size_t slabs) {
+    for (std::size_t i = 0; i < slabs * 2; ++i) {
+      ASSERT_NE(make(allocator, kSlabBytes / 2, 8, Urgency::Normal), 0u);
+    }
+  }
+  void collect(RunAllocator& allocator) {
+    allocator.retire();
+    (void)memory.supply.take_retired();
+    begin_mark();
+    (void)memory.supply.rebuild();
+    ASSERT_STREQ(memory.pool.check(), "");
+    ASSERT_EQ(memory.pool.used_bytes(), 0u) << "nothing survived, and nobody holds an empty slab back";
+  }
+};
+
+TEST_F(BatchTest, ABurstGrowsInFewSteps) {
+  RunAllocator allocator(memory.supply);
+  std::vector<std::uint32_t> sizes;
+  std::uint32_t last = 0;
+  for (int slab = 0; slab < 40; ++slab) {
+    fill(allocator, 1);
+    if (allocator.policy().batch() != last) {
+      last = allocator.policy().batch();
+      sizes.push_back(last);
+    }
+  }
+  EXPECT_EQ(sizes, (std::vector<std::uint32_t>{1, 2, 4, 8, 16}));
+}
+
+TEST_F(BatchTest, SilenceShrinksInManySteps) {
+  RunAllocator allocator(memory.supply);
+  fill(allocator, 40);
+  ASSERT_EQ(allocator.policy().batch(), 16u);
+  std::vector<std::uint32_t> sizes;
+  for (int window = 0; window < 14; ++window) {
+    collect(allocator);
+    sizes.push_back(allocator.policy().batch());
+  }
+  EXPECT_EQ(sizes, (std::vector<std::uint32_t>{13, 11, 9, 7, 6, 5, 4, 3, 2, 1, 1, 1, 1, 1}));
+}
+
+TEST_F(BatchTest, SteadyUseKeepsItsBatch) {
+  RunAllocator allocator(memory.supply);
+  for (int window = 0; window < 20; ++window) {
+    fill(allocator, 1); // one slab between two collections: one refill of one slab
+    EXPECT_EQ(allocator.policy().batch(), 1u) << "window " << window;
+    collect(allocator);
+  }
+  // Eight slabs a window: it finds the batch that the window uses up, and stays there.
+  std::vector<std::uint32_t> sizes;
+  for (int window = 0; window < 8; ++window) {
+    fill(allocator, 8);
+    collect(allocator);
+    sizes.push_back(allocator.policy().batch());
+  }
+  EXPECT_EQ(sizes, (std::vector<std::uint32_t>{6, 10, 8, 8, 8, 8, 8, 8}));
+}
+
+TEST_F(BatchTest, LittleRoomMakesSmallBatches) {
+  RunAllocator allocator(memory.supply);
+  fill(allocator, 40);
+  ASSERT_EQ(allocator.policy().batch(), 16u);
+  collect(allocator);
+  SlabIndex slabs[16];
+  std::size_t count = 0;
+  memory.pool.set_trigger(16 * kSlabBytes);
+  ASSERT_EQ(memory.pool.take_slabs(Urgency::Normal, 16, slabs, &count), Grant::Ok);
+  EXPECT_EQ(count, 2u) << "an eighth of what is left";
+  ASSERT_EQ(memory.pool.take_slabs(Urgency::Forced, 16, slabs + count, &count), Grant::Ok);
+  EXPECT_EQ(count, 1u) << "one by one up to the limit";
+}
+
+// Slabs with holes are taken in batches too, and those not begun go back whole.
+TEST_F(BatchTest, RecyclableSlabsGoBack) {
+  RunAllocator allocator(memory.supply);
+  std::vector<Address> all;
+  for (std::size_t i = 0; i < 20 * kSlabBytes / 1024; ++i) {
+    all.push_back(make(allocator, 1024, 8, Urgency::Normal));
+  }
+  allocator.retire();
+  begin_mark();
+  for (std::size_t i = 0; i < all.size(); i += 4) {
+    survive(all[i], 1024);
+  }
+  (void)memory.supply.rebuild();
+  ASSERT_GT(allocator.policy().batch(), 4u);
+  const std::size_t before = memory.pool.used_bytes();
+  const Address hole = make(allocator, 64, 8, Urgency::Normal);
+  ASSERT_NE(hole, 0u);
+  allocator.retire();
+  EXPECT_EQ(memory.pool.used_bytes(), before);
+  std::size_t unswept = 0;
+  for (SlabIndex s{0}; s.number < memory.pool.slab_high_water(); ++s.number) {
+    unswept += memory.pool.slabs().use(s) == SlabUse::Unswept ? 1 : 0;
+  }
+  EXPECT_EQ(unswept, 19u) << "all but the one that was begun";
+  for (std::size_t i = 0; i < all.size(); i += 4) {
+    EXPECT_TRUE(intact(all[i], 1024));
+  }
 }
 
 using RunAllocatorDeathTest = RunAllocatorTest;
@@ -334,7 +435,12 @@ TEST_F(RunAllocatorTest, PropertyAgainstAShadow) {
       const std::size_t most = random.chance(3) ? kLargeBytes : random.chance(20) ? 1024 : 128;
       const std::size_t bytes = round_up(random.between(16, most), 8);
       const std::size_t alignment = random.chance(80) ? 8 : std::size_t{8} << random.below(4);
-      const Address at = make(*allocators[random.below(allocators.size())], bytes, alignment);
+      RunAllocator& allocator = *allocators[random.below(allocators.size())];
+      // In batches up to the trigger, one by one up to the limit.
+      Address at = make(allocator, bytes, alignment, Urgency::Normal);
+      if (at == 0) {
+        at = make(allocator, bytes, alignment, Urgency::Forced);
+      }
       if (at == 0) {
         ASSERT_EQ(last_grant, Grant::OverLimit);
         full = !memory.supply.admit_dense();

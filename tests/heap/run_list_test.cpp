@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <string>
 #include <vector>
 
 namespace echo {
@@ -37,9 +38,9 @@ std::vector<FreeRun> naive(const LiveMap& map) {
   return runs;
 }
 
-::testing::AssertionResult lists_like_naive(const LiveMap& map) {
+::testing::AssertionResult lists_like_naive(const LiveMap& map, RunLister list) {
   std::vector<FreeRun> listed(kMaxRunsPerSlab);
-  listed.resize(list_free_runs(map, listed.data()));
+  listed.resize(list(map, listed.data()));
   const std::vector<FreeRun> expected = naive(map);
   if (listed.size() != expected.size()) {
     return ::testing::AssertionFailure() << listed.size() << " runs, expected " << expected.size();
@@ -54,33 +55,45 @@ std::vector<FreeRun> naive(const LiveMap& map) {
   return ::testing::AssertionSuccess();
 }
 
-TEST(RunList, EmptySlabIsOneRun) {
+// Each form by itself, whatever start-up would choose.
+class RunListTest : public ::testing::TestWithParam<RunListerKind> {
+protected:
+  void SetUp() override {
+    list = run_lister(GetParam());
+    if (list == nullptr) {
+      GTEST_SKIP() << "this processor has not got the instructions";
+    }
+  }
+  RunLister list = nullptr;
+};
+
+TEST_P(RunListTest, EmptySlabIsOneRun) {
   const LiveMap map{};
   std::vector<FreeRun> runs(kMaxRunsPerSlab);
-  ASSERT_EQ(list_free_runs(map, runs.data()), 1u);
+  ASSERT_EQ(list(map, runs.data()), 1u);
   EXPECT_EQ(runs[0].first, 0u);
   EXPECT_EQ(runs[0].granules, kGranulesPerSlab);
 }
 
-TEST(RunList, FullSlabHasNone) {
+TEST_P(RunListTest, FullSlabHasNone) {
   LiveMap map{};
   map.fill(~std::uint64_t{0});
-  EXPECT_EQ(list_free_runs(map, nullptr), 0u);
+  EXPECT_EQ(list(map, nullptr), 0u);
 }
 
 // The bound of the caller's array is reached and not passed.
-TEST(RunList, EveryOtherGranule) {
+TEST_P(RunListTest, EveryOtherGranule) {
   for (const std::uint64_t pattern : {0x5555555555555555u, 0xAAAAAAAAAAAAAAAAu}) {
     LiveMap map{};
     map.fill(pattern);
     std::vector<FreeRun> runs(kMaxRunsPerSlab);
-    EXPECT_EQ(list_free_runs(map, runs.data()), kMaxRunsPerSlab);
-    EXPECT_TRUE(lists_like_naive(map));
+    EXPECT_EQ(list(map, runs.data()), kMaxRunsPerSlab);
+    EXPECT_TRUE(lists_like_naive(map, list));
   }
 }
 
 // One hole and one object at each border of words.
-TEST(RunList, Borders) {
+TEST_P(RunListTest, Borders) {
   for (const std::size_t border : {64u, 128u, 512u, 4096u, 8064u}) {
     for (const std::size_t length : {1u, 2u, 3u, 62u, 63u, 64u, 65u, 66u, 127u, 128u}) {
       for (std::size_t first = border - 2; first <= border + 2 && first + length <= kGranulesPerSlab;
@@ -92,14 +105,14 @@ TEST(RunList, Borders) {
           set(object, g, inside);
           set(hole, g, !inside);
         }
-        ASSERT_TRUE(lists_like_naive(object)) << "object at " << first << "+" << length;
-        ASSERT_TRUE(lists_like_naive(hole)) << "hole at " << first << "+" << length;
+        ASSERT_TRUE(lists_like_naive(object, list)) << "object at " << first << "+" << length;
+        ASSERT_TRUE(lists_like_naive(hole, list)) << "hole at " << first << "+" << length;
       }
     }
   }
 }
 
-TEST(RunList, RandomMaps) {
+TEST_P(RunListTest, RandomMaps) {
   SCOPED_TRACE(test::seed_message());
   test::Random random(test::test_seed());
   for (int round = 0; round < 400; ++round) {
@@ -112,7 +125,31 @@ TEST(RunList, RandomMaps) {
       }
       live = random.chance(10) ? live : !live;
     }
-    ASSERT_TRUE(lists_like_naive(map)) << "round " << round;
+    ASSERT_TRUE(lists_like_naive(map, list)) << "round " << round;
+  }
+}
+
+std::string kind_name(const ::testing::TestParamInfo<RunListerKind>& info) {
+  switch (info.param) {
+  case RunListerKind::Scalar:
+    return "scalar";
+  case RunListerKind::Avx2:
+    return "avx2";
+  case RunListerKind::Avx512:
+    break;
+  }
+  return "avx512";
+}
+INSTANTIATE_TEST_SUITE_P(Forms, RunListTest,
+                         ::testing::Values(RunListerKind::Scalar, RunListerKind::Avx2, RunListerKind::Avx512),
+                         kind_name);
+
+TEST(RunListChoice, IsTheBestThereIs) {
+  EXPECT_NE(run_lister(RunListerKind::Scalar), nullptr);
+  const RunListerKind best = best_run_lister();
+  EXPECT_NE(run_lister(best), nullptr);
+  for (const RunListerKind kind : {RunListerKind::Avx2, RunListerKind::Avx512}) {
+    EXPECT_TRUE(run_lister(kind) == nullptr || kind <= best) << "a faster form was passed over";
   }
 }
 

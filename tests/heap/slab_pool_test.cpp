@@ -8,10 +8,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <map>
 #include <set>
+#include <sys/mman.h>
 #include <thread>
 
 namespace echo {
@@ -136,6 +138,156 @@ TEST_F(SlabPoolTest, GivesEmptyChunksBackHighestFirst) {
   EXPECT_EQ(pool.returned_bytes(), 0u) << "in use again";
   EXPECT_EQ(pool.committed_bytes(), 2 * kChunkBytes);
   EXPECT_STREQ(pool.check(), "");
+}
+
+// --- memory populated ahead [heap.ahead.1]
+
+class AheadTest : public ::testing::Test {
+protected:
+  void open(std::size_t limit, std::size_t trigger, std::size_t populate, std::size_t keep_free = 0) {
+    Config config = config_of(limit, trigger);
+    config.populate = populate;
+    config.keep_free = keep_free;
+    config.huge_pages = false; // residency is then exact
+    ASSERT_TRUE(pool.open(config));
+  }
+  std::size_t steps() {
+    std::size_t count = 0;
+    for (std::uint64_t before = pool.populated_bytes(); pool.populate_step();
+         before = pool.populated_bytes()) {
+      EXPECT_LE(pool.populated_bytes() - before, kChunkBytes) << "a step is bounded";
+      ++count;
+    }
+    return count;
+  }
+  std::size_t resident(std::size_t bytes) {
+    std::vector<unsigned char> pages(bytes / kPageBytes);
+    EXPECT_EQ(::mincore(reinterpret_cast<void*>(pool.slabs().base()), bytes, pages.data()), 0);
+    return kPageBytes * static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(),
+                                                               [](unsigned char p) { return (p & 1) != 0; }));
+  }
+  SlabIndex take() {
+    SlabIndex slab;
+    EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Ok);
+    return slab;
+  }
+  SlabPool pool;
+};
+
+TEST_F(AheadTest, TheNextSlabsAreThereBeforeTheyAreHandedOut) {
+  open(64 * kMiB, 64 * kMiB, 8 * kMiB);
+  EXPECT_TRUE(pool.is_behind());
+  if (!pool.populate_step()) {
+    GTEST_SKIP() << "this kernel cannot populate (before Linux 5.14)";
+  }
+  EXPECT_EQ(steps(), 3u) << "four chunks in all";
+  EXPECT_FALSE(pool.is_behind());
+  EXPECT_EQ(resident(8 * kMiB), 8 * kMiB);
+  for (int i = 0; i < 128; ++i) {
+    (void)take();
+    EXPECT_EQ(pool.is_behind(), i >= 64) << "half is used up after slab 64; it was " << i;
+  }
+  EXPECT_EQ(pool.late_slabs(), 0u);
+  (void)take();
+  EXPECT_EQ(pool.late_slabs(), 1u) << "the program has overtaken";
+  EXPECT_EQ(steps(), 8u + 8u)
+      << "31 slabs of a begun chunk, four at a time, then whole ones up to twice the target";
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(AheadTest, NotBeyondTheTriggerNorWhatIsKept) {
+  open(64 * kMiB, 3 * kMiB, 8 * kMiB);
+  (void)steps();
+  EXPECT_LE(pool.populated_bytes(), 4 * kMiB) << "whole chunks up to the trigger";
+  SlabPool other;
+  Config config = config_of(64 * kMiB, 64 * kMiB);
+  config.keep_free = 2 * kMiB;
+  ASSERT_TRUE(other.open(config));
+  while (other.populate_step()) {
+  }
+  EXPECT_LE(other.populated_bytes(), 2 * kMiB) << "what would go back at once is not brought in";
+  SlabPool none;
+  config.populate = 0;
+  ASSERT_TRUE(none.open(config));
+  EXPECT_FALSE(none.populate_step());
+  EXPECT_FALSE(none.is_behind());
+}
+
+TEST_F(AheadTest, RecycledMemoryIsThereAlready) {
+  open(64 * kMiB, 64 * kMiB, 8 * kMiB);
+  if (!pool.populate_step()) {
+    GTEST_SKIP() << "this kernel cannot populate (before Linux 5.14)";
+  }
+  (void)steps();
+  std::vector<SlabIndex> slabs;
+  for (int i = 0; i < 128; ++i) {
+    slabs.push_back(take());
+  }
+  for (const SlabIndex slab : slabs) {
+    pool.put_slab(slab);
+  }
+  pool.set_trigger(64 * kMiB); // a collection
+  EXPECT_FALSE(pool.is_behind());
+  EXPECT_EQ(steps(), 0u);
+  while (pool.return_one_chunk(0)) {
+  }
+  pool.set_trigger(64 * kMiB);
+  EXPECT_TRUE(pool.is_behind()) << "what went back is not there";
+  EXPECT_EQ(steps(), 4u);
+}
+
+TEST_F(AheadTest, GrowsFastAndShrinksSlowly) {
+  open(512 * kMiB, 512 * kMiB, 2 * kMiB);
+  if (!pool.populate_step()) {
+    GTEST_SKIP() << "this kernel cannot populate (before Linux 5.14)";
+  }
+  const auto late_cycle = [&] { // one slab more than is there
+    const std::uint64_t before = pool.late_slabs();
+    while (pool.late_slabs() == before) {
+      (void)take();
+    }
+    const std::uint64_t populated = pool.populated_bytes();
+    (void)steps();
+    pool.set_trigger(512 * kMiB);
+    return pool.populated_bytes() - populated;
+  };
+  std::vector<std::uint64_t> brought;
+  for (int i = 0; i < 6; ++i) {
+    brought.push_back(late_cycle() / kMiB);
+  }
+  EXPECT_GE(brought.back(), 16u) << "eight times the option";
+  EXPECT_LE(brought.back(), 18u) << "and no more, but for the rest of a chunk";
+  EXPECT_GE(brought[1], 2 * brought[0] - 2) << "doubled each time";
+  const std::uint64_t most = pool.populated_bytes();
+  for (int i = 0; i < 3; ++i) {
+    pool.set_trigger(512 * kMiB);
+  }
+  (void)steps();
+  EXPECT_EQ(pool.populated_bytes(), most) << "it is there still";
+}
+
+TEST_F(AheadTest, LargeMemoryIsBroughtInSlicesUntilItIsFreed) {
+  open(64 * kMiB, 64 * kMiB, kMiB);
+  if (!pool.populate_step()) {
+    GTEST_SKIP() << "this kernel cannot populate (before Linux 5.14)";
+  }
+  (void)steps();
+  Address at = 0;
+  bool zeroed = false;
+  ASSERT_EQ(pool.take_chunks(4, &at, &zeroed), Grant::Ok);
+  EXPECT_TRUE(zeroed) << "populating leaves zero what was zero";
+  EXPECT_EQ(*reinterpret_cast<const std::uint64_t*>(at), 0u);
+  pool.request_populate(at, 4 * kChunkBytes);
+  EXPECT_TRUE(pool.populate_step());
+  std::memset(reinterpret_cast<void*>(at), 0x5A, 4 * kChunkBytes); // its owner writes meanwhile
+  EXPECT_TRUE(pool.populate_step());
+  for (std::size_t i = 0; i < 4 * kChunkBytes; i += kPageBytes) {
+    ASSERT_EQ(*reinterpret_cast<const unsigned char*>(at + i), 0x5A) << "populating changed contents";
+  }
+  pool.put_chunks(at, 4);
+  const std::uint64_t before = pool.populated_bytes();
+  (void)steps();
+  EXPECT_LE(pool.populated_bytes() - before, 2 * kMiB) << "the rest of the request went with its memory";
 }
 
 TEST_F(SlabPoolTest, PuttingBackClearsTheTables) {

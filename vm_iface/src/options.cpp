@@ -42,6 +42,10 @@ constexpr Row kRows[] = {
     {"keep_free", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::keep_free,
      "empty memory that is kept after a collection, the rest goes back to the operating system; 0 keeps what "
      "the program may allocate until the next collection, and at least 32m"},
+    {"populate", ECHO_OPTION_BYTES, "8m", "0..1024g", 0, kMaxBytes, &Config::populate,
+     "memory that the background thread brings in ahead of the program, more while the program is faster; 0 "
+     "leaves "
+     "it to the first touch"},
     {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
      "ask for transparent huge pages"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,

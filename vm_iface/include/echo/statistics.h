@@ -28,7 +28,8 @@ typedef struct echo_distribution {
   X(heap_full, "allocation found no free memory below the limit or the growth threshold")                    \
   X(requested, "the VM asked for a collection")                                                              \
   X(stress, "collect-at-every-Nth-allocation")                                                               \
-  X(emergency, "a second collection before reporting out of memory")
+  X(emergency, "a second collection before reporting out of memory")                                         \
+  X(large_object, "a thread zeroed a slice of a large object's recycled memory by itself")
 
 typedef enum echo_cause {
 #define ECHO_CAUSE_ENUM(name, sentence) ECHO_CAUSE_##name,
@@ -59,7 +60,9 @@ typedef struct echo_statistics {
   uint64_t log_entries;                            /* deletions logged by the store barrier */
   uint64_t scoped_handles, global_root_words;
   uint64_t large_objects, large_bytes;
-  uint64_t bytes_returned; /* given back to the operating system */
+  uint64_t bytes_returned;  /* given back to the operating system */
+  uint64_t bytes_populated; /* brought in ahead of the program by the background thread, cumulative */
+  uint64_t slabs_late;      /* handed out before their pages were there, cumulative */
 } echo_statistics;
 
 ECHO_END_DECLS
