@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """run_programs.py BUILD - compiles the programs with echo-cc, runs them on the heap, compares them with their twins.
 
-  run_programs.py BUILD [--only NAME,...] [--jobs N] [--quick]   every program in every configuration
+  run_programs.py BUILD [--only NAME,...] [--jobs N] [--quick] [--threads N]   every program in every configuration
   run_programs.py --show BUILD [SIZE THREADS ROUNDS]             one program, with echo-run's report
 
 A run passes if the program ends with status 0, its standard output is its twin's, its checksum is its twin's, and the
@@ -92,9 +92,10 @@ def run_twin(build, name, size, rounds):
     return result.stdout, int(words[1])
 
 
-def echo_run(build, bitcode, size, threads, rounds, options, opt, report=None, show=False):
+def echo_run(build, bitcode, size, threads, rounds, options, opt, report=None, show=False, operations="inline"):
     command = [tool(build, "bin", "echo-run"), bitcode, f"--heap={options}", f"--opt={opt}"]
     command += [] if show else ["--quiet"]
+    command += [f"--operations={operations}"] if operations != "inline" else []
     command += [f"--json={report}"] if report else []
     return command + ["--", str(size), str(threads), str(rounds)]
 
@@ -125,10 +126,10 @@ def judge(result, report, expected, at_least=None, stressed=False):
 class Case:
     """One run: a program, a configuration and what to expect of it."""
 
-    def __init__(self, name, label, kind, options, opt, threads, stressed=False, at_least=None):
+    def __init__(self, name, label, kind, options, opt, threads, stressed=False, at_least=None, operations="inline"):
         self.name, self.label, self.options, self.opt, self.threads = name, label, options, opt, threads
         self.size, self.rounds = PROGRAMS[name][kind]
-        self.stressed, self.at_least = stressed, at_least
+        self.stressed, self.at_least, self.operations = stressed, at_least, operations
 
     def __str__(self):
         return f"{self.name} {self.label} opt={self.opt} threads={self.threads} [{self.size} {self.rounds}]"
@@ -138,7 +139,8 @@ class Case:
         os.close(handle)
         try:
             command = echo_run(
-                build, bitcode, self.size, self.threads, self.rounds, self.options, self.opt, report=report
+                build, bitcode, self.size, self.threads, self.rounds, self.options, self.opt, report=report,
+                operations=self.operations,
             )
             result = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, errors="replace"
@@ -151,24 +153,26 @@ class Case:
             os.unlink(report)
 
 
-def cases_of(name, quick):
+def cases_of(name, quick, every_threads=(1, 2)):
     kind = "quick" if quick else "ordinary"
     for opt in (0, 2):
-        for threads in (1, 2):
+        for threads in every_threads:
             yield Case(name, "ordinary", kind, "max_heap=512m", opt, threads)
             yield Case(name, "collect-at-every-allocation", "stress", STRESS, opt, threads, stressed=True)
         yield Case(name, "verified", "stress", CHECKED, opt, 2, stressed=True)
+        yield Case(name, "called", "quick", "max_heap=512m", opt, 2, operations="called")
+        yield Case(name, "called, verified", "stress", CHECKED, opt, 2, stressed=True, operations="called")
     limit = PROGRAMS[name]["limit"]
     is_demo = name == DEMO[0] and not quick
     at_least = FIFTY * bytes_of(limit) if is_demo else 0
-    for threads in (1, 2):
+    for threads in every_threads:
         yield Case(name, f"limit={limit}", kind, f"max_heap={limit}", 2, threads, at_least=at_least if not quick else None)
 
 
-def run_all(build, names, jobs, quick):
+def run_all(build, names, jobs, quick, every_threads):
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         bitcodes = {name: pool.submit(compile_program, build, name) for name in names}
-        cases = [case for name in names for case in cases_of(name, quick)]
+        cases = [case for name in names for case in cases_of(name, quick, every_threads)]
         wanted = sorted({(case.name, case.size, case.rounds) for case in cases})
         twins = {key: pool.submit(run_twin, build, *key) for key in wanted}
         bitcodes = {name: future.result() for name, future in bitcodes.items()}
@@ -214,6 +218,7 @@ def main():
     parser.add_argument("--show", action="store_true", help="run one program and show its report")
     parser.add_argument("--only", default=",".join(PROGRAMS), help="names of programs")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument("--threads", type=int, choices=(1, 2), help="only with so many threads")
     parser.add_argument("--quick", action="store_true", help="small sizes, for slow builds")
     options = parser.parse_args()
     unknown = [name for name in options.only.split(",") if name not in PROGRAMS]
@@ -226,7 +231,8 @@ def main():
     build = os.path.abspath(options.build)
     if options.show:
         return show(build, options.arguments)
-    return run_all(build, options.only.split(","), options.jobs, options.quick)
+    every_threads = (options.threads,) if options.threads else (1, 2)
+    return run_all(build, options.only.split(","), options.jobs, options.quick, every_threads)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,9 @@ Outcome check_directory(const char* option, const char* path) {
 Outcome check_options(const echo_jit_options& options) {
   if (options.optimise != 0 && options.optimise != 2)
     return {ECHO_INVALID_ARGUMENT, "optimise is " + std::to_string(options.optimise) + "; it must be 0 or 2"};
+  if (options.operations > ECHO_JIT_OPERATIONS_CALLED)
+    return {ECHO_INVALID_ARGUMENT,
+            "operations is " + std::to_string(options.operations) + "; it must be inline (0) or called (1)"};
   if (options.compile_threads > kMaxCompileThreads)
     return {ECHO_INVALID_ARGUMENT, "compile_threads is " + std::to_string(options.compile_threads) +
                                        "; at most " + std::to_string(kMaxCompileThreads)};
@@ -115,6 +118,7 @@ Outcome Jit::start(const echo_jit_options& options) {
   session.optimise = options.optimise != 0;
   session.compile_threads = options.compile_threads;
   session.switches = options.switches;
+  session.called_operations = options.operations == ECHO_JIT_OPERATIONS_CALLED;
   if (options.dump_objects != nullptr)
     session.dump_objects = options.dump_objects;
   if (options.dump_ir != nullptr)

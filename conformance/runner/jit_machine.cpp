@@ -33,7 +33,8 @@ declare void @echo.gc.raw_fill(ptr addrspace(1), i8, i64)
 )";
 static_assert(sizeof(echo_layout) == 48 && sizeof(echo_slot) == 8, "the prelude writes these structs");
 
-JitMachine::JitMachine(const Context& context, const Mutator& mutator, std::uint32_t optimise)
+JitMachine::JitMachine(const Context& context, const Mutator& mutator, std::uint32_t optimise,
+                       std::uint32_t operations)
     : mutator_(&mutator) {
   if (context.jit_path.empty())
     throw Skipped{"no libecho_jit is given: --jit=PATH"};
@@ -48,7 +49,7 @@ JitMachine::JitMachine(const Context& context, const Mutator& mutator, std::uint
   api_ = entry(ECHO_ABI_MAJOR, ECHO_ABI_MINOR, &why);
   EXPECT(api_ != nullptr,
          "echo_jit_plugin refuses the version of these headers: " + status_text(why.code, why));
-  const echo_jit_options options{sizeof(echo_jit_options), optimise, 0, 0, nullptr, nullptr};
+  const echo_jit_options options{sizeof(echo_jit_options), optimise, 0, 0, nullptr, nullptr, operations, 0};
   const echo_status status = api_->create(&mutator.api(), mutator.heap().get(), &options, &jit_, &why);
   EXPECT(status == ECHO_OK, "echo_jit_create: " + status_text(status, why));
 }

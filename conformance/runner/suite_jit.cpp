@@ -2,7 +2,7 @@
 //
 // suite_jit.cpp - operations as libecho_jit emits them for this plugin, judged from outside.
 //
-// Method      Each test runs at both optimisation levels, and most under a collection at every allocation
+// Method      Each test runs at both optimisation levels, with operations inline and called, and most under a collection at every allocation
 //             with poison: what
 //         the emitted code forgets to report, zero or log is then gone when the result is checked.
 #include "jit_machine.h"
@@ -16,7 +16,14 @@ namespace conformance {
 
 namespace {
 
-constexpr std::uint32_t kLevels[] = {0, 2};
+struct Level {
+  std::uint32_t optimise, operations;
+  const char* name;
+};
+constexpr Level kLevels[] = {{0, ECHO_JIT_OPERATIONS_INLINE, "at O0"},
+                             {2, ECHO_JIT_OPERATIONS_INLINE, "at O2"},
+                             {0, ECHO_JIT_OPERATIONS_CALLED, "at O0, operations called"},
+                             {2, ECHO_JIT_OPERATIONS_CALLED, "at O2, operations called"}};
 
 std::string stressed(const Plugin& p) {
   return p.options_with("max_heap=32m", {"stress_collect=1", "poison=on", "verify=on"});
@@ -25,15 +32,15 @@ std::string calm(const Plugin& p) {
   return p.options_with("max_heap=8m", {"poison=on"});
 }
 
-// One heap and one machine per level.
+// One heap and one machine per level. [jit.level.1]
 template <typename Body>
 void at_both_levels(Context& context, std::string (*options)(const Plugin&), Body body) {
   if (context.jit_path.empty())
     throw Skipped{"no libecho_jit is given: --jit=PATH"};
-  for (const std::uint32_t level : kLevels) {
+  for (const Level& level : kLevels) {
     Fixture f(context, options);
-    JitMachine machine(context, f.mutator, level);
-    body(f, machine, "at O" + std::to_string(level));
+    JitMachine machine(context, f.mutator, level.optimise, level.operations);
+    body(f, machine, level.name);
   }
 }
 
@@ -863,7 +870,7 @@ void lying_layouts_are_errors(Context& context) {
 Suite jit_suite() {
   return {
       "jit",
-      "operations as libecho_jit emits them for this plugin, at O0 and O2",
+      "operations as libecho_jit emits them for this plugin, at O0 and O2, inline and called",
       {
           {"new_objects", "lists built in managed code, with a collection at every allocation",
            "[jit.thread.1] [abi.collect.2]", new_objects},

@@ -2,7 +2,8 @@
  *
  * compiler/annotations.cpp - which functions are collected, which are leaves, and the attributes both need.
  *
- * Invariants  [jit.leaf.1] A library function is a leaf by its name only if it neither blocks, nor calls
+ * Invariants  [jit.level.1] The level of a module is what its flag says, else what the JIT was created with.
+ *             [jit.leaf.1] A library function is a leaf by its name only if it neither blocks, nor calls
  * back, nor allocates from anything a VM might replace by its heap. [jit.frame.1] Every collected function
  * keeps its frame pointer, has unwind tables, and probes frames larger than a page, so that a stack overflow
  * hits the guard.
@@ -63,6 +64,20 @@ void set_frame_attributes(llvm::Function& function) {
 }
 
 } // namespace
+
+Outcome read_level(ModuleContext& context) {
+  constexpr const char* kFlag = "echo.operations";
+  const llvm::Metadata* const flag = context.module.getModuleFlag(kFlag);
+  if (flag == nullptr)
+    return {};
+  const auto* value = llvm::mdconst::dyn_extract_or_null<llvm::ConstantInt>(flag);
+  if (value == nullptr || value->getValue().ugt(ECHO_JIT_OPERATIONS_CALLED))
+    return {ECHO_BAD_ABSTRACT_OPERATION,
+            std::string("the module flag '") + kFlag +
+                "' is neither 0 (inline) nor 1 (called); echo/jit.h describes it"};
+  context.called_operations = value->getZExtValue() == ECHO_JIT_OPERATIONS_CALLED;
+  return {};
+}
 
 void read_annotations(ModuleContext& context) {
   llvm::Module& module = context.module;

@@ -49,6 +49,7 @@ struct ModuleContext {
   echo_heap* heap;
   const echo_recipes& recipes;
   uint32_t switches;
+  bool called_operations; /* level 0 [jit.level.1] */
   const KnownSymbols& defined;
   llvm::StringMap<AllocationLayout> allocations; /* by name of the allocation function */
   Counters counters;
@@ -86,6 +87,7 @@ bool is_safepoint_call(const llvm::CallBase& call);
  * ------------------------------------------------------------------------------ */
 
 Outcome add_bulk_functions(ModuleContext& context); /* bulk.cpp: what array_copy and array_fill call */
+Outcome read_level(ModuleContext& context);         /* annotations.cpp: the module flag */
 void read_annotations(ModuleContext& context);      /* annotations.cpp: leaf marks, gc "echo" */
 Outcome check_natives(ModuleContext& context);      /* natives.cpp: symbols whose type the VM told */
 Outcome check_operations(ModuleContext& context);   /* operations.cpp: declarations and uses of echo.gc.* */

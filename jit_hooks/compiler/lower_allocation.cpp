@@ -60,7 +60,8 @@ public:
     const bool aligned = layout.alignment <= recipes_.granule || recipes_.filler_word != 0;
     const bool fits = aligned && rounded(layout.fixed_bytes) <= recipes_.max_inline_bytes;
     llvm::Value* object = nullptr;
-    if (!fits || (constant != nullptr && constant->getZExtValue() > largest_length()))
+    if (!fits || context_.called_operations ||
+        (constant != nullptr && constant->getZExtValue() > largest_length()))
       object = emit_cold(call_);
     else if (constant != nullptr)
       object = inline_constant(constant->getZExtValue());

@@ -11,6 +11,8 @@
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
 
+#include "arch/x86_64/stubs.h"
+
 #include "llvm/IR/InstIterator.h"
 
 namespace echo::jit {
@@ -51,6 +53,17 @@ void replace(llvm::AtomicCmpXchgInst& exchange) {
   exchange.eraseFromParent();
 }
 
+/* Level 0: slot, (expected,) value. */
+void call_whole(ModuleContext& context, llvm::CallInst& call) {
+  llvm::IRBuilder<> builder(&call);
+  const llvm::SmallVector<llvm::Value*, 3> arguments(call.arg_begin() + 1, call.arg_end());
+  const llvm::SmallVector<llvm::Type*, 3> types(arguments.size(), call.getType());
+  const char* const name = arguments.size() == 2 ? kExchangeWholeStub : kCompareExchangeWholeStub;
+  const llvm::FunctionCallee callee = stub(context.module, name, call.getType(), types, true);
+  call.replaceAllUsesWith(call_stub(builder, callee, thread_of(*call.getFunction()), arguments));
+  call.eraseFromParent();
+}
+
 } // namespace
 
 bool is_heap_exchange_of_references(const llvm::Instruction& instruction) {
@@ -68,12 +81,16 @@ void lower_exchanges(ModuleContext& context, llvm::Function& function) {
       else
         replace(llvm::cast<llvm::AtomicCmpXchgInst>(instruction));
     }
-  for (llvm::Instruction& instruction : llvm::instructions(function))
+  for (llvm::Instruction& instruction : llvm::make_early_inc_range(llvm::instructions(function)))
     if (auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction)) {
       const auto operation = operation_of(*call);
       if (operation != Operation::Exchange && operation != Operation::CompareExchange)
         continue;
       llvm::IRBuilder<> builder(call);
+      if (context.called_operations) {
+        call_whole(context, *call);
+        continue;
+      }
       announce_store(context, builder, function, call->getArgOperand(1),
                      call->getArgOperand(call->arg_size() - 1)); /* [jit.exchange.2] */
     }

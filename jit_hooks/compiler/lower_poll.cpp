@@ -53,6 +53,13 @@ void poll_before(llvm::Instruction* point, llvm::Function* marker) {
 /* The two instructions. The comparison has this order: instruction selection folds the load into it. */
 void expand(ModuleContext& context, llvm::CallInst& marker) {
   llvm::IRBuilder<> builder(&marker);
+  ++context.counters.polls;
+  if (context.called_operations) {
+    const llvm::FunctionCallee callee = stub(context.module, kPollWholeStub, builder.getVoidTy(), {}, false);
+    call_stub(builder, callee, marker.getArgOperand(0), {})->setDebugLoc(marker.getDebugLoc());
+    marker.eraseFromParent();
+    return;
+  }
   llvm::Type* const word = builder.getInt64Ty();
   llvm::Value* const thread = marker.getArgOperand(0);
   llvm::Value* const frame = builder.CreatePtrToInt(
@@ -68,7 +75,6 @@ void expand(ModuleContext& context, llvm::CallInst& marker) {
   const llvm::FunctionCallee callee = stub(context.module, kPollStub, builder.getVoidTy(), {}, false);
   call_stub(builder, callee, thread, {})->setDebugLoc(marker.getDebugLoc());
   marker.eraseFromParent();
-  ++context.counters.polls;
 }
 
 } // namespace

@@ -91,6 +91,10 @@ void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
     llvm::Value* const slot =
         i == 0 ? store.getPointerOperand()
                : builder.CreateConstGEP1_64(builder.getInt8Ty(), store.getPointerOperand(), uint64_t{8} * i);
+    if (context.called_operations) {
+      call_whole_store(context, builder, *store.getFunction(), slot, word);
+      continue;
+    }
     if (with_barrier)
       builder.CreateCall(barrier_marker(context.module), {thread_of(*store.getFunction()), slot, word});
     llvm::StoreInst* const lowered = builder.CreateAlignedStore(word, slot, llvm::Align(8));
@@ -158,6 +162,13 @@ llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee calle
   return call;
 }
 
+void call_whole_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
+                      llvm::Value* slot, llvm::Value* word) {
+  const llvm::FunctionCallee callee =
+      stub(context.module, kStoreWholeStub, builder.getVoidTy(), {slot->getType(), word->getType()}, true);
+  call_stub(builder, callee, thread_of(function), {slot, word});
+}
+
 bool announce_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
                     llvm::Value* slot, llvm::Value* value) {
   if (!has_barriers(context))
@@ -175,7 +186,7 @@ void lower_stores(ModuleContext& context, llvm::Function& function) {
       stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
   const bool barriers = has_barriers(context);
   for (llvm::StoreInst* store : stores) {
-    const bool with_barrier = barriers && !initialising.contains(store);
+    const bool with_barrier = barriers && (context.called_operations || !initialising.contains(store));
     if (barriers)
       ++(with_barrier ? context.counters.barriers : context.counters.barriers_elided);
     lower(context, *store, with_barrier);

@@ -38,10 +38,15 @@ void lower_word(llvm::CallInst& call) {
 void lower_store(ModuleContext& context, llvm::CallInst& call) {
   llvm::IRBuilder<> builder(&call);
   llvm::Value* const slot = call.getArgOperand(1);
-  announce_store(context, builder, *call.getFunction(), slot,
-                 llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(slot->getType())));
   llvm::Value* const word =
       builder.CreateOr(builder.CreateAnd(call.getArgOperand(2), ~kTagMask), call.getArgOperand(3));
+  if (context.called_operations) {
+    call_whole_store(context, builder, *call.getFunction(), slot, word);
+    call.eraseFromParent();
+    return;
+  }
+  announce_store(context, builder, *call.getFunction(), slot,
+                 llvm::ConstantPointerNull::get(llvm::cast<llvm::PointerType>(slot->getType())));
   builder.CreateAlignedStore(word, slot, llvm::Align(8))->setAtomic(llvm::AtomicOrdering::Unordered);
   call.eraseFromParent();
 }

@@ -24,6 +24,9 @@ llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee calle
 /* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);
+/* Level 0: a whole store in one call; of a reference, or of a word with a tag. */
+void call_whole_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
+                      llvm::Value* slot, llvm::Value* word);
 /* Announces a store that comes right behind, where this heap wants to hear of it; true if it does. */
 bool announce_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
                     llvm::Value* slot, llvm::Value* value);

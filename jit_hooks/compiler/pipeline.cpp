@@ -163,6 +163,8 @@ void make_statepoints(Passes& passes, llvm::Module& module) {
 }
 
 Outcome prepare(ModuleContext& context, Passes& passes) {
+  if (Outcome outcome = read_level(context); !outcome)
+    return outcome;
   if (Outcome outcome = add_bulk_functions(context); !outcome)
     return outcome;
   read_annotations(context);

@@ -114,7 +114,7 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
   CLI::App app("Runs a program in LLVM IR on a garbage-collected heap and reports what the collector did.",
                "echo-run");
   app.footer(footer);
-  std::string stack, optimise;
+  std::string stack, optimise, operations;
   std::string switches;
   bool version = false;
   app.add_option("PROGRAM", out.program, "LLVM 19 IR: text (.ll) or bitcode (.bc)")->required();
@@ -130,6 +130,9 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
       ->type_name("SIZE");
   app.add_flag("--quiet", out.quiet, "No report and no progress on standard error; errors still");
   app.add_option("--opt", optimise, "Optimise: 0 or 2 (default)")->type_name("0|2");
+  app.add_option("--operations", operations,
+                 "Operations of the heap inline (default), or called: level 0, each a call")
+      ->type_name("inline|called");
   app.add_option("--dump-objects", out.dump_objects, "Write the compiled object files here")
       ->type_name("DIR");
   app.add_option("--dump-ir", out.dump_ir, "Write the IR after lowering here")->type_name("DIR");
@@ -166,6 +169,12 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
     if (optimise != "0" && optimise != "2")
       return {ECHO_BAD_OPTION_VALUE, "'" + optimise + "' is no optimisation level, in --opt, give 0 or 2"};
     out.optimise = optimise == "0" ? 0 : 2;
+  }
+  if (app.count("--operations") != 0) {
+    if (operations != "inline" && operations != "called")
+      return {ECHO_BAD_OPTION_VALUE,
+              "'" + operations + "' is no kind of operations, in --operations, give inline or called"};
+    out.operations = operations == "called" ? ECHO_JIT_OPERATIONS_CALLED : ECHO_JIT_OPERATIONS_INLINE;
   }
   return convert_switches(switches, out.switches);
 }

@@ -27,6 +27,7 @@ struct CommandLine {
   uint64_t stack_bytes = stack_default;
   uint32_t optimise = 2;
   uint32_t switches = 0; /* ECHO_JIT_*: tests only */
+  uint32_t operations = 0; /* ECHO_JIT_OPERATIONS_* */
   bool quiet = false;
 };
 

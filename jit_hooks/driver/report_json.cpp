@@ -115,6 +115,7 @@ std::string report_json(const RunRecord& record) {
   json["heap_options"] = record.command->heap_options.value_or("");
   json["heap_plugin"] = plugin_json(*record.plugins);
   json["optimise"] = record.command->optimise;
+  json["operations"] = record.command->operations == 0 ? "inline" : "called";
   json["stack_bytes"] = record.command->stack_bytes;
   json["exit"] = record.exit_status;
   json["ending"] = ending_name(record.ending);

@@ -103,6 +103,7 @@ Failure Session::create_jit() {
   options.size = sizeof options;
   options.optimise = command_.optimise;
   options.switches = command_.switches;
+  options.operations = command_.operations;
   options.dump_objects = command_.dump_objects ? command_.dump_objects->c_str() : nullptr;
   options.dump_ir = command_.dump_ir ? command_.dump_ir->c_str() : nullptr;
   echo_error why{};

@@ -28,6 +28,7 @@ struct SessionOptions {
   bool optimise = true;
   uint32_t compile_threads = 0;
   uint32_t switches = 0;
+  bool called_operations = false; /* where the module does not say */
   std::string dump_objects, dump_ir;
 };
 

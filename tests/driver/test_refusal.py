@@ -39,6 +39,9 @@ class CommandLine(DriverTest):
     def test_optimisation_level(self):
         self.assert_refused(run("--opt=1", "a.ll"), "BAD_OPTION_VALUE", "--opt", "0 or 2")
 
+    def test_operations(self):
+        self.assert_refused(run("--operations=outline", "a.ll"), "BAD_OPTION_VALUE", "'outline'", "inline or called")
+
     def test_unknown_switch(self):
         self.assert_refused(run("--unsafe=omit-barriers,nonsense", "a.ll"), "BAD_OPTION_VALUE", "'nonsense'",
                             "omit-barriers")

@@ -10,7 +10,7 @@ import time
 from support import (ECHO_RUN, DriverTest, checksum, main, program, run, scratch, write)
 
 TOP = {
-    "schema": int, "program": str, "arguments": list, "heap_options": str, "heap_plugin": dict, "optimise": int,
+    "schema": int, "program": str, "arguments": list, "heap_options": str, "heap_plugin": dict, "optimise": int, "operations": str,
     "stack_bytes": int, "exit": int, "ending": str, "checksum": int, "checksum_hex": str, "checksum_values": int,
     "threads": int, "prepare_s": float, "wall_s": float, "mutator_s": float, "gc_cpu_s": float, "user_cpu_s": float,
     "system_cpu_s": float, "mark_s": float, "sweep_s": float, "objects_allocated": int, "bytes_allocated": int,

@@ -62,6 +62,9 @@ TEST(Api, OptionsAreChecked) {
   options.compile_threads = 1000000;
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, create(options));
   options = {};
+  options.operations = 2;
+  EXPECT_EQ(ECHO_INVALID_ARGUMENT, create(options));
+  options = {};
   options.dump_ir = "/nowhere/at/all";
   EXPECT_EQ(ECHO_IO_ERROR, create(options));
 }

@@ -51,7 +51,7 @@ declare ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1))
 )";
 
 TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const char* dump_objects,
-                 uint32_t threads)
+                 uint32_t threads, uint32_t operations)
     : heap_(heap) {
   echo_jit_options options{};
   options.size = sizeof options;
@@ -59,6 +59,7 @@ TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const cha
   options.switches = switches;
   options.dump_objects = dump_objects;
   options.compile_threads = threads;
+  options.operations = operations;
   EXPECT_EQ(ECHO_OK, echo_jit_create(heap.api(), heap.handle(), &options, &jit_, &error)) << error.message;
 }
 

@@ -26,7 +26,8 @@ extern const char* const kPrograms;
 class TestJit {
 public:
   explicit TestJit(FakeHeap& heap, uint32_t optimise = 2, uint32_t switches = 0,
-                   const char* dump_objects = nullptr, uint32_t threads = 0);
+                   const char* dump_objects = nullptr, uint32_t threads = 0,
+                   uint32_t operations = ECHO_JIT_OPERATIONS_INLINE);
   ~TestJit();
   TestJit(const TestJit&) = delete;
   TestJit& operator=(const TestJit&) = delete;

@@ -196,11 +196,12 @@ done:
 struct Mode {
   uint32_t optimise;
   bool stress, polls, barriers;
+  bool called = false; /* level 0 */
 };
 
 class Operation : public ::testing::TestWithParam<Mode> {
 protected:
-  Operation() : jit_(heap_, GetParam().optimise) {
+  Operation() : jit_(heap_, GetParam().optimise, 0, nullptr, 0, GetParam().called ? 1 : 0) {
     EXPECT_EQ(ECHO_OK, jit_.add(kText)) << jit_.error.message;
     heap_.set_stress(GetParam().stress);
     heap_.set_poll_always(GetParam().polls);
@@ -218,11 +219,15 @@ protected:
 INSTANTIATE_TEST_SUITE_P(Modes, Operation,
                          ::testing::Values(Mode{0, false, false, true}, Mode{2, false, false, true},
                                            Mode{0, true, true, false}, Mode{2, true, true, false},
-                                           Mode{0, true, false, true}, Mode{2, true, false, true}),
+                                           Mode{0, true, false, true}, Mode{2, true, false, true},
+                                           Mode{0, true, true, true, true}, Mode{2, true, true, true, true},
+                                           Mode{2, false, false, true, true},
+                                           Mode{2, true, true, false, true}),
                          [](const ::testing::TestParamInfo<Mode>& parameter) {
                            const Mode& mode = parameter.param;
                            return "O" + std::to_string(mode.optimise) + (mode.stress ? "Stress" : "") +
-                                  (mode.polls ? "Polls" : "") + (mode.barriers ? "Barriers" : "");
+                                  (mode.polls ? "Polls" : "") + (mode.barriers ? "Barriers" : "") +
+                                  (mode.called ? "Called" : "");
                          });
 
 TEST_P(Operation, Exchange) {
@@ -278,7 +283,7 @@ TEST_P(Operation, AlignedObjects) {
   heap_.fillers_seen = 0;
   EXPECT_EQ(0u, jit_.call("aligned", {100}));
   heap_.walk_space();
-  if (!GetParam().stress && !GetParam().polls) {
+  if (!GetParam().stress && !GetParam().polls && !GetParam().called) {
     EXPECT_GT(heap_.fillers_seen, 50u) << "[jit.alloc.3]";
     EXPECT_EQ(0u, heap_.allocate_cold) << "inline";
   }
@@ -416,6 +421,74 @@ define void @f() {
                                  "f");
   EXPECT_EQ(1u, count_with(lines, "0x10(%r13)")) << "one limit check\n" << all(lines);
   EXPECT_EQ(1u, count_with(lines, "$-0x40")) << "one rounding\n" << all(lines);
+}
+
+/* --- level 0
+ * --------------------------------------------------------------------------------------------------------- */
+
+const char* const kCalled = "\n!llvm.module.flags = !{!0}\n!0 = !{i32 1, !\"echo.operations\", i32 1}\n";
+
+/* [jit.level.2] */
+TEST(LevelZero, EachOperationIsOneCall) {
+  const auto lines = disassemble(std::string(R"(
+define ptr addrspace(1) @f(ptr addrspace(1) %a, ptr addrspace(1) %v) {
+  %n = call ptr addrspace(1) @echo.gc.new(ptr @node)
+  %p = getelementptr i8, ptr addrspace(1) %n, i64 8
+  store ptr addrspace(1) %a, ptr addrspace(1) %p
+  call void @echo.gc.tagged_store(ptr addrspace(1) %a, ptr addrspace(1) %a, i64 8, i64 1)
+  %old = call ptr addrspace(1) @echo.gc.exchange(ptr addrspace(1) %n, ptr addrspace(1) %p, ptr addrspace(1) %v)
+  %o2 = call ptr addrspace(1) @echo.gc.compare_exchange(ptr addrspace(1) %n, ptr addrspace(1) %p, ptr addrspace(1) %v, ptr addrspace(1) %old)
+  ret ptr addrspace(1) %o2
+})") + kCalled,
+                                 "f");
+  /* allocation, raise, store, tagged store, two exchanges, the poll of the return */
+  EXPECT_EQ(7u, count_with(lines, "call")) << all(lines);
+  EXPECT_EQ(0u, count_with(lines, "(%r13)")) << "the thread block is not touched\n" << all(lines);
+  EXPECT_EQ(0u, count_with(lines, "xchg")) << all(lines);
+}
+
+TEST(LevelZero, IsChosenByTheModule) {
+  FakeHeap heap;
+  TestJit jit(heap);
+  ASSERT_EQ(ECHO_OK, jit.add(std::string(kText) + kCalled, "called")) << jit.error.message;
+  EXPECT_EQ(0u, jit.call("aligned", {10}));
+  EXPECT_EQ(30u, heap.allocate_cold) << "every allocation is a call";
+  /* a module of the other level works with it */
+  ASSERT_EQ(ECHO_OK, jit.add_raw(R"(
+%echo_layout = type { i32, i32, ptr, i64, i32, i32, i32, i32, ptr }
+@own.name = private constant [4 x i8] c"own\00"
+@own = private constant %echo_layout { i32 48, i32 1, ptr @own.name, i64 16, i32 0, i32 0, i32 4, i32 0, ptr null }
+declare ptr addrspace(1) @echo.gc.new(ptr)
+declare i64 @value(ptr addrspace(1))
+define i64 @g() {
+  %o = call ptr addrspace(1) @echo.gc.new(ptr @own)
+  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
+  store i64 41, ptr addrspace(1) %p
+  %v = call i64 @value(ptr addrspace(1) %o)
+  ret i64 %v
+})",
+                                 "inline"))
+      << jit.error.message;
+  EXPECT_EQ(41u, jit.call("g"));
+  EXPECT_EQ(30u, heap.allocate_cold);
+}
+
+TEST(LevelZero, TheModuleOverridesTheOption) {
+  FakeHeap heap;
+  TestJit jit(heap, 2, 0, nullptr, 0, ECHO_JIT_OPERATIONS_CALLED);
+  ASSERT_EQ(ECHO_OK, jit.add(std::string(kText) +
+                             "\n!llvm.module.flags = !{!0}\n!0 = !{i32 1, !\"echo.operations\", i32 0}\n"))
+      << jit.error.message;
+  EXPECT_EQ(0u, jit.call("aligned", {10}));
+  EXPECT_EQ(0u, heap.allocate_cold);
+}
+
+TEST(LevelZero, UnknownLevelsAreRefused) {
+  FakeHeap heap;
+  TestJit jit(heap);
+  EXPECT_EQ(ECHO_BAD_ABSTRACT_OPERATION,
+            jit.add("!llvm.module.flags = !{!0}\n!0 = !{i32 1, !\"echo.operations\", i32 2}\n"));
+  EXPECT_NE(nullptr, std::strstr(jit.error.message, "echo.operations")) << jit.error.message;
 }
 
 } // namespace

@@ -261,6 +261,7 @@ namespace {
 struct Mode {
   uint32_t optimise;
   bool stress, polls, barriers;
+  bool called = false; /* level 0 */
 };
 
 class Programs : public ::testing::TestWithParam<Mode> {};
@@ -268,7 +269,7 @@ class Programs : public ::testing::TestWithParam<Mode> {};
 TEST_P(Programs, ComputeTheSame) {
   const Mode mode = GetParam();
   FakeHeap heap;
-  TestJit jit(heap, mode.optimise);
+  TestJit jit(heap, mode.optimise, 0, nullptr, 0, mode.called ? 1 : 0);
   ASSERT_EQ(ECHO_OK, jit.add(kPrograms)) << jit.error.message;
   heap.set_stress(mode.stress);
   heap.set_poll_always(mode.polls);
@@ -295,11 +296,16 @@ INSTANTIATE_TEST_SUITE_P(Modes, Programs,
                          ::testing::Values(Mode{2, false, false, false}, Mode{0, false, false, false},
                                            Mode{2, true, false, false}, Mode{0, true, false, false},
                                            Mode{2, true, true, true}, Mode{0, true, true, true},
-                                           Mode{2, false, true, false}, Mode{0, false, true, true}),
+                                           Mode{2, false, true, false}, Mode{0, false, true, true},
+                                           Mode{2, false, false, false, true},
+                                           Mode{0, false, false, true, true}, Mode{2, true, true, true, true},
+                                           Mode{0, true, true, true, true},
+                                           Mode{2, true, false, false, true}),
                          [](const ::testing::TestParamInfo<Mode>& parameter) {
                            const Mode& mode = parameter.param;
                            return "O" + std::to_string(mode.optimise) + (mode.stress ? "Stress" : "") +
-                                  (mode.polls ? "Polls" : "") + (mode.barriers ? "Barriers" : "");
+                                  (mode.polls ? "Polls" : "") + (mode.barriers ? "Barriers" : "") +
+                                  (mode.called ? "Called" : "");
                          });
 
 } // namespace

@@ -49,6 +49,29 @@ std::string call_cold(uintptr_t target) {
   return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n";
 }
 
+/* Runs `enter` and what follows only if the heap wants to hear of stores; then goes on behind it. */
+std::string announce(const echo_recipes& recipes, const char* move_arguments) {
+  if (recipes.store_kind != ECHO_STORE_PHASE_TEST)
+    return {};
+  const std::string keep =
+      "popq %rax\npopq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\npopq %rcx\n"
+      "popq %rbp\n.cfi_def_cfa %rsp, 8\n";
+  return "cmpb $0, " + in_thread(recipes.phase_offset) + "\nje 1f\n" + kEnter + move_arguments +
+         call_cold(reinterpret_cast<uintptr_t>(recipes.store_cold)) + keep + "1:\n";
+}
+
+/* The operations of level 0: fast path and cold path in one function. */
+void add_whole_operations(const echo_recipes& recipes, const std::string& poll, std::vector<Stub>& out) {
+  const char* const two = "movq %rsi, %rdx\nmovq %rdi, %rsi\nmovq %r13, %rdi\n";
+  const char* const three = "movq %rdi, %rsi\nmovq %r13, %rdi\n";
+  out.push_back({kStoreWholeStub, announce(recipes, two) + "movq %rsi, (%rdi)\nretq\n"});
+  out.push_back({kExchangeWholeStub, announce(recipes, two) + "movq %rsi, %rax\nxchgq %rax, (%rdi)\nretq\n"});
+  out.push_back({kCompareExchangeWholeStub,
+                 announce(recipes, three) + "movq %rsi, %rax\nlock cmpxchgq %rdx, (%rdi)\nretq\n"});
+  out.push_back(
+      {kPollWholeStub, "cmpq " + in_thread(recipes.poll_offset) + ", %rbp\nja 1f\nretq\n1:\n" + poll});
+}
+
 } // namespace
 
 std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context) {
@@ -60,8 +83,10 @@ std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, v
                        call_cold(reinterpret_cast<uintptr_t>(recipes.allocate_cold)) + drop_rax});
   stubs.push_back({kStoreStub, kEnter + std::string("movq %rsi, %rdx\nmovq %rdi, %rsi\nmovq %r13, %rdi\n") +
                                    call_cold(reinterpret_cast<uintptr_t>(recipes.store_cold)) + keep_rax});
-  stubs.push_back({kPollStub, kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" +
-                                  call_cold(reinterpret_cast<uintptr_t>(recipes.poll_cold)) + keep_rax});
+  const std::string poll = kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" +
+                           call_cold(reinterpret_cast<uintptr_t>(recipes.poll_cold)) + keep_rax;
+  stubs.push_back({kPollStub, poll});
+  add_whole_operations(recipes, poll, stubs);
   stubs.push_back({kCallNativeStub,
                    "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\nmovq %rbp, " +
                        in_thread(recipes.anchor_fp_offset) + "\nmovq (%rsp), %r11\nmovq %r11, " +

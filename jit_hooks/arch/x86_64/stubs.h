@@ -8,6 +8,11 @@
  *   allocate      i32 layout (edi), i64 length (rsi), thread (r13) -> rax   preserve_most
  *   store         slot (rdi), value (rsi), thread (r13)                     preserve_most
  *   poll          thread (r13)                                              preserve_most
+ *   level 0: the whole operation, its fast path too                          preserve_most
+ *   store_whole             slot (rdi), word (rsi)
+ *   exchange_whole          slot (rdi), value (rsi) -> rax
+ *   compare_exchange_whole  slot (rdi), expected (rsi), value (rdx) -> rax
+ *   poll_whole
  *   call_native   thread (r13), target (r10, "nest"), any arguments          the target's convention
  *   raise         thread (rdi); never returns                               C
  *
@@ -31,6 +36,10 @@ inline constexpr const char* kAllocateStub = "echo.stub.allocate";
 inline constexpr const char* kStoreStub = "echo.stub.store";
 inline constexpr const char* kPollStub = "echo.stub.poll";
 inline constexpr const char* kCallNativeStub = "echo.stub.call_native";
+inline constexpr const char* kStoreWholeStub = "echo.stub.store_whole";
+inline constexpr const char* kExchangeWholeStub = "echo.stub.exchange_whole";
+inline constexpr const char* kCompareExchangeWholeStub = "echo.stub.compare_exchange_whole";
+inline constexpr const char* kPollWholeStub = "echo.stub.poll_whole";
 inline constexpr const char* kRaiseStub = "echo.stub.raise";
 
 struct Stub {

@@ -63,6 +63,14 @@ enum {
   ECHO_JIT_ALLOW_THREAD_LOCAL = 1u << 9   /* keep thread-local variables: their references are no roots */
 };
 
+/* How operations are emitted. A module says it with the module flag "echo.operations": !{i32 1, !"echo.operations", i32 1}.
+ * Modules of both kinds work together. */
+enum {
+  ECHO_JIT_OPERATIONS_INLINE = 0, /* fast paths */
+  ECHO_JIT_OPERATIONS_CALLED =
+      1 /* level 0: each allocation, store, exchange and poll is one call, for a VM's first day */
+};
+
 typedef struct echo_jit_options {
   uint32_t size;            /* sizeof(echo_jit_options) */
   uint32_t optimise;        /* 0 or 2 */
@@ -70,6 +78,8 @@ typedef struct echo_jit_options {
   uint32_t switches;        /* ECHO_JIT_*: tests only, else 0 */
   const char* dump_objects; /* directory for the object files (disassembly), or null */
   const char* dump_ir;      /* directory for the IR after lowering, or null */
+  uint32_t operations;      /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
+  uint32_t reserved;        /* 0 */
 } echo_jit_options;
 
 typedef struct echo_jit_statistics {
