@@ -34,6 +34,8 @@ PROGRAMS = {
     "graph_mutation": {"ordinary": (64, 2), "quick": (4, 2), "stress": (0, 20), "limit": "192m"},
     "deep_recursion": {"ordinary": (100000, 40), "quick": (100000, 2), "stress": (2000, 1), "limit": "24m"},
     "quicksort_boxed": {"ordinary": (60000, 6), "quick": (6000, 4), "stress": (400, 2), "limit": "10m"},
+    "string_map": {"ordinary": (40000, 4), "quick": (5000, 2), "stress": (600, 2), "limit": "12m"},
+    "array_moves": {"ordinary": (60000, 4), "quick": (6000, 2), "stress": (1500, 2), "limit": "4m"},
     "producer_consumer": {"ordinary": (1000000, 2), "quick": (100000, 2), "stress": (3000, 1), "limit": "4m"},
 }
 STRESS = "max_heap=64m,stress_collect=1,poison=on"
