@@ -71,13 +71,14 @@ void ServiceThread::run() {
     }
     work_ = false;
     lock.unlock();
-    while (memory_.pool.populate_step()) { // first: somebody may be about to need it
+    while (!ending_ && memory_.pool.populate_step()) { // first: somebody may be about to need it
     }
-    while (memory_.pool.return_one_chunk(memory_.pool.keep())) {
+    while (!ending_ && memory_.pool.return_one_chunk(memory_.pool.keep())) {
     }
-    while (memory_.large.free_page_bytes() > memory_.pool.keep() && memory_.large.return_free_pages()) {
+    while (!ending_ && memory_.large.free_page_bytes() > memory_.pool.keep() &&
+           memory_.large.return_free_pages()) {
     }
-    while (zeroes_ && memory_.large.zero_free_pages()) {
+    while (!ending_ && zeroes_ && memory_.large.zero_free_pages()) {
     }
     cpu_ns_.store(os::thread_cpu_ns(), std::memory_order_relaxed);
     lock.lock();

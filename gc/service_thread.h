@@ -39,8 +39,8 @@ private:
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable wanted_;
-  bool work_ = false;   // under mutex_
-  bool ending_ = false; // under mutex_
+  bool work_ = false;               // under mutex_
+  std::atomic<bool> ending_{false}; // written under mutex_; read between steps
   std::atomic<std::uint64_t> cpu_ns_{0};
 };
 

@@ -309,6 +309,8 @@ bool SlabPool::next_step(Address* at, std::size_t* bytes) {
   note_ahead(wanted, ahead);
   if (ahead >= wanted || (chunk == free_mask_.size() && extend(1, &chunk) != Grant::Ok) ||
       make_usable(chunk) != Grant::Ok) {
+    note_ahead(std::min(wanted, ahead),
+               ahead); // more cannot be had: nobody asks again before the next collection
     return false;
   }
   const Address start = slabs_.base() + chunk * kChunkBytes;
