@@ -36,6 +36,7 @@ PROGRAMS = {
     "quicksort_boxed": {"ordinary": (60000, 6), "quick": (6000, 4), "stress": (400, 2), "limit": "10m"},
     "string_map": {"ordinary": (40000, 4), "quick": (5000, 2), "stress": (600, 2), "limit": "12m"},
     "array_moves": {"ordinary": (60000, 4), "quick": (6000, 2), "stress": (1500, 2), "limit": "4m"},
+    "interpreter": {"ordinary": (18, 4), "quick": (12, 2), "stress": (6, 1), "limit": "4m"},
     "producer_consumer": {"ordinary": (1000000, 2), "quick": (100000, 2), "stress": (3000, 1), "limit": "4m"},
 }
 STRESS = "max_heap=64m,stress_collect=1,poison=on"
