@@ -38,6 +38,7 @@ TEST(DeletionLog, KeepsEveryRecordInOrder) { // [bar.log.1] [bar.log.3]
 TEST(DeletionLog, ThreadsShareASink) {
   DeletionSink sink;
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (std::uintptr_t t = 0; t < 4; ++t) {
     threads.emplace_back([&sink, t] {
       const auto log = std::make_unique<DeletionLog>();

@@ -68,7 +68,7 @@ public:
     EXPECT_TRUE(object) << mutator->last_error.message;
     return object;
   }
-  std::size_t size_of(ObjectRef object) { return collector.memory.layouts.object_bytes(object); }
+  std::size_t size_of(ObjectRef object) const { return collector.memory.layouts.object_bytes(object); }
   // Stores with the barrier.
   void store(ObjectRef object, std::size_t offset, ObjectRef value) {
     store_reference(*mutator, mutator->barrier, collector.deletions, object.address + offset, value);
