@@ -5,6 +5,7 @@
 
 #include "gc/census.h"
 #include "heap/assert.h"
+#include "heap/native/topology.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -26,6 +27,7 @@ Collector::~Collector() {
 }
 
 echo_status Collector::open(std::string* why) {
+  memory.pool.use_topology(native::system_topology());
   if (!memory.open() || !marker_.open(config.max_heap)) {
     *why = "the operating system refused the address space of a heap of " + std::to_string(config.max_heap) +
            " bytes; lower max_heap or reserve, or raise the process's address-space limit";
@@ -150,6 +152,12 @@ void Collector::statistics(echo_statistics* out) {
   out->bytes_returned = memory.pool.returned_bytes();
   out->bytes_populated = memory.pool.populated_bytes();
   out->slabs_late = memory.pool.late_slabs();
+  const SlabPool::NodeCounters nodes = memory.pool.node_counters();
+  out->numa_nodes = memory.pool.node_count();
+  out->slabs_local = nodes.local_slabs;
+  out->slabs_remote = nodes.remote_slabs;
+  out->slabs_migrated = nodes.migrated_slabs;
+  out->bind_refusals = nodes.bind_refusals;
 }
 
 } // namespace echo

@@ -13,12 +13,22 @@ namespace echo {
 // --- SlabSupply
 
 std::size_t SlabSupply::take_recyclable(SlabIndex* out, std::size_t want) {
+  const bool one_node = pool_.node_count() == 1;
+  const unsigned node = pool_.current_node();
+  std::size_t count = 0;
   const MutexLock lock(mutex_);
-  const std::size_t count = std::min(want, recyclable_.size());
-  for (std::size_t i = 0; i < count; ++i) {
-    out[i] = recyclable_.back();
-    recyclable_.pop_back();
-    pool_.slabs().set_use(out[i], SlabUse::Owned);
+  // From the back; local ones first. [heap.node.1]
+  for (const bool anywhere : {false, true}) {
+    for (std::size_t i = recyclable_.size(); i > 0 && count < want; --i) {
+      if (one_node || anywhere || pool_.node_of(recyclable_[i - 1]) == node) {
+        out[count++] = recyclable_[i - 1];
+        pool_.slabs().set_use(recyclable_[i - 1], SlabUse::Owned);
+        recyclable_.erase(recyclable_.begin() + static_cast<std::ptrdiff_t>(i - 1));
+      }
+    }
+    if (one_node || count != 0) {
+      break;
+    }
   }
   return count;
 }

@@ -13,6 +13,8 @@ namespace echo {
 
 namespace {
 constexpr std::size_t kFirstTrigger = std::size_t{1} << 20;
+constexpr std::uint8_t kNoNode = 255;
+constexpr unsigned kMaxNodes = 255;
 constexpr std::size_t kMaxAhead = 8; // times the option
 constexpr std::size_t kLeastKept = std::size_t{32} << 20;
 } // namespace
@@ -44,6 +46,10 @@ bool SlabPool::open(const Config& config) {
     return false;
   }
   reservation_bytes_ = want;
+  nodes_ = std::min(nodes_, kMaxNodes);
+  if (nodes_ > 1) {
+    chunk_nodes_ = std::make_unique<std::atomic<std::uint8_t>[]>(want / kChunkBytes);
+  }
   const MutexLock lock(mutex_);
   target_ = populate_;
   can_populate_ = populate_ != 0;
@@ -64,8 +70,53 @@ Grant SlabPool::admit(std::size_t bytes, Urgency urgency) const {
   return Grant::Ok;
 }
 
+// [heap.node.1]
+void SlabPool::place(std::size_t chunk, unsigned node) {
+  if (nodes_ == 1) {
+    return;
+  }
+  chunk_nodes_[chunk].store(static_cast<std::uint8_t>(node), std::memory_order_relaxed);
+  void* const at = reinterpret_cast<void*>(slabs_.base() + chunk * kChunkBytes);
+  node_counters_.bind_refusals += topology_->bind(at, kChunkBytes, node) ? 0 : 1;
+}
+
+void SlabPool::note_owner(SlabIndex slab, unsigned node) {
+  if (nodes_ == 1) {
+    return;
+  }
+  (node_of(slab) == node ? node_counters_.local_slabs : node_counters_.remote_slabs) += 1;
+  std::uint8_t& owner = owner_nodes_[slab.number];
+  node_counters_.migrated_slabs += owner != kNoNode && owner != node ? 1 : 0;
+  owner = static_cast<std::uint8_t>(node);
+}
+
+// The chunk to take a slab from, `first` being the lowest with a free one; the end: a new one. [heap.node.1]
+std::size_t SlabPool::choose_chunk(std::size_t first, unsigned node) const {
+  if (nodes_ == 1) {
+    return first;
+  }
+  std::size_t unbound = free_mask_.size();
+  for (std::size_t c = first; c < free_mask_.size(); ++c) {
+    if (free_mask_[c] == 0) {
+      continue;
+    }
+    if (chunk_state_[c] != ChunkState::Committed) {
+      unbound = std::min(unbound, c); // gets its node when it is made usable
+    } else if (chunk_nodes_[c].load(std::memory_order_relaxed) == node) {
+      return c;
+    }
+  }
+  const bool can_grow = free_mask_.size() < slabs_.bytes() / kChunkBytes;
+  return unbound < free_mask_.size() || can_grow ? unbound : first;
+}
+
+SlabPool::NodeCounters SlabPool::node_counters() {
+  const MutexLock lock(mutex_);
+  return node_counters_;
+}
+
 // Commits the chunk, or takes it out of the returned state.
-Grant SlabPool::make_usable(std::size_t chunk) {
+Grant SlabPool::make_usable(std::size_t chunk, unsigned node) {
   ChunkState& state = chunk_state_[chunk];
   ECHO_CHECK(state != ChunkState::Returning, "[heap.pool.2] a returning chunk is handed out");
   if (state == ChunkState::Committed) {
@@ -84,6 +135,7 @@ Grant SlabPool::make_usable(std::size_t chunk) {
   } else {
     returned_ -= kChunkBytes;
   }
+  place(chunk, node); // before the first touch
   state = ChunkState::Committed;
   clean_[chunk] = true;
   populated_[chunk] = 0;
@@ -103,25 +155,30 @@ Grant SlabPool::extend(std::size_t count, std::size_t* first) {
   chunk_state_.insert(chunk_state_.end(), count, ChunkState::Untouched);
   populated_.insert(populated_.end(), count, 0);
   clean_.insert(clean_.end(), count, false);
+  if (nodes_ > 1) {
+    owner_nodes_.insert(owner_nodes_.end(), count * kSlabsPerChunk, kNoNode);
+  }
   return Grant::Ok;
 }
 
 Grant SlabPool::take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count) {
+  const unsigned node = std::min(current_node(), nodes_ - 1);
   const MutexLock lock(mutex_);
+  last_node_ = node;
   // A batch takes at most an eighth of what is left, so that threads do not hold back from each other what the bound
   // still allows. Up to the limit itself slabs are taken one by one.
   const std::size_t bound = urgency == Urgency::Normal ? trigger_ : 0;
   const std::size_t left = (bound - std::min(bound, used_)) / kSlabBytes;
   want = std::min(want, std::max<std::size_t>(left / 8, 1));
   for (*count = 0; *count < want; ++*count) {
-    if (const Grant grant = take_one(urgency, &out[*count]); grant != Grant::Ok) {
+    if (const Grant grant = take_one(urgency, node, &out[*count]); grant != Grant::Ok) {
       return *count == 0 ? grant : Grant::Ok;
     }
   }
   return Grant::Ok;
 }
 
-Grant SlabPool::take_one(Urgency urgency, SlabIndex* out) {
+Grant SlabPool::take_one(Urgency urgency, unsigned node, SlabIndex* out) {
   if (const Grant grant = admit(kSlabBytes, urgency); grant != Grant::Ok) {
     return grant;
   }
@@ -130,12 +187,13 @@ Grant SlabPool::take_one(Urgency urgency, SlabIndex* out) {
     ++chunk;
   }
   first_free_hint_ = chunk;
+  chunk = choose_chunk(chunk, node);
   if (chunk == free_mask_.size()) {
     if (const Grant grant = extend(1, &chunk); grant != Grant::Ok) {
       return grant;
     }
   }
-  if (const Grant grant = make_usable(chunk); grant != Grant::Ok) {
+  if (const Grant grant = make_usable(chunk, node); grant != Grant::Ok) {
     return grant;
   }
   if (free_mask_[chunk] == kAllFree) {
@@ -159,6 +217,7 @@ Grant SlabPool::take_one(Urgency urgency, SlabIndex* out) {
   }
   out->number = static_cast<std::uint32_t>(chunk * kSlabsPerChunk + static_cast<std::size_t>(bit));
   slabs_.set_use(*out, SlabUse::Owned);
+  note_owner(*out, node);
   return Grant::Ok;
 }
 
@@ -183,6 +242,7 @@ void SlabPool::put_slab(SlabIndex slab) {
 }
 
 Grant SlabPool::take_chunks(std::size_t count, Address* out, bool* zeroed) {
+  const unsigned node = std::min(current_node(), nodes_ - 1);
   const MutexLock lock(mutex_);
   std::size_t first = 0;
   std::size_t run = 0;
@@ -198,7 +258,7 @@ Grant SlabPool::take_chunks(std::size_t count, Address* out, bool* zeroed) {
   *zeroed = true;
   for (std::size_t c = first; c < first + count; ++c) {
     *zeroed = *zeroed && (chunk_state_[c] != ChunkState::Committed || clean_[c]);
-    if (const Grant grant = make_usable(c); grant != Grant::Ok) {
+    if (const Grant grant = make_usable(c, node); grant != Grant::Ok) {
       return grant; // the chunks before stay committed and free
     }
   }
@@ -308,7 +368,7 @@ bool SlabPool::next_step(Address* at, std::size_t* bytes) {
   const std::size_t ahead = measure_ahead(wanted, &chunk);
   note_ahead(wanted, ahead);
   if (ahead >= wanted || (chunk == free_mask_.size() && extend(1, &chunk) != Grant::Ok) ||
-      make_usable(chunk) != Grant::Ok) {
+      make_usable(chunk, last_node_) != Grant::Ok) {
     note_ahead(std::min(wanted, ahead),
                ahead); // more cannot be had: nobody asks again before the next collection
     return false;

@@ -8,6 +8,9 @@
 //             and never holds the lock meanwhile. [heap.ahead.1] Populating changes no contents and no
 //             ownership: it may overlap with use. It runs on the background thread, which also gives
 //             back, in steps of at most one chunk.
+//             [heap.node.1] On a machine with several NUMA nodes a slab comes from a chunk of the caller's
+//             node, then from a new chunk bound to it, and only then from another node. A refused binding is
+//             counted and costs speed only. One node, or a kernel without NUMA: nothing is asked or bound.
 // Equations   wanted ahead = min(target, trigger - used, keep);  target' = 2 target when a slab was handed out before
 //             its pages were there, target - target/8 at a collection without that; between the option `populate` and 8
 //             times it
@@ -17,9 +20,11 @@
 
 #include "heap/config.h"
 #include "heap/mutex.h"
+#include "heap/native/topology.h"
 #include "heap/slab_table.h"
 
 #include <atomic>
+#include <memory>
 #include <vector>
 
 namespace echo {
@@ -40,7 +45,27 @@ enum class Urgency : std::uint8_t {
 class SlabPool {
 public:
   ~SlabPool();
+  // The machine's nodes; before open. Without it there is one.
+  void use_topology(native::Topology& topology) {
+    topology_ = &topology;
+    nodes_ = topology.has_numa() ? topology.node_count() : 1;
+  }
   bool open(const Config& config);
+
+  unsigned node_count() const { return nodes_; }
+  // The node of the calling thread; 0 if there is one node.
+  unsigned current_node() const { return nodes_ > 1 ? topology_->current_node() : 0; }
+  // The node of a slab in use.
+  unsigned node_of(SlabIndex slab) const {
+    return nodes_ > 1 ? chunk_nodes_[slab.number / kSlabsPerChunk].load(std::memory_order_relaxed) : 0;
+  }
+  struct NodeCounters {
+    std::uint64_t local_slabs = 0;    // handed to a thread of their own node
+    std::uint64_t remote_slabs = 0;   // handed to a thread of another node
+    std::uint64_t migrated_slabs = 0; // handed to a thread of another node than their last owner's
+    std::uint64_t bind_refusals = 0;
+  };
+  NodeCounters node_counters() ECHO_EXCLUDES(mutex_);
 
   SlabTable& slabs() { return slabs_; }
   const SlabTable& slabs() const { return slabs_; }
@@ -102,13 +127,16 @@ private:
   enum class ChunkState : std::uint8_t { Untouched, Committed, Returned, Returning };
   static constexpr std::uint32_t kAllFree = 0xFFFFFFFFu;
 
-  Grant take_one(Urgency urgency, SlabIndex* out) ECHO_REQUIRES(mutex_);
+  std::size_t choose_chunk(std::size_t first, unsigned node) const ECHO_REQUIRES(mutex_);
+  void place(std::size_t chunk, unsigned node) ECHO_REQUIRES(mutex_);
+  void note_owner(SlabIndex slab, unsigned node) ECHO_REQUIRES(mutex_);
+  Grant take_one(Urgency urgency, unsigned node, SlabIndex* out) ECHO_REQUIRES(mutex_);
   Grant admit(std::size_t bytes, Urgency urgency) const ECHO_REQUIRES(mutex_);
   std::size_t wanted_ahead() const ECHO_REQUIRES(mutex_);
   std::size_t measure_ahead(std::size_t wanted, std::size_t* gap) const ECHO_REQUIRES(mutex_);
   void note_ahead(std::size_t wanted, std::size_t ahead) ECHO_REQUIRES(mutex_);
   bool next_step(Address* at, std::size_t* bytes) ECHO_REQUIRES(mutex_);
-  Grant make_usable(std::size_t chunk) ECHO_REQUIRES(mutex_);
+  Grant make_usable(std::size_t chunk, unsigned node) ECHO_REQUIRES(mutex_);
   void note_free(std::size_t chunk) ECHO_REQUIRES(mutex_);
   Grant extend(std::size_t count, std::size_t* first) ECHO_REQUIRES(mutex_);
 
@@ -130,6 +158,12 @@ private:
   std::vector<std::uint32_t>
       populated_ ECHO_GUARDED_BY(mutex_);           // per chunk: slabs whose pages are known to be there
   std::vector<bool> clean_ ECHO_GUARDED_BY(mutex_); // per chunk: nothing was written since it was zero
+  native::Topology* topology_ = nullptr;
+  unsigned nodes_ = 1;
+  std::unique_ptr<std::atomic<std::uint8_t>[]> chunk_nodes_;      // with several nodes
+  std::vector<std::uint8_t> owner_nodes_ ECHO_GUARDED_BY(mutex_); // per slab, with several nodes
+  unsigned last_node_ ECHO_GUARDED_BY(mutex_) = 0;                // of the last thread that took slabs
+  NodeCounters node_counters_ ECHO_GUARDED_BY(mutex_);
   struct Request {
     Address at;
     std::size_t bytes;

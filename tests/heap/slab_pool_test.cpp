@@ -5,6 +5,7 @@
 #include "heap/slab_pool.h"
 
 #include "tests/heap/seed.h"
+#include "tests/native/fake_topology.h"
 
 #include <gtest/gtest.h>
 
@@ -12,6 +13,7 @@
 #include <atomic>
 #include <cstring>
 #include <map>
+#include <memory>
 #include <set>
 #include <sys/mman.h>
 #include <thread>
@@ -138,6 +140,98 @@ TEST_F(SlabPoolTest, GivesEmptyChunksBackHighestFirst) {
   EXPECT_EQ(pool.returned_bytes(), 0u) << "in use again";
   EXPECT_EQ(pool.committed_bytes(), 2 * kChunkBytes);
   EXPECT_STREQ(pool.check(), "");
+}
+
+// --- nodes [heap.node.1]
+
+class NodesTest : public ::testing::Test {
+protected:
+  void open(unsigned nodes, std::size_t limit = 16 * kMiB) {
+    native::test::FakeTopology::here = 0;
+    machine = std::make_unique<native::test::FakeTopology>(nodes);
+    pool.use_topology(*machine);
+    ASSERT_TRUE(pool.open(config_of(limit, limit)));
+  }
+  SlabIndex take(unsigned node) {
+    native::test::FakeTopology::here = node;
+    SlabIndex slab;
+    EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Ok);
+    return slab;
+  }
+  std::unique_ptr<native::test::FakeTopology> machine;
+  SlabPool pool;
+};
+
+TEST_F(NodesTest, LocalFirstOnFourNodes) {
+  open(4);
+  std::vector<SlabIndex> slabs;
+  for (unsigned round = 0; round < 8; ++round) {
+    for (unsigned node = 0; node < 4; ++node) {
+      slabs.push_back(take(node));
+      EXPECT_EQ(pool.node_of(slabs.back()), node);
+    }
+  }
+  EXPECT_EQ(machine->bindings.size(), 4u) << "one chunk a node";
+  EXPECT_EQ(pool.node_counters().local_slabs, 32u);
+  EXPECT_EQ(pool.node_counters().remote_slabs, 0u);
+  EXPECT_EQ(pool.node_counters().migrated_slabs, 0u);
+  for (const SlabIndex slab : slabs) {
+    pool.put_slab(slab);
+  }
+  EXPECT_EQ(pool.node_of(take(3)), 3u) << "not the lowest, but the own";
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(NodesTest, AnotherNodesMemoryWhenThereIsNoOther) {
+  open(4, 2 * kMiB); // the reservation holds three chunks
+  std::vector<SlabIndex> slabs;
+  for (unsigned node = 0; node < 3; ++node) {
+    slabs.push_back(take(node));
+  }
+  const SlabIndex far = take(3);
+  EXPECT_NE(pool.node_of(far), 3u);
+  EXPECT_EQ(pool.node_counters().remote_slabs, 1u);
+  pool.put_slab(far);
+  native::test::FakeTopology::here = 0;
+  for (const SlabIndex slab : slabs) {
+    pool.put_slab(slab);
+  }
+  EXPECT_EQ(take(0).number, 0u);
+  EXPECT_EQ(pool.node_counters().migrated_slabs, 0u) << "its last owner was of this node";
+  pool.put_slab(SlabIndex{0});
+  (void)take(3);
+  EXPECT_EQ(pool.node_counters().migrated_slabs, 1u);
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(NodesTest, RefusedBindingIsCountedAndHarmless) {
+  open(4);
+  machine->refuse_bind = true;
+  const SlabIndex slab = take(2);
+  *reinterpret_cast<std::uint64_t*>(pool.slabs().address_of(slab)) = 1;
+  EXPECT_EQ(pool.node_counters().bind_refusals, 1u);
+  EXPECT_STREQ(pool.check(), "");
+}
+
+TEST_F(NodesTest, OneNodeAsksAndBindsNothing) {
+  open(1);
+  (void)take(0);
+  EXPECT_EQ(pool.node_count(), 1u);
+  EXPECT_TRUE(machine->bindings.empty());
+  EXPECT_EQ(pool.node_counters().local_slabs, 0u);
+}
+
+// What comes back from the system may go to another node.
+TEST_F(NodesTest, ReturnedChunksAreBoundAnew) {
+  open(2);
+  const SlabIndex slab = take(0);
+  pool.put_slab(slab);
+  ASSERT_TRUE(pool.return_one_chunk(0));
+  EXPECT_EQ(take(1).number, slab.number);
+  EXPECT_EQ(pool.node_of(slab), 1u);
+  ASSERT_EQ(machine->bindings.size(), 2u);
+  EXPECT_EQ(machine->bindings[1].node, 1u);
+  EXPECT_EQ(pool.node_counters().migrated_slabs, 1u);
 }
 
 // --- memory populated ahead [heap.ahead.1]

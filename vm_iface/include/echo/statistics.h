@@ -63,6 +63,10 @@ typedef struct echo_statistics {
   uint64_t bytes_returned;  /* given back to the operating system */
   uint64_t bytes_populated; /* brought in ahead of the program by the background thread, cumulative */
   uint64_t slabs_late;      /* handed out before their pages were there, cumulative */
+  uint64_t numa_nodes;      /* 1: the machine has one, or its kernel has no NUMA; the next four are then 0 */
+  uint64_t slabs_local, slabs_remote; /* handed to a thread of their own node, of another; cumulative */
+  uint64_t slabs_migrated;            /* handed to a thread of another node than their last owner's */
+  uint64_t bind_refusals;             /* chunks that the kernel did not bind to their node */
 } echo_statistics;
 
 ECHO_END_DECLS
