@@ -311,6 +311,7 @@ TEST(Cycle, TwoHeapsDoNotKnowEachOther) {
 
 TEST(Cycle, HeapsCollectAtTheSameTimeOnDifferentThreads) {
   std::vector<std::thread> threads;
+  threads.reserve(3);
   std::atomic<int> failures{0};
   for (unsigned t = 0; t < 3; ++t) {
     threads.emplace_back([&failures, t] {
