@@ -44,6 +44,7 @@ bool run_round(const char* program, const Contender& contender, const std::strin
     std::vector<std::string> words{program, kind};
     words.insert(words.end(), flags.begin(), flags.end());
     std::vector<char*> arguments;
+    arguments.reserve(words.size() + 1);
     for (std::string& word : words) {
       arguments.push_back(word.data());
     }

@@ -20,6 +20,8 @@
 #include <cstring>
 #include <immintrin.h>
 
+// This file is about these instructions; the portable form is in run_list.cpp.
+// NOLINTBEGIN(portability-simd-intrinsics)
 namespace echo::x86 {
 
 namespace {
@@ -143,6 +145,7 @@ bool has_avx512() {
 }
 
 } // namespace echo::x86
+// NOLINTEND(portability-simd-intrinsics)
 
 #else
 

@@ -179,8 +179,8 @@ struct Echo {
       Worker* worker;
     };
     Fast fast() { return {reinterpret_cast<char*>(thread), layout, this}; }
-    [[gnu::noinline, gnu::cold]] void* allocate_cold() {
-      echo_ref const object = recipes.allocate_cold(thread, layout, 0);
+    [[gnu::noinline, gnu::cold]] void* allocate_cold() const {
+      auto* object = recipes.allocate_cold(thread, layout, 0);
       if (object == nullptr) {
         echo_error error{};
         (void)echo_last_error(thread, &error);
@@ -196,7 +196,7 @@ struct Echo {
         fail("making the ring", error);
       }
     }
-    void replace(std::size_t i, void* p) {
+    void replace(std::size_t i, void* p) const {
       auto* const slot = reinterpret_cast<echo_ref*>(reinterpret_cast<char*>(ring) + 16) + i;
       if (__builtin_expect(*(reinterpret_cast<const char*>(thread) + kPhaseOffset) != 0, 0)) {
         recipes.store_cold(thread, slot, static_cast<echo_ref>(p));
@@ -270,6 +270,7 @@ struct Bare {
 // Runs one worker per thread on a processor of its own, each from a common start; the slowest one's figure.
 template <class Side, class Work> double on_threads(Side& side, unsigned count, Work work) {
   std::vector<std::thread> threads;
+  threads.reserve(count);
   std::vector<double> figures(count);
   std::atomic<unsigned> ready{0};
   for (unsigned t = 0; t < count; ++t) {
