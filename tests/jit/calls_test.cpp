@@ -446,6 +446,65 @@ pad:
   EXPECT_GT(heap_.poll_cold, polls);
 }
 
+/* Through frames that hold references: those above the catch go on with theirs, those below are gone, and collections
+ * on the way down, in the throwing native, in the landing pad and afterwards see the right frames. */
+TEST_P(Calls, ExceptionsPassThroughCollectedFrames) {
+  jit_.define("test.throw", reinterpret_cast<void*>(test_throw));
+  add(std::string(kList) + R"(
+declare void @test.throw(i64)
+declare i32 @__gxx_personality_v0(...)
+declare ptr @__cxa_begin_catch(ptr) "gc-leaf-function"
+declare void @__cxa_end_catch()
+define i64 @down(i64 %n, ptr addrspace(1) %up) noinline {
+entry:
+  %mine = call ptr addrspace(1) @cons(ptr addrspace(1) %up)
+  %end = icmp eq i64 %n, 0
+  br i1 %end, label %bottom, label %more
+bottom:
+  call void @test.throw(i64 1)
+  br label %back
+more:
+  %n1 = sub i64 %n, 1
+  %below = call i64 @down(i64 %n1, ptr addrspace(1) %mine)
+  br label %back
+back:
+  %c = call i64 @count(ptr addrspace(1) %mine)
+  ret i64 %c
+}
+; 1 if an exception came
+define i64 @guarded(i64 %n) noinline personality ptr @__gxx_personality_v0 {
+entry:
+  %r = invoke i64 @down(i64 %n, ptr addrspace(1) null) to label %normal unwind label %pad
+normal:
+  ret i64 0
+pad:
+  %e = landingpad { ptr, i32 } catch ptr null
+  %p = extractvalue { ptr, i32 } %e, 0
+  %b = call ptr @__cxa_begin_catch(ptr %p)
+  call void @__cxa_end_catch()
+  %junk = call ptr addrspace(1) @cons(ptr addrspace(1) null)
+  %one = call i64 @count(ptr addrspace(1) %junk)
+  ret i64 %one
+}
+; the frame above keeps a list of 3 over the exception
+define i64 @f(i64 %n) {
+  %a = call ptr addrspace(1) @cons(ptr addrspace(1) null)
+  %b = call ptr addrspace(1) @cons(ptr addrspace(1) %a)
+  %c = call ptr addrspace(1) @cons(ptr addrspace(1) %b)
+  %caught = call i64 @guarded(i64 %n)
+  %ten = mul i64 %caught, 10
+  %count = call i64 @count(ptr addrspace(1) %c)
+  %r = add i64 %ten, %count
+  ret i64 %r
+})");
+  for (const bool stress : {false, true}) {
+    heap_.set_stress(stress);
+    heap_.set_poll_always(stress);
+    for (const uint64_t depth : {0u, 1u, 40u})
+      EXPECT_EQ(13u, jit_.call("f", {depth})) << depth;
+  }
+}
+
 /* [jit.pad.1] */
 TEST_P(Calls, ReferencesUsedAfterACatchAreRefused) {
   jit_.define("test.throw", reinterpret_cast<void*>(test_throw));
