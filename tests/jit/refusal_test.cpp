@@ -577,7 +577,10 @@ define i64 @f() {
     FakeHeap heap;
     TestJit jit(heap, optimise, ECHO_JIT_ALLOW_MUSTTAIL);
     EXPECT_EQ(ECHO_CODEGEN_FAILED, jit.add(kMakeAndValue + text("musttail call")));
-    EXPECT_NE(nullptr, std::strstr(jit.error.message, "cannot guarantee tail call")) << jit.error.message;
+    /* From the verifier after lowering, if it runs, or from the code generator. */
+    EXPECT_TRUE(std::strstr(jit.error.message, "musttail call must precede a ret") != nullptr ||
+                std::strstr(jit.error.message, "cannot guarantee tail call") != nullptr)
+        << jit.error.message;
   }
 }
 
