@@ -348,7 +348,8 @@ void break_heaps_and_statistics() {
     break;
   case Fault::leaks_a_mapping:
     table.heap_destroy = [](echo_heap* heap, echo_error* why) {
-      mmap(nullptr, std::size_t{64} << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+      (void)mmap(nullptr, std::size_t{64} << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+                 0);
       return inner->heap_destroy(heap, why);
     };
     break;

@@ -50,7 +50,11 @@ bool read_expectations(const std::string& path, const std::vector<Suite>& suites
       *why = "no test is named " + name;
     else if (clause.size() < 3 || clause.front() != '[' || clause.back() != ']' ||
              std::string(test->clauses).find(clause) == std::string::npos)
-      *why = name + " does not cite the clause '" + clause + "', but " + test->clauses;
+      *why = std::string(name)
+                 .append(" does not cite the clause '")
+                 .append(clause)
+                 .append("', but ")
+                 .append(test->clauses);
     else if (rest.empty())
       *why = name + " has no reason";
     else if (!out->emplace(name, Expectation{clause, rest}).second)

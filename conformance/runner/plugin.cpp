@@ -165,9 +165,10 @@ echo_layout_id Heap::add(const echo_layout& layout) const {
   return id;
 }
 
-echo_layout_id Heap::fixed(const char* name, std::uint64_t bytes, std::vector<std::uint32_t> slots,
+echo_layout_id Heap::fixed(const char* name, std::uint64_t bytes, const std::vector<std::uint32_t>& slots,
                            std::uint32_t alignment) const {
   std::vector<echo_slot> rows;
+  rows.reserve(slots.size());
   for (const std::uint32_t slot : slots)
     rows.push_back({slot * 8, ECHO_SLOT_STRONG});
   return add({sizeof(echo_layout), ECHO_LAYOUT_FIXED, name, bytes, 0, alignment, 0,

@@ -83,7 +83,7 @@ public:
 
   echo_layout_id add(const echo_layout& layout) const;
   // `bytes` in all; references at the word indices `slots`.
-  echo_layout_id fixed(const char* name, std::uint64_t bytes, std::vector<std::uint32_t> slots,
+  echo_layout_id fixed(const char* name, std::uint64_t bytes, const std::vector<std::uint32_t>& slots,
                        std::uint32_t alignment = 0) const;
   echo_layout_id raw_array(const char* name, std::uint32_t element_bytes) const;
   echo_layout_id ref_array(const char* name = "refs") const;
