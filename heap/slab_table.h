@@ -40,8 +40,9 @@ public:
   SlabIndex index_of(Address a) const { return {static_cast<std::uint32_t>((a - base_) / kSlabBytes)}; }
   Address address_of(SlabIndex s) const { return base_ + std::size_t{s.number} * kSlabBytes; }
 
-  // Read by markers and barriers without a lock: relaxed, kinds change only in stops or for slabs nobody
-  // knows yet.
+  // Read by markers and barriers without a lock: relaxed, kinds and uses change only in stops, for slabs nobody
+  // knows yet, and for slabs without objects that the service thread puts back, which every reader skips before
+  // and after.
   SlabKind kind(SlabIndex s) const {
     return static_cast<SlabKind>(__atomic_load_n(&kinds_[s.number], __ATOMIC_RELAXED));
   }
@@ -51,8 +52,12 @@ public:
   // The kind of an arbitrary word: FREE if it lies outside the reservation.
   SlabKind kind_of_word(Address a) const { return contains(a) ? kind(index_of(a)) : SlabKind::Free; }
 
-  SlabUse use(SlabIndex s) const { return static_cast<SlabUse>(uses_[s.number]); }
-  void set_use(SlabIndex s, SlabUse u) { uses_[s.number] = static_cast<std::uint8_t>(u); }
+  SlabUse use(SlabIndex s) const {
+    return static_cast<SlabUse>(__atomic_load_n(&uses_[s.number], __ATOMIC_RELAXED));
+  }
+  void set_use(SlabIndex s, SlabUse u) {
+    __atomic_store_n(&uses_[s.number], static_cast<std::uint8_t>(u), __ATOMIC_RELAXED);
+  }
 
   std::uint16_t& live_granules(SlabIndex s) { return live_[s.number]; }
   // The whole table, for loops.
