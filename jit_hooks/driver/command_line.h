@@ -26,7 +26,7 @@ struct CommandLine {
   std::optional<std::string> heap_plugin, heap_options, json, dump_objects, dump_ir;
   uint64_t stack_bytes = stack_default;
   uint32_t optimise = 2;
-  uint32_t switches = 0; /* ECHO_JIT_*: tests only */
+  uint32_t switches = 0;   /* ECHO_JIT_*: tests only */
   uint32_t operations = 0; /* ECHO_JIT_OPERATIONS_* */
   bool quiet = false;
 };

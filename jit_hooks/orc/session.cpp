@@ -164,7 +164,8 @@ public:
     KnownSymbols known;
     for (const auto& [symbol, native] : natives)
       known[symbol] = native;
-    ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations, known, {}, {}};
+    ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
+                       known,   {},   {}};
     PipelineTimes times;
     const PipelineOptions pipeline{options_.optimise, kVerify};
     if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
