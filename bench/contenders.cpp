@@ -2,10 +2,10 @@
 //
 // Purpose     Workers in turn, and the table of their figures.
 #include "contenders.h"
+#include "measure.h"
 
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <sys/wait.h>
@@ -67,11 +67,6 @@ bool run_round(const char* program, const Contender& contender, const std::strin
   }
   int status = 0;
   return child > 0 && ::waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v.empty() ? 0 : v[v.size() / 2];
 }
 
 } // namespace

@@ -6,6 +6,8 @@
 //             traversal (two prefetch queues, a bit per 16 bytes) over a bare array, without headers,
 //             layouts, kinds or live counts.
 // Output      one JSON object on standard output
+#include "measure.h"
+
 #include "echo/heap.h"
 
 #include <algorithm>
@@ -18,6 +20,8 @@
 #include <vector>
 
 namespace {
+
+using echo::bench::median;
 
 constexpr std::size_t kObjectBytes = 64;
 constexpr unsigned kEdges = 3;
@@ -34,11 +38,6 @@ public:
 private:
   std::uint64_t state_ = 88172645463325252u;
 };
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
 
 [[noreturn]] void fail(const char* what, const echo_error& error) {
   std::fprintf(stderr, "echo-bench-mark: %s: %s: %s\n", what, echo_status_name(error.code), error.message);

@@ -86,6 +86,11 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
   if (grant == Grant::Refused) {
     fail(mutator, ECHO_SYSTEM_MEMORY,
          "the operating system refused memory for an object of " + megabytes(bytes));
+  } else if (grant == Grant::Fragmented) {
+    fail(mutator, ECHO_HEAP_LIMIT,
+         "no free run of " + std::to_string(bytes) + " bytes is left in the heap's address space (" +
+             megabytes(memory.pool.used_bytes()) + " of " + megabytes(memory.pool.limit()) +
+             " in use after a full collection); a larger 'reserve' leaves more");
   } else {
     fail(mutator, ECHO_HEAP_LIMIT,
          "an object of " + std::to_string(bytes) + " bytes does not fit the heap limit of " +

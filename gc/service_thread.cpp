@@ -5,6 +5,7 @@
 
 #include "heap/os_memory.h"
 
+#include <algorithm>
 #include <csignal>
 #include <system_error>
 
@@ -51,9 +52,9 @@ void ServiceThread::wake() {
 
 bool ServiceThread::has_work() {
   const std::size_t keep = memory_.pool.keep();
-  const std::size_t worth_zeroing = zeroes_ ? kSlabBytes : keep;
-  return memory_.pool.is_behind() || memory_.large.free_page_bytes() > worth_zeroing ||
-         memory_.pool.empty_bytes() > keep || memory_.large.free_page_bytes() > keep;
+  const std::size_t worth_a_wake = zeroes_ ? std::min(kSlabBytes, keep) : keep;
+  return memory_.pool.is_behind() || memory_.pool.empty_bytes() > keep ||
+         memory_.large.free_page_bytes() > worth_a_wake;
 }
 
 void ServiceThread::wake_if_needed() {

@@ -30,13 +30,14 @@ bool SlabPool::open(const Config& config) {
   keep_free_ = config.keep_free;
   populate_ = config.populate;
   huge_pages_ = config.huge_pages;
-  // Twice the limit leaves room for chunks that fragmentation keeps from large objects.
-  const std::size_t twice = round_up(2 * config.max_heap + kChunkBytes, kChunkBytes);
-  std::size_t want = std::max(std::size_t{64} << 30, twice);
+  // Twice the limit leaves room for chunks that fragmentation keeps from large objects; slabs and large objects each
+  // begin a chunk, and one chunk may be on its way back to the system.
+  const std::size_t least = round_up(2 * config.max_heap, kChunkBytes) + 3 * kChunkBytes;
+  std::size_t want = std::max(std::size_t{64} << 30, least);
   if (config.reserve_bytes != 0) {
-    want = std::max(round_up(config.reserve_bytes, kChunkBytes), twice);
+    want = std::max(round_up(config.reserve_bytes, kChunkBytes), least);
   }
-  for (; want >= twice; want = want == twice ? 0 : std::max(twice, round_up(want / 4, kChunkBytes))) {
+  for (; want >= least; want = want == least ? 0 : std::max(least, round_up(want / 4, kChunkBytes))) {
     reservation_ = os::reserve(want, kChunkBytes);
     if (reservation_ != nullptr) {
       break; // an address-space limit may allow less than the default
@@ -149,7 +150,7 @@ Grant SlabPool::make_usable(std::size_t chunk, unsigned node) {
 Grant SlabPool::extend(std::size_t count, std::size_t* first) {
   *first = free_mask_.size();
   if (count > slabs_.bytes() / kChunkBytes - *first) {
-    return Grant::Refused;
+    return Grant::Fragmented;
   }
   free_mask_.insert(free_mask_.end(), count, kAllFree);
   chunk_state_.insert(chunk_state_.end(), count, ChunkState::Untouched);

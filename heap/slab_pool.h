@@ -33,6 +33,7 @@ enum class Grant : std::uint8_t {
   Ok,
   OverTrigger, // a collection is due first
   OverLimit,   // the heap limit
+  Fragmented,  // no run of free chunks is left in the reserved address space
   Refused      // the operating system
 };
 

@@ -3,20 +3,17 @@
 // Purpose     The loops that are timed. The heap's side is what a compiler emits: the recipe's inline path, the store
 //             recipe, a poll per turn.
 #include "cases.h"
+#include "measure.h"
 
 #include "echo/heap.h"
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/mman.h>
-#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -29,24 +26,6 @@ constexpr std::size_t kSmallSet = kMiB;
 constexpr std::size_t kLargeSet = 256 * kMiB;
 
 clockid_t g_clock = CLOCK_MONOTONIC;
-
-double now_ns() {
-  timespec t{};
-  ::clock_gettime(g_clock, &t);
-  return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
-double median(std::vector<double> v) {
-  std::sort(v.begin(), v.end());
-  return v[v.size() / 2];
-}
-
-void pin(unsigned cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu % std::max(1u, std::thread::hardware_concurrency()), &set);
-  (void)::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
-}
 
 [[noreturn]] void fail(const char* what, const echo_error& error) {
   std::fprintf(stderr, "echo-bench-allocation: %s: %s: %s\n", what, echo_status_name(error.code),
@@ -269,25 +248,10 @@ struct Bare {
 
 // Runs one worker per thread on a processor of its own, each from a common start; the slowest one's figure.
 template <class Side, class Work> double on_threads(Side& side, unsigned count, Work work) {
-  std::vector<std::thread> threads;
-  threads.reserve(count);
-  std::vector<double> figures(count);
-  std::atomic<unsigned> ready{0};
-  for (unsigned t = 0; t < count; ++t) {
-    threads.emplace_back([&, t] {
-      pin(t);
-      ++ready;
-      while (ready < count) {
-        ::sched_yield();
-      }
-      typename Side::Worker worker(side);
-      figures[t] = work(worker);
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  const double slowest = *std::max_element(figures.begin(), figures.end());
+  const double slowest = slowest_of_threads(count, [&] {
+    typename Side::Worker worker(side);
+    return work(worker);
+  });
   return g_clock == CLOCK_MONOTONIC ? slowest : slowest / count; // all threads' time was counted
 }
 
@@ -314,11 +278,11 @@ double batches(std::size_t set_bytes, unsigned threads, std::size_t total_bytes)
     batch();
     std::vector<double> figures;
     for (std::size_t part = 0; part < parts; ++part) {
-      const double start = now_ns();
+      const double start = now_ns(g_clock);
       for (std::size_t b = 0; b < per_part; ++b) {
         batch();
       }
-      figures.push_back((now_ns() - start) / static_cast<double>(per_part * count));
+      figures.push_back((now_ns(g_clock) - start) / static_cast<double>(per_part * count));
     }
     return median(figures);
   });
@@ -341,11 +305,11 @@ double live_ring(std::size_t set_bytes, unsigned threads, std::size_t total_byte
     };
     turn();
     turn();
-    const double start = now_ns();
+    const double start = now_ns(g_clock);
     for (std::size_t t = 0; t < turns; ++t) {
       turn();
     }
-    const double figure = (now_ns() - start) / static_cast<double>(turns * count);
+    const double figure = (now_ns(g_clock) - start) / static_cast<double>(turns * count);
     worker.close_ring();
     return figure;
   });

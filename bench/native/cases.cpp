@@ -2,18 +2,16 @@
 //
 // Purpose     The loops that are timed.
 #include "cases.h"
+#include "measure.h"
 
 #include "echo/industrial_memory_pool.h"
 #include "heap/native/size_classes.h"
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
-#include <pthread.h>
 #include <sched.h>
 #include <thread>
 #include <vector>
@@ -23,25 +21,6 @@ namespace echo::bench {
 namespace {
 
 constexpr std::size_t kObjects = 100000;
-
-double now_ns() {
-  timespec t{};
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<double>(t.tv_sec) * 1e9 + static_cast<double>(t.tv_nsec);
-}
-
-double median(std::vector<double>& v) {
-  const auto middle = v.begin() + static_cast<std::ptrdiff_t>(v.size() / 2);
-  std::nth_element(v.begin(), middle, v.end());
-  return *middle;
-}
-
-void pin(unsigned cpu) {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  CPU_SET(cpu % std::max(1u, std::thread::hardware_concurrency()), &set);
-  (void)::pthread_setaffinity_np(::pthread_self(), sizeof set, &set);
-}
 
 void write_first_word(void* p, std::uint64_t value) {
   *static_cast<volatile std::uint64_t*>(p) = value;
@@ -79,23 +58,7 @@ template <class Turn> double timed_batches(int batches, Turn turn) {
 
 // The same on `count` threads at once, each on a processor of its own; the slowest thread's figure.
 template <class Turn> double on_threads(unsigned count, int batches, Turn turn) {
-  std::vector<std::thread> threads;
-  std::vector<double> figures(count);
-  std::atomic<unsigned> ready{0};
-  for (unsigned t = 0; t < count; ++t) {
-    threads.emplace_back([&, t] {
-      pin(t);
-      ++ready;
-      while (ready < count) {
-        ::sched_yield();
-      }
-      figures[t] = timed_batches(batches, turn);
-    });
-  }
-  for (std::thread& thread : threads) {
-    thread.join();
-  }
-  return *std::max_element(figures.begin(), figures.end());
+  return slowest_of_threads(count, [&] { return timed_batches(batches, turn); });
 }
 
 template <class Allocator>
@@ -243,10 +206,6 @@ double counting(std::uint64_t* first, std::uint64_t* second, int batches) {
 
 // An object of 8 bytes per thread, allocated by it.
 template <class Allocator> void false_sharing(const Allocator& allocator, int batches, const Report& report) {
-  std::array<void*, 2> own{};
-  for (void*& p : own) {
-    std::thread([&] { p = allocator.allocate(8); }).join();
-  }
   // Threads one after the other inherit a cache; at the same time each has its own.
   std::atomic<unsigned> ready{0};
   std::array<void*, 2> apart{};
@@ -268,7 +227,7 @@ template <class Allocator> void false_sharing(const Allocator& allocator, int ba
   alignas(64) std::array<std::uint64_t, 16> words{};
   report("sharing lines apart", counting(&words[0], &words[8], batches));
   report("sharing one line", counting(&words[0], &words[1], batches));
-  for (void* const p : {own[0], own[1], apart[0], apart[1]}) {
+  for (void* const p : {apart[0], apart[1]}) {
     allocator.free(p, 8);
   }
 }

@@ -27,7 +27,7 @@ Config config_of(std::size_t limit, std::size_t trigger) {
   Config config;
   config.max_heap = limit;
   config.initial_trigger = trigger;
-  config.reserve_bytes = 1; // the least: twice the limit and a chunk
+  config.reserve_bytes = 1; // the least: twice the limit and three chunks
   return config;
 }
 
@@ -102,14 +102,14 @@ TEST_F(SlabPoolTest, ChunksAreNeighboursAndSayWhetherTheyAreZero) {
 TEST_F(SlabPoolTest, TheReservationEnds) {
   Address at = 0;
   bool zeroed = false;
-  EXPECT_EQ(pool.slabs().bytes(), 2 * 4 * kMiB + kChunkBytes);
-  EXPECT_EQ(pool.take_chunks(6, &at, &zeroed), Grant::Refused);
-  EXPECT_EQ(pool.take_chunks(SIZE_MAX, &at, &zeroed), Grant::Refused);
-  EXPECT_EQ(pool.take_chunks(5, &at, &zeroed), Grant::Ok);
+  EXPECT_EQ(pool.slabs().bytes(), 2 * 4 * kMiB + 3 * kChunkBytes);
+  EXPECT_EQ(pool.take_chunks(8, &at, &zeroed), Grant::Fragmented);
+  EXPECT_EQ(pool.take_chunks(SIZE_MAX, &at, &zeroed), Grant::Fragmented);
+  EXPECT_EQ(pool.take_chunks(7, &at, &zeroed), Grant::Ok);
   SlabIndex slab;
-  EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Refused);
+  EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Fragmented);
   EXPECT_EQ(pool.used_bytes(), 0u) << "a refusal is not accounted";
-  pool.put_chunks(at, 5);
+  pool.put_chunks(at, 7);
   EXPECT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Ok);
   EXPECT_STREQ(pool.check(), "");
 }
@@ -183,13 +183,13 @@ TEST_F(NodesTest, LocalFirstOnFourNodes) {
 }
 
 TEST_F(NodesTest, AnotherNodesMemoryWhenThereIsNoOther) {
-  open(4, 2 * kMiB); // the reservation holds three chunks
+  open(6, 2 * kMiB); // the reservation holds five chunks
   std::vector<SlabIndex> slabs;
-  for (unsigned node = 0; node < 3; ++node) {
+  for (unsigned node = 0; node < 5; ++node) {
     slabs.push_back(take(node));
   }
-  const SlabIndex far = take(3);
-  EXPECT_NE(pool.node_of(far), 3u);
+  const SlabIndex far = take(5);
+  EXPECT_NE(pool.node_of(far), 5u);
   EXPECT_EQ(pool.node_counters().remote_slabs, 1u);
   pool.put_slab(far);
   native::test::FakeTopology::here = 0;
@@ -199,7 +199,7 @@ TEST_F(NodesTest, AnotherNodesMemoryWhenThereIsNoOther) {
   EXPECT_EQ(take(0).number, 0u);
   EXPECT_EQ(pool.node_counters().migrated_slabs, 0u) << "its last owner was of this node";
   pool.put_slab(SlabIndex{0});
-  (void)take(3);
+  (void)take(5);
   EXPECT_EQ(pool.node_counters().migrated_slabs, 1u);
   EXPECT_STREQ(pool.check(), "");
 }
@@ -532,6 +532,37 @@ TEST(SlabPoolProperty, AgreesWithAModel) {
     ASSERT_EQ(pool.used_bytes(), slabs.size() * kSlabBytes + charged);
     ASSERT_STREQ(pool.check(), "") << "step " << step;
   }
+}
+
+// The smallest heap in the smallest reservation: a slab and a large object are there even while a chunk is on its way
+// back to the system.
+TEST(SlabPoolProperty, AReturningChunkIsNotMissed) {
+  SlabPool pool;
+  ASSERT_TRUE(pool.open(config_of(kMiB, kMiB)));
+  std::atomic<int> to_return{1000};
+  std::thread giver([&] {
+    while (to_return.load() > 0) {
+      to_return -= pool.return_one_chunk(0) ? 1 : 0;
+    }
+  });
+  int missed = 0;
+  while (to_return.load() > 0) {
+    SlabIndex slab;
+    Address at = 0;
+    bool zeroed = false;
+    const bool has_slab = pool.take_slab(Urgency::Forced, &slab) == Grant::Ok;
+    const bool has_chunk = pool.take_chunks(1, &at, &zeroed) == Grant::Ok;
+    missed += (has_slab ? 0 : 1) + (has_chunk ? 0 : 1);
+    if (has_slab) {
+      pool.put_slab(slab);
+    }
+    if (has_chunk) {
+      pool.put_chunks(at, 1);
+    }
+  }
+  giver.join();
+  EXPECT_EQ(missed, 0);
+  EXPECT_STREQ(pool.check(), "");
 }
 
 // [heap.pool.2] Threads take and put slabs while another gives chunks back: none belongs to two.

@@ -38,7 +38,7 @@ constexpr Row kRows[] = {
     {"growth", ECHO_OPTION_COUNT, "200", "101..10000", 101, 10000, &Config::growth_percent,
      "the next collection comes when the program has allocated live * (growth - 100) percent"},
     {"reserve", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::reserve_bytes,
-     "address space of the heap; 0 takes the larger of 64g and twice max_heap"},
+     "address space of the heap; 0 takes 64g; at least twice max_heap and 6m are taken"},
     {"keep_free", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::keep_free,
      "empty memory that is kept after a collection, the rest goes back to the operating system; 0 keeps what "
      "the program may allocate until the next collection, and at least 32m"},
