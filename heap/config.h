@@ -13,8 +13,8 @@ struct Config {
   std::size_t max_heap = std::size_t{1} << 30; // used slabs and large pages, bytes
   std::size_t initial_trigger = 0;             // headroom of a heap with little alive; 0: adapts, 1 to 32 MiB
   std::uint64_t growth_percent = 200;          // next collection at used-after-mark times this
-  std::size_t reserve_bytes = 0;               // address space; 0: 64 GiB. At least twice max_heap and three chunks
-  std::size_t keep_free = 0; // empty memory kept after a collection; 0: adapts, see SlabPool::keep()
+  std::size_t reserve_bytes = 0; // address space; 0: 64 GiB. At least twice max_heap and three chunks
+  std::size_t keep_free = 0;     // empty memory kept after a collection; 0: adapts, see SlabPool::keep()
   std::size_t populate = std::size_t{8} << 20; // memory populated ahead of the program, at least; 0: none
   bool huge_pages = true;                      // advise transparent huge pages
   bool census = true;                          // count allocated objects exactly
