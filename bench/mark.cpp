@@ -2,9 +2,9 @@
 //
 // Purpose     Marking rate of the plugin: a graph of 64-byte objects with three random edges each.
 // Method      Full collections of a heap whose objects all survive; objects marked per second of wall time of
-//             marking (mark_s), and per second of collector CPU. In the same run the limit: the same
-//             traversal (two prefetch queues, a bit per 16 bytes) over a bare array, without headers,
-//             layouts, kinds or live counts.
+//             marking (mark_s), and per second of collector CPU. In the same run the limit of a marker
+//             with one stack: the traversal (two prefetch queues, a bit per 16 bytes) over a bare array, without headers,
+//             layouts, kinds or live counts. The heap's marker works by regions and may beat it.
 // Output      one JSON object on standard output
 #include "measure.h"
 

@@ -28,7 +28,7 @@ Collector::~Collector() {
 
 echo_status Collector::open(std::string* why) {
   memory.pool.use_topology(native::system_topology());
-  if (!memory.open() || !marker_.open(config.max_heap)) {
+  if (!memory.open() || !marker_.open(config)) {
     *why = "the operating system refused the address space of a heap of " + std::to_string(config.max_heap) +
            " bytes; lower max_heap or reserve, or raise the process's address-space limit";
     return ECHO_SYSTEM_MEMORY;

@@ -18,10 +18,7 @@ inline Address load_word(Address at) {
   return __atomic_load_n(reinterpret_cast<const Address*>(at), __ATOMIC_RELAXED);
 }
 
-inline Address* push(Address* top, Address word) {
-  *top = word;
-  return top + (word != 0 ? 1 : 0);
-}
+constexpr const char* kNoObject = "points into memory that holds no object (freed, or never allocated)";
 
 // A queue of fixed length: what goes in comes out kLength steps later, 0 standing for nothing.
 template <std::size_t kLength> class DelayLine {
@@ -43,43 +40,52 @@ private:
 } // namespace
 
 Marker::~Marker() {
-  if (stack_ != nullptr) {
-    os::release(stack_, stack_bytes_);
+  if (mapped_ != nullptr) {
+    os::release(mapped_, mapped_bytes_);
   }
 }
 
-bool Marker::open(std::size_t max_heap) {
-  stack_bytes_ = round_up(max_heap + 2 * kRootBatch * sizeof(Address), kChunkBytes); // [mark.bound.1]
-  stack_ = static_cast<Address*>(os::map_zeroed(stack_bytes_, kChunkBytes));
-  if (stack_ == nullptr) {
+// [mark.bound.1]
+bool Marker::open(const Config& config) {
+  region_bytes_ = config.mark_region;
+  const std::size_t edge_bytes = EdgeStacks::bytes_for(config.max_heap / sizeof(Address) + 2 * kRootBatch);
+  const std::size_t slices = config.max_heap / (kSliceWords * sizeof(Address)) + 1;
+  mapped_bytes_ = round_up(edge_bytes + slices * sizeof(Slice), kChunkBytes);
+  mapped_ = os::map_zeroed(mapped_bytes_, kChunkBytes);
+  if (mapped_ == nullptr) {
     return false;
   }
-  os::advise_huge(stack_, stack_bytes_);
-  slices_end_ = reinterpret_cast<Slice*>(reinterpret_cast<char*>(stack_) + stack_bytes_);
+  os::advise_huge(mapped_, mapped_bytes_);
+  const SlabTable& slabs = memory_.pool.slabs();
+  edges_.use(mapped_, edge_bytes, slabs.base(), slabs.bytes());
+  slices_ = reinterpret_cast<Slice*>(static_cast<char*>(mapped_) + edge_bytes);
+  slices_end_ = slices_ + slices;
   reset();
-  high_ = stack_;
   return true;
 }
 
 void Marker::reset() {
-  top_ = stack_;
-  slices_ = slices_end_;
+  edges_.begin(memory_.pool.slab_high_water() * kSlabBytes, region_bytes_);
+  slices_top_ = slices_;
+  roots_ = 0;
   objects_ = bytes_ = 0;
   corruption_.clear();
 }
 
 void Marker::trim() {
   constexpr std::size_t kKeep = std::size_t{8} << 20;
-  const auto used = round_up(static_cast<std::size_t>(high_ - stack_) * sizeof(Address), kPageBytes);
+  const std::size_t used = round_up(edges_.touched_bytes(), kPageBytes);
   if (used > kKeep) {
-    (void)os::discard(reinterpret_cast<char*>(stack_) + kKeep, used - kKeep);
+    (void)os::discard(static_cast<char*>(mapped_) + kKeep, used - kKeep);
   }
-  high_ = stack_;
+  edges_.begin(0, 0);
 }
 
 void Marker::push_root(ObjectRef ref) {
-  top_ = push(top_, ref.address);
-  if (static_cast<std::size_t>(top_ - stack_) >= kRootBatch) {
+  EdgeStacks::Many edges(edges_);
+  edges.push(ref.address);
+  edges.finish();
+  if (++roots_ >= kRootBatch) {
     drain();
   }
 }
@@ -103,7 +109,7 @@ bool Marker::accept_outside_slabs(Address word) {
   if (kind == SlabKind::Large) {
     corrupt(word, "is not the start of a large object");
   } else if (kind == SlabKind::Free) {
-    corrupt(word, "points into memory that holds no object (freed, or never allocated)");
+    corrupt(word, kNoObject);
   }
   return false;
 }
@@ -114,34 +120,36 @@ void Marker::reject_header(Address object) {
                       : "points at no object header");
 }
 
-Address* Marker::scan_slice(Slice slice, Address* top) {
+template <class Edges> Edges Marker::scan_slice(Slice slice, Edges edges) {
   const LayoutRecord& record = memory_.layouts.record({load_header({slice.array}).layout_number()});
   const std::size_t left = static_cast<std::size_t>(load_length({slice.array})) - slice.next;
   const std::size_t now = left < kSliceWords ? left : kSliceWords;
   const Address from = slice.array + record.fixed_bytes + slice.next * sizeof(Address);
   for (std::size_t i = 0; i < now; ++i) {
-    top = push(top, load_word(from + i * sizeof(Address)));
+    edges.push(load_word(from + i * sizeof(Address)));
   }
   if (left > now) {
-    *--slices_ = {slice.array, slice.next + now};
+    ECHO_CHECK(slices_top_ != slices_end_, "[mark.bound.1] more slices than long arrays");
+    *slices_top_++ = {slice.array, slice.next + now};
   }
-  return top;
+  return edges;
 }
 
-Address* Marker::scan_long_slots(Address object, const LayoutRecord& record, Address* top) const {
+template <class Edges>
+Edges Marker::scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const {
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     const echo_slot& slot = record.slots[i];
     if (slot.offset < 64 * kGranule) {
       continue; // in the bitmaps
     }
     const Address word = load_word(object + slot.offset);
-    top = push(top, slot.kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference() ? word : 0);
+    edges.push(slot.kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference() ? word : 0);
   }
-  return top;
+  return edges;
 }
 
 // Any layout: arrays, tagged words, slots beyond the bitmaps, large objects.
-Address* Marker::scan_general(Address object, const LayoutRecord& record, Address* top) {
+template <class Edges> Edges Marker::scan_general(Address object, const LayoutRecord& record, Edges edges) {
   // The length may have been overwritten: nothing is read before it is known to fit.
   std::uint64_t bytes = UINT64_MAX;
   (void)LayoutTable::checked_object_bytes(record, record.is_array ? load_length({object}) : 0, &bytes);
@@ -151,7 +159,7 @@ Address* Marker::scan_general(Address object, const LayoutRecord& record, Addres
             : bytes > kLargeBytes || (object & (kSlabBytes - 1)) + bytes > kSlabBytes) {
     corrupt(object, large ? "points at a header whose object does not fit its pages"
                           : "points at a header whose object does not fit its slab");
-    return top;
+    return edges;
   }
   bytes_ += bytes;
   if (!large) {
@@ -160,52 +168,58 @@ Address* Marker::scan_general(Address object, const LayoutRecord& record, Addres
   }
   memory_.bits.note_start(object);
   for (std::uint64_t map = record.strong_map; map != 0; map &= map - 1) {
-    top = push(top, load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
+    edges.push(load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
   }
   for (std::uint64_t map = record.tagged_map; map != 0; map &= map - 1) {
     const Address word = load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule);
-    top = push(top, TaggedWord{word}.is_reference() ? word : 0);
+    edges.push(TaggedWord{word}.is_reference() ? word : 0);
   }
   if (record.has_long_slots) {
-    top = scan_long_slots(object, record, top);
+    edges = scan_long_slots(object, record, edges);
   }
   if (record.traced_elements && load_length({object}) != 0) {
-    top = scan_slice({object, 0}, top);
+    edges = scan_slice({object, 0}, edges);
   }
-  return top;
+  return edges;
 }
 
 void Marker::drain() {
-  DelayLine<kQueue> waiting_for_mark;
+  roots_ = 0;
+  edges_.has_one_region() ? drain_into(EdgeStacks::One(edges_)) : drain_into(EdgeStacks::Many(edges_));
+  if (edges_.wild() != 0) {
+    corrupt(edges_.wild(), kNoObject);
+  }
+}
+
+template <class Edges> void Marker::drain_into(Edges edges) {
+  DelayLine<Edges::kMarkQueue> waiting_for_mark;
   DelayLine<kQueue> waiting_for_object;
   std::size_t waiting = 0;
   SlabTable& slabs = memory_.pool.slabs();
   const Address base = slabs.base();
-  const std::size_t heap_bytes = slabs.bytes();
   std::uint16_t* const live = slabs.live_table();
   const MarkBits bits = memory_.bits.view();
   const LayoutRecord* const records = memory_.layouts.records();
   const std::uint32_t layouts = memory_.layouts.count();
   std::uint64_t objects = 0;
   std::uint64_t simple_bytes = 0;
-  Address* top = top_;
-  Address* high = high_;
   for (;;) {
     Address edge = 0;
-    if (top != stack_) {
-      high = top > high ? top : high;
-      edge = *--top;
-      if (__builtin_expect(edge - base >= heap_bytes, 0)) {
-        continue; // [heap.kind.2] module data, immortal objects
-      }
+    if (!edges.is_empty()) {
+      edge = edges.pop();
       bits.prefetch(edge);
       ++waiting;
-    } else if (slices_ != slices_end_) {
-      const Slice slice = *slices_++;
-      top = scan_slice(slice, top);
-      continue;
     } else if (waiting == 0) {
-      break;
+      if (edges.next_region()) {
+        continue;
+      }
+      if (slices_top_ == slices_) {
+        break;
+      }
+      for (std::size_t i = 0; i < kSliceBatch && slices_top_ != slices_; ++i) {
+        edges = scan_slice(*--slices_top_, edges);
+      }
+      continue;
     }
     const Address candidate = waiting_for_mark.exchange(edge);
     Address grey = 0;
@@ -225,7 +239,7 @@ void Marker::drain() {
         }
       }
     }
-    if (grey == 0 && top != stack_) {
+    if (grey == 0 && !edges.is_empty()) {
       continue;
     }
     const Address object = waiting_for_object.exchange(grey);
@@ -242,7 +256,7 @@ void Marker::drain() {
     const LayoutRecord& record = records[number];
     const std::size_t bytes = record.fixed_bytes;
     if (__builtin_expect(!record.is_simple || (object & (kSlabBytes - 1)) + bytes > kSlabBytes, 0)) {
-      top = scan_general(object, record, top);
+      edges = scan_general(object, record, edges);
       continue;
     }
     simple_bytes += bytes;
@@ -250,13 +264,12 @@ void Marker::drain() {
     granules = static_cast<std::uint16_t>(granules + bytes / kGranule);
     bits.note_start(object);
     for (std::uint64_t map = record.strong_map; map != 0; map &= map - 1) {
-      top = push(top, load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
+      edges.push(load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule));
     }
   }
   objects_ += objects;
   bytes_ += simple_bytes;
-  top_ = top;
-  high_ = high;
+  edges.finish();
 }
 
 } // namespace echo

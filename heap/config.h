@@ -16,8 +16,9 @@ struct Config {
   std::size_t reserve_bytes = 0; // address space; 0: 64 GiB. At least twice max_heap and three chunks
   std::size_t keep_free = 0;     // empty memory kept after a collection; 0: adapts, see SlabPool::keep()
   std::size_t populate = std::size_t{8} << 20; // memory populated ahead of the program, at least; 0: none
-  bool huge_pages = true;                      // advise transparent huge pages
-  bool census = true;                          // count allocated objects exactly
+  std::size_t mark_region = 0; // the heap is marked by regions of this size; 0: adapts, see EdgeStacks
+  bool huge_pages = true;      // advise transparent huge pages
+  bool census = true;          // count allocated objects exactly
   // stress
   std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
   bool poison = false;              // fill freed memory with kPoisonWord

@@ -56,19 +56,33 @@ void mark_random_graphs(Config config, int rounds, std::size_t most_nodes) {
   }
 }
 
-TEST(Marker, RandomGraphs) {
-  mark_random_graphs(quiet_config(), 60, 1500);
+// The argument: bytes of a region. The whole heap is one, or each has a few objects.
+class Marker : public ::testing::TestWithParam<std::size_t> {
+protected:
+  static Config config() {
+    Config c = quiet_config();
+    c.mark_region = GetParam();
+    return c;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Regions, Marker, ::testing::Values(0, std::size_t{8} << 10, kChunkBytes),
+                         [](const auto& region) {
+                           return region.param == 0 ? std::string("One") : std::to_string(region.param);
+                         });
+
+TEST_P(Marker, RandomGraphs) {
+  mark_random_graphs(config(), 60, 1500);
 }
 
-TEST(Marker, RandomGraphsPoisonedAndVerified) {
-  Config config = quiet_config();
+TEST_P(Marker, RandomGraphsPoisonedAndVerified) {
+  Config config = Marker::config();
   config.poison = true;
   config.verify = true;
   mark_random_graphs(config, 20, 600);
 }
 
-TEST(Marker, ALongListNeedsNoStack) {
-  TestHeap heap(quiet_config());
+TEST_P(Marker, ALongListNeedsNoStack) {
+  TestHeap heap(config());
   constexpr std::size_t kLength = 500000;
   for (std::size_t i = 0; i < kLength; ++i) {
     const ObjectRef cell = heap.make(heap.pair);
@@ -79,9 +93,9 @@ TEST(Marker, ALongListNeedsNoStack) {
   EXPECT_EQ(heap.statistics().objects_marked, kLength);
 }
 
-TEST(Marker, ArraysAreScannedToTheLastElement) { // slices
+TEST_P(Marker, ArraysAreScannedToTheLastElement) { // slices
   for (const std::uint64_t length : {1u, 255u, 256u, 257u, 511u, 512u, 513u, 100000u}) {
-    TestHeap heap(quiet_config());
+    TestHeap heap(config());
     heap.root(0, heap.make(heap.refs, length));
     const ObjectRef array = test::as_object(heap.roots[0]);
     for (std::uint64_t i = 0; i < length; ++i) {
@@ -95,8 +109,8 @@ TEST(Marker, ArraysAreScannedToTheLastElement) { // slices
   }
 }
 
-TEST(Marker, ArraysOfArraysOfArrays) { // slices waiting under slices
-  TestHeap heap(quiet_config());
+TEST_P(Marker, ArraysOfArraysOfArrays) { // slices waiting under slices
+  TestHeap heap(config());
   constexpr std::uint64_t kOuter = 1000;
   const ObjectRef outer = heap.make(heap.refs, kOuter);
   heap.root(0, outer);
@@ -111,8 +125,8 @@ TEST(Marker, ArraysOfArraysOfArrays) { // slices waiting under slices
   EXPECT_EQ(heap.statistics().objects_marked, 1 + kOuter * 4);
 }
 
-TEST(Marker, AsManyRootsAsThereMayBe) { // more than a batch
-  TestHeap heap(quiet_config(), GlobalRoots::kMaxWords);
+TEST_P(Marker, AsManyRootsAsThereMayBe) { // more than a batch
+  TestHeap heap(config(), GlobalRoots::kMaxWords);
   for (std::size_t i = 0; i < heap.roots.size(); ++i) {
     heap.root(i, heap.make(heap.pair));
   }
@@ -120,8 +134,8 @@ TEST(Marker, AsManyRootsAsThereMayBe) { // more than a batch
   EXPECT_EQ(heap.statistics().objects_marked, GlobalRoots::kMaxWords);
 }
 
-TEST(Marker, HandlesAndWordsAndFramesAreRoots) {
-  TestHeap heap(quiet_config());
+TEST_P(Marker, HandlesAndWordsAndFramesAreRoots) {
+  TestHeap heap(config());
   echo_scope scope = 0;
   echo_handle handle = nullptr;
   ASSERT_EQ(heap.mutator->handles.open(&scope), ECHO_OK);
@@ -135,8 +149,8 @@ TEST(Marker, HandlesAndWordsAndFramesAreRoots) {
   EXPECT_EQ(heap.statistics().objects_marked, 3u) << "one more this time: the handle's scope is closed";
 }
 
-TEST(Marker, TheSameObjectThroughManyEdgesCountsOnce) {
-  TestHeap heap(quiet_config());
+TEST_P(Marker, TheSameObjectThroughManyEdgesCountsOnce) {
+  TestHeap heap(config());
   const ObjectRef shared = heap.make(heap.pair);
   const ObjectRef array = heap.make(heap.refs, 5000);
   heap.root(0, array);

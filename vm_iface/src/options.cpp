@@ -46,6 +46,10 @@ constexpr Row kRows[] = {
      "memory that the background thread brings in ahead of the program, more while the program is faster; 0 "
      "leaves "
      "it to the first touch"},
+    {"mark_region", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::mark_region,
+     "part of the heap that the marker works on before it goes to the next, rounded up to a power of two; 0 "
+     "takes the "
+     "whole of a heap up to 256m, and 32m of a larger one"},
     {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
      "ask for transparent huge pages"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
