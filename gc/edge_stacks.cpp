@@ -3,8 +3,6 @@
 // Purpose     The blocks of edge_stacks.h, off the marking loop.
 #include "gc/edge_stacks.h"
 
-#include "heap/assert.h"
-
 #include <algorithm>
 #include <bit>
 
@@ -54,8 +52,8 @@ EdgeStacks::Top EdgeStacks::grow(Top below) {
   return reinterpret_cast<Top>(block + sizeof(void*));
 }
 
-EdgeStacks::Top EdgeStacks::shrink(Top top) {
-  char* const block = reinterpret_cast<char*>(top) - sizeof(void*);
+EdgeStacks::Top EdgeStacks::shrink(const std::uint32_t* top) {
+  char* const block = first_block_ + (reinterpret_cast<const char*>(top) - first_block_) - sizeof(void*);
   const Top below = *reinterpret_cast<Top*>(block);
   *reinterpret_cast<char**>(block) = free_blocks_;
   free_blocks_ = block;

@@ -19,6 +19,7 @@
 // Equations   blocks <= edges / 1022 + regions
 #pragma once
 
+#include "heap/assert.h"
 #include "heap/words.h"
 
 #include <array>
@@ -65,7 +66,7 @@ private:
   }
   // A new block above a boundary; the end of a block that holds nothing any more, which is freed.
   Top grow(Top below);
-  Top shrink(Top top);
+  Top shrink(const std::uint32_t* top);
 
   // What both kinds of stacks know, copied into the registers of a loop.
   struct Common {
@@ -114,7 +115,8 @@ public:
     *top_ = static_cast<std::uint32_t>(offset);
     top_ += offset < common_.covered ? 1 : 0; // [mark.edge.1]
   }
-  Address pop() {
+  Address pop() { // not of an empty stack
+    ECHO_CHECK(top_ != nullptr, "[mark.edge.2] an edge is popped where none is");
     const Address word = common_.base + *--top_;
     if (__builtin_expect(has_emptied_block(top_), 0)) {
       top_ = common_.stacks->shrink(top_);
@@ -151,7 +153,8 @@ public:
     *top = static_cast<std::uint32_t>(offset & ((std::size_t{1} << shift_) - 1));
     tops_[region] = top + (region != kMaxRegions ? 1 : 0); // [mark.edge.1]
   }
-  Address pop() const {
+  Address pop() const { // not of an empty stack
+    ECHO_CHECK(tops_[current_] != nullptr, "[mark.edge.2] an edge is popped where none is");
     const Top top = tops_[current_] - 1;
     const Address word = region_base_ + *top;
     tops_[current_] = __builtin_expect(has_emptied_block(top), 0) ? common_.stacks->shrink(top) : top;
