@@ -187,15 +187,14 @@ template <class Allocator> double remote(const Allocator& allocator, std::size_t
 // --- false sharing -------------------------------------------------------------------------------------------
 
 // Two threads, each counting in a word of its own: what a store costs depends on whether the words share a line.
-double counting(std::uint64_t* first, std::uint64_t* second, int batches) {
-  std::atomic<std::uint64_t*> next[2] = {first, second};
+double counting(std::array<std::uint64_t*, 2> words, int batches) {
   std::atomic<unsigned> taken{0};
   return on_threads(2, batches, [&](std::uint64_t i) {
     static thread_local std::uint64_t* mine = nullptr;
     static thread_local const void* of = nullptr;
     if (of != &taken) {
       of = &taken;
-      mine = next[taken++ % 2];
+      mine = words[taken++ % 2];
     }
     for (int k = 0; k < 8; ++k) {
       auto* const word = static_cast<volatile std::uint64_t*>(mine);
@@ -210,6 +209,7 @@ template <class Allocator> void false_sharing(const Allocator& allocator, int ba
   std::atomic<unsigned> ready{0};
   std::array<void*, 2> apart{};
   std::vector<std::thread> threads;
+  threads.reserve(apart.size());
   for (void*& p : apart) {
     threads.emplace_back([&] {
       ++ready;
@@ -223,10 +223,10 @@ template <class Allocator> void false_sharing(const Allocator& allocator, int ba
     thread.join();
   }
   report("sharing own objects",
-         counting(static_cast<std::uint64_t*>(apart[0]), static_cast<std::uint64_t*>(apart[1]), batches));
+         counting({static_cast<std::uint64_t*>(apart[0]), static_cast<std::uint64_t*>(apart[1])}, batches));
   alignas(64) std::array<std::uint64_t, 16> words{};
-  report("sharing lines apart", counting(&words[0], &words[8], batches));
-  report("sharing one line", counting(&words[0], &words[1], batches));
+  report("sharing lines apart", counting({&words[0], &words[8]}, batches));
+  report("sharing one line", counting({&words[0], &words[1]}, batches));
   for (void* const p : {apart[0], apart[1]}) {
     allocator.free(p, 8);
   }
@@ -253,6 +253,7 @@ void fragmentation(const Echo& allocator, const Report& report) {
     return object;
   };
   std::vector<Object> live;
+  live.reserve(kObjects);
   for (std::size_t i = 0; i < kObjects; ++i) {
     live.push_back(allocate());
   }

@@ -71,24 +71,15 @@ static job_ref new_job(int64_t share, int64_t depth, int64_t rounds) {
 }
 
 int main(int argc, char** argv) {
-  const int64_t depth = argument(argc, argv, 1, 16, 4, 26);
-  const int64_t threads = argument(argc, argv, 2, 1, 1, 2);
-  const int64_t rounds = argument(argc, argv, 3, 4, 1, 1000000);
+  const struct task task = read_task(argc, argv, 16, 4, 26, 4);
 
-  const int64_t stretch = count(make(depth + 1));
-  node_ref long_lived = make(depth);
-  job_ref even = new_job(0, depth, rounds);
-  job_ref odd = new_job(1, depth, rounds);
-  if (threads == 2) {
-    const int64_t other = echo_spawn(run_share, (echo_any)odd);
-    run_share((echo_any)even);
-    echo_join(other);
-  } else {
-    run_share((echo_any)even);
-    run_share((echo_any)odd);
-  }
+  const int64_t stretch = count(make(task.size + 1));
+  node_ref long_lived = make(task.size);
+  job_ref even = new_job(0, task.size, task.rounds);
+  job_ref odd = new_job(1, task.size, task.rounds);
+  run_shares(run_share, (echo_any)even, (echo_any)odd, task.threads);
   const int64_t kept = count(long_lived);
-  check(kept == ((int64_t)2 << depth) - 1, "the long-lived tree lost nodes");
+  check(kept == ((int64_t)2 << task.size) - 1, "the long-lived tree lost nodes");
 
   printf("stretch tree: %lld nodes\n", (long long)stretch);
   printf("share 0: %lld trees, %lld nodes\n", (long long)even->trees, (long long)even->sum);

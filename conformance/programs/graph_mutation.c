@@ -186,23 +186,14 @@ static void report(job_ref job, int64_t share) {
 }
 
 int main(int argc, char** argv) {
-  const int64_t megabytes = argument(argc, argv, 1, 64, 0, 65536);
-  const int64_t threads = argument(argc, argv, 2, 1, 1, 2);
-  const int64_t rounds = argument(argc, argv, 3, 2, 1, 1000000);
+  const struct task task = read_task(argc, argv, 64, 0, 65536, 2);
   /* 0 megabytes: a graph of 128 nodes, for runs in which every allocation collects. */
-  const int64_t nodes = megabytes == 0 ? 64 : megabytes * 1048576 / 64 / SHARES;
-  job_ref first = new_job(31, nodes, rounds);
-  job_ref second = new_job(32, nodes, rounds);
+  const int64_t nodes = task.size == 0 ? 64 : task.size * 1048576 / 64 / SHARES;
+  job_ref first = new_job(31, nodes, task.rounds);
+  job_ref second = new_job(32, nodes, task.rounds);
   build(first);
   build(second);
-  if (threads == 2) {
-    const int64_t other = echo_spawn(mutate, (echo_any)second);
-    mutate((echo_any)first);
-    echo_join(other);
-  } else {
-    mutate((echo_any)first);
-    mutate((echo_any)second);
-  }
+  run_shares(mutate, (echo_any)first, (echo_any)second, task.threads);
   report(first, 0);
   report(second, 1);
   return 0;

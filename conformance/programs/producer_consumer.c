@@ -123,12 +123,10 @@ static uint64_t run_round(uint64_t seed, int64_t messages, int64_t threads) {
 }
 
 int main(int argc, char** argv) {
-  const int64_t messages = argument(argc, argv, 1, 1000000, 1, 1000000000);
-  const int64_t threads = argument(argc, argv, 2, 1, 1, 2);
-  const int64_t rounds = argument(argc, argv, 3, 2, 1, 1000000);
-  for (int64_t round = 0; round < rounds; ++round) {
-    const uint64_t sum = run_round(61 + (uint64_t)round, messages, threads);
-    printf("round %lld: %lld messages, sum %llx\n", (long long)round, (long long)messages,
+  const struct task task = read_task(argc, argv, 1000000, 1, 1000000000, 2);
+  for (int64_t round = 0; round < task.rounds; ++round) {
+    const uint64_t sum = run_round(61 + (uint64_t)round, task.size, task.threads);
+    printf("round %lld: %lld messages, sum %llx\n", (long long)round, (long long)task.size,
            (unsigned long long)sum);
     echo_checksum((int64_t)sum);
   }

@@ -19,11 +19,11 @@
 
 enum { SHARES = 2 };
 
-/* Argument `index` as a number in [low, high]; `fallback` when it is not given. */
-static inline int64_t argument(int argc, char** argv, int index, int64_t fallback, int64_t low,
+/* Argument `index` as a number in [low, high]; `otherwise` when it is not given. */
+static inline int64_t argument(int argc, char** argv, int index, int64_t otherwise, int64_t low,
                                int64_t high) {
   if (index >= argc)
-    return fallback;
+    return otherwise;
   char* end = argv[index];
   const long long value = strtoll(argv[index], &end, 10);
   if (end == argv[index] || *end != '\0' || value < low || value > high) {
@@ -32,6 +32,31 @@ static inline int64_t argument(int argc, char** argv, int index, int64_t fallbac
     exit(2);
   }
   return value;
+}
+
+/* What the command line asks for. */
+struct task {
+  int64_t size, threads, rounds;
+};
+
+/* A size in [low, high], `size` when it is not given; one thread and `rounds` likewise. */
+static inline struct task read_task(int argc, char** argv, int64_t size, int64_t low, int64_t high,
+                                    int64_t rounds) {
+  const struct task task = {argument(argc, argv, 1, size, low, high), argument(argc, argv, 2, 1, 1, SHARES),
+                            argument(argc, argv, 3, rounds, 1, 1000000)};
+  return task;
+}
+
+/* Runs both shares: one after the other, or at the same time with two threads. */
+static inline void run_shares(void (*run)(echo_any), echo_any first, echo_any second, int64_t threads) {
+  if (threads == SHARES) {
+    const int64_t other = echo_spawn(run, second);
+    run(first);
+    echo_join(other);
+  } else {
+    run(first);
+    run(second);
+  }
 }
 
 /* [program.check.1] */

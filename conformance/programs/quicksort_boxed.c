@@ -153,19 +153,10 @@ static void report(job_ref job, int64_t share) {
 }
 
 int main(int argc, char** argv) {
-  const int64_t length = argument(argc, argv, 1, 60000, 1, 100000000);
-  const int64_t threads = argument(argc, argv, 2, 1, 1, 2);
-  const int64_t rounds = argument(argc, argv, 3, 6, 1, 1000000);
-  job_ref first = new_job(51, length, rounds);
-  job_ref second = new_job(52, length, rounds);
-  if (threads == 2) {
-    const int64_t other = echo_spawn(run_share, (echo_any)second);
-    run_share((echo_any)first);
-    echo_join(other);
-  } else {
-    run_share((echo_any)first);
-    run_share((echo_any)second);
-  }
+  const struct task task = read_task(argc, argv, 60000, 1, 100000000, 6);
+  job_ref first = new_job(51, task.size, task.rounds);
+  job_ref second = new_job(52, task.size, task.rounds);
+  run_shares(run_share, (echo_any)first, (echo_any)second, task.threads);
   report(first, 0);
   report(second, 1);
   return 0;

@@ -80,7 +80,7 @@ struct Stacked : Fixture {
   Stacked& operator=(const Stacked&) = delete;
 
   // The frames made so far are now below the caller of whatever comes.
-  void publish() { machine.publish_anchor(0x1000, 0x1000, stack.frames.size()); }
+  void publish() const { machine.publish_anchor(0x1000, 0x1000, stack.frames.size()); }
   // `count` frames, each entered while the older ones are on the stack.
   void fill_stack(std::uint64_t count) {
     for (std::uint64_t i = 0; i < count; ++i) {

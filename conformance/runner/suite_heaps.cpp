@@ -194,6 +194,7 @@ void threads_outlive_the_plugin(Context& context) {
   std::atomic<bool> unloaded{false};
   std::atomic<int> detached{0};
   std::vector<std::thread> threads;
+  threads.reserve(4);
   auto plugin = std::make_unique<Plugin>(context.plugin_path);
   auto heap = std::make_unique<Heap>(*plugin, "max_heap=16m");
   for (std::uint64_t t = 0; t < 4; ++t)

@@ -489,6 +489,7 @@ void threads_register(Context& context) {
   constexpr std::uint32_t kLayouts = 500;
   std::vector<std::vector<echo_layout_id>> ids(kThreads, std::vector<echo_layout_id>(kLayouts));
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t)
     threads.emplace_back([&heap, &mine = ids[static_cast<std::size_t>(t)]] {
       try {

@@ -57,7 +57,8 @@ void defaults_are_values(Context& context) {
   const Plugin plugin(context.plugin_path);
   for (const echo_option_info& row : plugin.options())
     if (*row.default_value != '\0') {
-      const std::string text = std::string(row.name) + "=" + row.default_value;
+      std::string text = row.name;
+      text.append("=").append(row.default_value);
       std::string message;
       const echo_status status = create(plugin, text, &message);
       EXPECT(status == ECHO_OK, "the default is refused: " + text + ": " + message);

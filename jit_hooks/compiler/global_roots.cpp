@@ -23,7 +23,6 @@ Outcome emit_global_roots(ModuleContext& context) {
   llvm::LLVMContext& llvm_context = module.getContext();
   const llvm::DataLayout& layout = module.getDataLayout();
   llvm::Type* const word = llvm::Type::getInt64Ty(llvm_context);
-  llvm::Type* const pointer = llvm::PointerType::get(llvm_context, 0);
   llvm::SmallVector<llvm::Constant*> members;
   for (llvm::GlobalVariable& global : module.globals()) {
     if (global.isThreadLocal()) /* refused, unless a test wants to see why: it has no address to list */
@@ -35,14 +34,14 @@ Outcome emit_global_roots(ModuleContext& context) {
       return {ECHO_LIMIT_EXCEEDED, "the module variable " + name_of(global) +
                                        " holds more than 8192 references: keep them in a heap array"};
     for (const ReferenceRun& run : runs) {
-      members.push_back(llvm::ConstantExpr::getGetElementPtr(llvm::Type::getInt8Ty(llvm_context), &global,
-                                                             llvm::ConstantInt::get(word, run.offset)));
-      members.push_back(llvm::ConstantExpr::getIntToPtr(llvm::ConstantInt::get(word, run.words), pointer));
+      llvm::Constant* const first = llvm::ConstantExpr::getPtrToInt(&global, word);
+      members.push_back(llvm::ConstantExpr::getAdd(first, llvm::ConstantInt::get(word, run.offset)));
+      members.push_back(llvm::ConstantInt::get(word, run.words));
     }
   }
   if (members.empty())
     return {};
-  auto* const type = llvm::ArrayType::get(pointer, members.size());
+  auto* const type = llvm::ArrayType::get(word, members.size());
   auto* const list = new llvm::GlobalVariable(module, type, false, llvm::GlobalValue::PrivateLinkage,
                                               llvm::ConstantArray::get(type, members), "echo.roots");
   list->setSection(kRootsSection);

@@ -27,13 +27,14 @@ std::string describe(const llvm::SMDiagnostic& diagnostic) {
 
 /* Same machine, whatever the details of the front end's layout string. */
 Outcome check_target(const llvm::Module& module, const llvm::TargetMachine& machine) {
-  const llvm::Triple triple(module.getTargetTriple()), host = machine.getTargetTriple();
+  const llvm::Triple triple(module.getTargetTriple());
+  const llvm::Triple& host = machine.getTargetTriple();
   if (!module.getTargetTriple().empty() &&
       (triple.getArch() != host.getArch() || triple.getOS() != host.getOS()))
     return {ECHO_IR_INVALID,
             "it is compiled for '" + module.getTargetTriple() + "', this machine is '" + host.str() + "'"};
   const llvm::DataLayout& layout = module.getDataLayout();
-  const std::string text = layout.getStringRepresentation();
+  const std::string& text = layout.getStringRepresentation();
   if (!text.empty() &&
       (!layout.isLittleEndian() || layout.getPointerSize(0) != 8 || layout.getPointerSize(1) != 8))
     return {ECHO_IR_INVALID, "its data layout '" + text + "' is not that of a 64-bit little-endian machine"};

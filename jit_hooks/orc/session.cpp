@@ -239,7 +239,7 @@ private:
 
   Outcome build(CodeIndex& index) {
     llvm::orc::LLJITBuilder builder;
-    builder.setJITTargetMachineBuilder(*target_).setDataLayout(*layout_).setNumCompileThreads(
+    builder.setJITTargetMachineBuilder(*target_).setDataLayout(layout_).setNumCompileThreads(
         options_.compile_threads);
     builder.setSupportConcurrentCompilation(false); /* no copies: every module has a context of its own */
     builder.setPlatformSetUp(llvm::orc::setUpInactivePlatform);
@@ -300,7 +300,7 @@ private:
   /* ORC tells the caller only that something failed; the session's reporter heard what. */
   Outcome first_reported(Outcome otherwise) {
     const std::lock_guard<std::mutex> guard(report_lock_);
-    return reported_.ok() ? otherwise : std::exchange(reported_, Outcome());
+    return reported_.ok() ? std::move(otherwise) : std::exchange(reported_, Outcome());
   }
 
   Outcome dump_ir(const llvm::Module& module, const std::string& name) {

@@ -327,6 +327,7 @@ void FakeHeap::visit_frames() {
   roots_seen += bases.size();
   derived_seen += derived.size();
   std::vector<echo_ref> old;
+  old.reserve(bases.size());
   for (echo_ref* base : bases)
     old.push_back(*base);
   for (size_t i = 0; i < bases.size(); ++i)

@@ -128,6 +128,7 @@ TEST_P(OnThePlugin, ThreeThreads) {
   PluginHeap heap("max_heap=64m,stress_collect=13,poison=on,stress_yield=on,stress_barriers=on");
   PluginJit jit(heap, GetParam());
   std::vector<std::thread> threads;
+  threads.reserve(3);
   for (int i = 0; i < 3; ++i)
     threads.emplace_back([&] {
       const Attached thread(heap);

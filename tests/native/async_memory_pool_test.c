@@ -63,6 +63,7 @@ static void test_tasks(void) {
     memset(tasks[i], 0x5A, sizes[i]); /* all of it is the task's */
     task_header_t* const header = task_memory_pool_header(pool, tasks[i]);
     CHECK_CALL(header != NULL, POOL_SUCCESS);
+    REQUIRE(header != NULL);
     CHECK(header->body == tasks[i] && header->body_size == sizes[i]);
     CHECK(header->future == NULL && header->waker == NULL && header->status == 0 && header->user == NULL);
     CHECK(sizeof *header == 64 && (size_t)header % 64 == 0);
@@ -290,7 +291,7 @@ static void test_runtime(void) {
   CHECK_CALL(pool != NULL, POOL_SUCCESS);
   void* const task = async_runtime_memory_pool_allocate_task(pool, 256);
   void* const stack = async_runtime_memory_pool_allocate_stack(pool, 8192);
-  CHECK(task != NULL && stack != NULL);
+  REQUIRE(task != NULL && stack != NULL);
   memset(task, 1, 256);
   memset(stack, 2, 8192);
   char text[] = "a payload of more than sixteen bytes";

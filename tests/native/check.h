@@ -17,6 +17,14 @@ static atomic_int failures;
       fprintf(stderr, "%s:%d: %s: failed: %s\n", __FILE__, __LINE__, __func__, #condition);                  \
     }                                                                                                        \
   } while (0)
+/* A check without which the rest of a function has no sense: the function returns. Looked at twice. */
+#define REQUIRE(condition)                                                                                   \
+  do {                                                                                                       \
+    CHECK(condition);                                                                                        \
+    if (!(condition)) {                                                                                      \
+      return;                                                                                                \
+    }                                                                                                        \
+  } while (0)
 /* The outcome of a call and the error it leaves behind. */
 #define CHECK_CALL(condition, error)                                                                         \
   do {                                                                                                       \

@@ -389,7 +389,7 @@ static void test_industrial_pool(void) {
   void* const node = industrial_memory_pool_allocate_channel_node(pool);
   void* const any = industrial_memory_pool_allocate(pool, 256);
   void* const large = industrial_memory_pool_allocate(pool, 8192);
-  CHECK(task != NULL && waker != NULL && node != NULL && any != NULL && large != NULL);
+  REQUIRE(task != NULL && waker != NULL && node != NULL && any != NULL && large != NULL);
   memset(task, 1, 128);
   memset(waker, 2, 64);
   memset(node, 3, 96);

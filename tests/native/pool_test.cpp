@@ -195,7 +195,7 @@ TEST_F(PoolTest, RandomUseAgreesWithAModel) {
       ASSERT_NE(pool->free(it->first, it->second.first > 1024 ? 8 : 2000), FreeResult::Done);
     } else if (what < 99 && !dead.empty()) {
       void* const p = dead[random.below(dead.size())];
-      if (live.count(p) == 0) {
+      if (!live.contains(p)) {
         ASSERT_NE(pool->free(p, random.between(1, 2000)), FreeResult::Done);
       }
     } else {
@@ -231,6 +231,7 @@ TEST_F(PoolTest, BatchesGrowInABurstAndPairsNeedNone) {
   ASSERT_NE(cache, nullptr);
   EXPECT_EQ(cache->policy().batch(), 16u);
   std::vector<void*> objects;
+  objects.reserve(2000);
   for (int i = 0; i < 2000; ++i) {
     objects.push_back(pool->allocate(128));
   }
@@ -273,6 +274,7 @@ TEST_F(PoolTest, AnIdleClassLeavesL1AndAHotOneStays) { // [native.hot.1]
 
 TEST_F(PoolTest, EmptySlabsGoBackToTheSpace) {
   std::vector<void*> objects;
+  objects.reserve(100000);
   for (int i = 0; i < 100000; ++i) {
     objects.push_back(pool->allocate(128));
   }

@@ -62,6 +62,7 @@ TEST_F(PoolTest, MisuseByAnotherThread) {
 TEST_F(PoolTest, TagsOfASlab) { // [native.owner.2] [native.free.3]
   ClassCache* const cache = pool->this_threads_cache(cell_for(1024));
   std::vector<void*> objects;
+  objects.reserve(64);
   for (int i = 0; i < 64; ++i) {
     objects.push_back(pool->allocate(1024));
   }
@@ -96,6 +97,7 @@ TEST_F(PoolTest, RacingDoubleFreesLeaveEachCellFreeOnce) {
   std::uint64_t successes = 0;
   for (int round = 0; round < kRounds; ++round) {
     std::vector<void*> objects;
+    objects.reserve(kObjects);
     for (int i = 0; i < kObjects; ++i) {
       objects.push_back(pool->allocate(48));
     }
@@ -150,6 +152,7 @@ TEST_F(PoolTest, FourThreadsPassObjectsAround) {
   std::atomic<int> broken{0};
   const auto size_of = [](std::size_t slot) { return 8 + slot % 128 * 8 + (slot % 16 == 0 ? 2000 : 0); };
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       Random random(test_seed() + static_cast<std::uint64_t>(t));
@@ -205,6 +208,7 @@ TEST_F(PoolTest, TheMemoryOfAThreadThatIsGoneServesOthers) {
     Worker worker;
     worker.run([&] {
       std::vector<void*> objects;
+      objects.reserve(20000);
       for (int i = 0; i < 20000; ++i) {
         objects.push_back(pool->allocate(64));
       }
@@ -285,6 +289,7 @@ TEST_F(PoolTest, SlabsMigrateBetweenNodes) {
     worker.run([&] {
       FakeTopology::here = 3;
       std::vector<void*> objects;
+      objects.reserve(4000);
       for (int i = 0; i < 4000; ++i) {
         objects.push_back(pool->allocate(128));
       }
@@ -349,6 +354,7 @@ TEST_F(PoolTest, TrimReachesOtherThreadsAtTheirNextSlowPath) {
 // [native.thread.4]
 TEST_F(PoolTest, TheChildOfAForkCanUseThePool) {
   std::vector<void*> objects;
+  objects.reserve(1000);
   for (int i = 0; i < 1000; ++i) {
     objects.push_back(pool->allocate(64));
   }
