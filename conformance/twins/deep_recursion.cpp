@@ -32,7 +32,8 @@ struct Arguments {
 };
 
 void* run(void* arguments) {
-  const auto [depth, rounds] = *static_cast<Arguments*>(arguments);
+  const std::uint64_t depth = static_cast<const Arguments*>(arguments)->depth;
+  const std::uint64_t rounds = static_cast<const Arguments*>(arguments)->rounds;
   for (std::uint64_t share = 0; share < 2; ++share) {
     std::uint64_t down_sum = 0;
     std::uint64_t zigzag_sum = 0;
