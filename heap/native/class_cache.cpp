@@ -13,6 +13,12 @@
 
 namespace echo::native {
 
+namespace {
+// Takes of cells from a slab, none of them after a free by another thread, until it is biased again. A slab that is filled
+// by one thread and emptied by another is taken from once or twice in between, and must stay shared.
+constexpr unsigned kQuietTakes = 3;
+} // namespace
+
 void SlabLock::lock_slow() {
   for (;;) {
     for (int i = 0; i < 64; ++i) {
@@ -159,12 +165,14 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
   if (tag_of(entry.owner.load(std::memory_order_relaxed)) != OwnerTag::Biased) {
     const std::scoped_lock lock(record.lock);
     collect_remote(record);
-    // Nobody else has freed a cell since the last time: the owner may do without the lock again. A thread
-    // that is about to free one waits for the lock and will find the tag. [native.owner.2]
-    if (record.foreign_frees == 0 && !record.notified) {
+    // Nobody else has freed a cell for some time: the owner may do without the lock again. A thread that is about to
+    // free one waits for the lock and will find the tag. [native.owner.2]
+    if (record.foreign_frees != 0) {
+      record.foreign_frees = 0;
+      record.quiet_takes = 0;
+    } else if (record.quiet_takes >= kQuietTakes && !record.notified) {
       entry.owner.store(word(OwnerTag::Biased), std::memory_order_relaxed);
     }
-    record.foreign_frees = 0;
   }
   const Address start = space_->slab_start(record.slab);
   const std::uint32_t cell_bytes = shape_of(cell_).bytes;
@@ -195,6 +203,7 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
     std::copy_n(cells_ + (want - taken), taken, cells_);
   }
   set_cached(taken);
+  record.quiet_takes = static_cast<std::uint8_t>(std::min(record.quiet_takes + 1u, kQuietTakes));
   if (record.counted) {
     record.counted = false;
     --empty_;
@@ -226,6 +235,7 @@ bool ClassCache::take_slab() {
     record->counted = false;
     record->notified = false;
     record->foreign_frees = 0;
+    record->quiet_takes = 0;
   }
   own(*record);
   list(*record);

@@ -73,6 +73,7 @@ struct SlabRecord {
   bool listed = false;  // in the owner's list of slabs with free cells
   bool counted = false; // counted as empty by the owner
   std::uint8_t node = 0;
+  std::uint8_t quiet_takes = 0; // of cells since another thread has freed one
 
   // Whoever holds the lock.
   alignas(kCacheLine) SlabLock lock;

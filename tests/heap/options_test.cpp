@@ -29,13 +29,14 @@ std::string fields(const Config& c) {
   for (const std::uint64_t n :
        {std::uint64_t{c.max_heap}, std::uint64_t{c.initial_trigger}, c.growth_percent,
         std::uint64_t{c.reserve_bytes}, std::uint64_t{c.keep_free}, std::uint64_t{c.populate},
-        std::uint64_t{c.huge_pages}, std::uint64_t{c.census}, c.stress_collect, std::uint64_t{c.poison},
-        std::uint64_t{c.verify}, std::uint64_t{c.stress_yield}, std::uint64_t{c.stress_barriers}, c.seed}) {
+        std::uint64_t{c.mark_region}, std::uint64_t{c.huge_pages}, std::uint64_t{c.census}, c.stress_collect,
+        std::uint64_t{c.poison}, std::uint64_t{c.verify}, std::uint64_t{c.stress_yield},
+        std::uint64_t{c.stress_barriers}, c.seed}) {
     text += std::to_string(n) + " ";
   }
   return text;
 }
-static_assert(sizeof(Config) == 80, "a field was added: compare it in fields()");
+static_assert(sizeof(Config) == 88, "a field was added: compare it in fields()");
 
 std::string refused(const std::string& text, echo_status status) {
   Config config;
