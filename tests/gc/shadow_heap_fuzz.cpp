@@ -42,6 +42,7 @@ constexpr Configuration kConfigurations[] = {
     {"yield", "max_heap=64m,trigger=512k,reserve=1,stress_yield=on,keep_free=1,poison=on", 4, 400, 6000,
      false},
     {"tiny", "max_heap=1m,trigger=512k,reserve=1,poison=on,keep_free=1", 3, 100000, 12000, true},
+    {"regions", "max_heap=64m,trigger=1m,reserve=1,mark_region=64k,poison=on", 3, 1500, 12000, false},
     {"everything",
      "max_heap=64m,reserve=1,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield=on,keep_"
      "free=0",

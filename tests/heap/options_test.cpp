@@ -60,7 +60,7 @@ TEST(Options, DefaultsOfTheTableAreConfigsDefaults) { // [options.table.1]
   for (const echo_option_info& row : rows()) {
     all += std::string(row.name) + "=" + row.default_value + ",";
   }
-  EXPECT_EQ(rows().size(), 14u);
+  EXPECT_EQ(rows().size(), 15u);
   EXPECT_EQ(fields(parsed(all)), fields(Config{}));
 }
 
