@@ -54,6 +54,8 @@ public:
   ObjectRef allocate(Mutator& mutator, LayoutId layout, std::uint64_t length);
   // SAFEPOINT.
   echo_status collect(Mutator& mutator, echo_cause cause, std::string* why);
+  // SAFEPOINT. The cold poll: waits for a stop, then passes the watermark if the polling frame lies above it.
+  void poll(Mutator& mutator);
   // SAFEPOINT.
   std::string verify(Mutator& mutator, bool objects);
   void statistics(echo_statistics* out);
@@ -82,6 +84,7 @@ private:
   bool room_was_left(std::size_t bytes) ECHO_EXCLUDES(result_mutex_);
   void fail(Mutator& mutator, echo_status status, const std::string& message);
   void set_failure(echo_status status, std::string why) ECHO_EXCLUDES(failure_mutex_);
+  void set_watermarks(const std::vector<Mutator*>& mutators);
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
   bool mark(const std::vector<Mutator*>& mutators);
   void sweep_and_pace(std::uint64_t cycle_cpu_start);

@@ -59,6 +59,42 @@ struct UnseenRoots final : RootVisitor {
   void root(ObjectRef) override {}
 };
 
+// Frames that have not run since the last mark hold marked objects only. [roots.frames.1]
+class MarkedFrames final : public FrameWalk {
+public:
+  MarkedFrames(Collector& collector, Mutator& mutator) : collector_(collector), mutator_(mutator) {}
+  echo_status walk(echo_frame_cursor* cursor, std::uint32_t most, std::uint32_t* visited,
+                   std::string* why) override {
+    const auto visit = [](void* self, echo_ref* base, std::uintptr_t*) {
+      static_cast<MarkedFrames*>(self)->check(reinterpret_cast<Address>(*base));
+    };
+    const echo_status status =
+        collector_.roots.frames.walk_some(mutator_, cursor, most, visit, this, visited, why);
+    if (status == ECHO_OK && !broken_.empty()) {
+      *why = broken_;
+      return ECHO_HEAP_CORRUPT;
+    }
+    return status;
+  }
+
+private:
+  void check(Address ref) {
+    const SlabKind kind = ref == 0 ? SlabKind::Free : collector_.memory.pool.slabs().kind_of_word(ref);
+    if ((kind == SlabKind::Old || kind == SlabKind::Large) && !collector_.memory.bits.is_marked(ref)) {
+      broken_ =
+          "a frame above the watermark refers to an object that the last mark did not reach: the frame ran "
+          "before it was visited, or its map is wrong";
+    }
+  }
+  Collector& collector_;
+  Mutator& mutator_;
+  std::string broken_;
+};
+
+echo_frame_cursor anchor_of(const Mutator& m) {
+  return {m.anchor_sp, m.anchor_fp, m.anchor_pc};
+}
+
 struct MarkRoots final : RootVisitor {
   explicit MarkRoots(Marker& m) : marker(m) {}
   Marker& marker;
@@ -76,6 +112,33 @@ echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* 
     service_.wake_if_needed();
   }
   return failure(why);
+}
+
+void Collector::set_watermarks(const std::vector<Mutator*>& mutators) {
+  for (Mutator* m : mutators) {
+    MarkedFrames frames(*this, *m);
+    std::string why;
+    if (const echo_status status = m->watermark.set(anchor_of(*m), frames, &why); status != ECHO_OK) {
+      set_failure(status, why);
+    }
+  }
+}
+
+void Collector::poll(Mutator& mutator) {
+  safepoints.poll(mutator);
+  while (mutator.watermark.is_set() &&
+         (mutator.anchor_pc == 0 || mutator.anchor_fp > mutator.watermark.word())) {
+    MarkedFrames frames(*this, mutator);
+    std::string why;
+    if (const echo_status status = mutator.watermark.pass(anchor_of(mutator), frames, &why);
+        status != ECHO_OK) {
+      set_failure(status, why);
+    }
+    // A stop may be asked for meanwhile: its 0 stays.
+    std::uint64_t word = mutator.poll_word.load(std::memory_order_relaxed);
+    while (word != 0 && !mutator.poll_word.compare_exchange_weak(word, mutator.watermark.word())) {
+    }
+  }
 }
 
 std::string Collector::verify(Mutator& mutator, bool objects) {
@@ -224,6 +287,9 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   }
   if (config.stress_barriers) {
     audit_.remember(mutators);
+  }
+  if (config.stress_frames && marked) {
+    set_watermarks(mutators);
   }
   phase_.store(Phase::Sweeping);
   marker_.trim();

@@ -11,6 +11,7 @@
 #include "barriers/store_barrier.h"
 #include "echo/heap.h"
 #include "gc/handles.h"
+#include "gc/watermark.h"
 #include "heap/run_allocator.h"
 #include "heap/thread_block.h"
 
@@ -58,6 +59,7 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   RunAllocator allocator;
   BarrierState barrier;
   HandleStack handles;
+  Watermark watermark; // of the managed frames: written in stops and by the thread itself
   echo_error last_error{};
   const pthread_t os_thread;
   const bool allocates_inline;

@@ -27,6 +27,24 @@ echo_status FrameSource::set(const echo_frame_source* source, std::string* why) 
   return ECHO_OK;
 }
 
+echo_status FrameSource::walk_some(Mutator& mutator, echo_frame_cursor* cursor, std::uint32_t most,
+                                   echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited,
+                                   std::string* why) {
+  const MutexLock lock(mutex_);
+  if (source_.walk == nullptr) {
+    *why = "a thread has managed frames but no frame source is set";
+    return ECHO_FRAME_WITHOUT_MAP;
+  }
+  echo_error error{};
+  *visited = 0;
+  const echo_status status =
+      source_.walk(source_.context, mutator.as_handle(), cursor, most, visited, visit, visitor, &error);
+  if (status != ECHO_OK) {
+    *why = error.message;
+  }
+  return status;
+}
+
 echo_status FrameSource::walk(Mutator& mutator, echo_visit_slot_fn visit, void* visitor,
                               std::uint64_t* frames, std::string* why) {
   if (mutator.anchor_pc == 0) {

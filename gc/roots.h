@@ -18,6 +18,10 @@ namespace echo {
 class FrameSource {
 public:
   echo_status set(const echo_frame_source* source, std::string* why) ECHO_EXCLUDES(mutex_);
+  // Visits at most `most` frames from *cursor on; *visited is 0 only at the end.
+  echo_status walk_some(Mutator& mutator, echo_frame_cursor* cursor, std::uint32_t most,
+                        echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited, std::string* why)
+      ECHO_EXCLUDES(mutex_);
   // Visits all frames of a stopped thread.
   echo_status walk(Mutator& mutator, echo_visit_slot_fn visit, void* visitor, std::uint64_t* frames,
                    std::string* why) ECHO_EXCLUDES(mutex_);

@@ -93,11 +93,15 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator) {
   for (;;) {
     mutator.state.store(ThreadState::Managed);
     maybe_yield();
-    if (mutator.poll_word.load(std::memory_order_relaxed) != kPollIdle) {
-      mutator.poll_word.store(kPollIdle); // [stop.poll.1]: before the look at the stop word
+    const std::uint64_t idle = mutator.watermark.word();
+    if (mutator.poll_word.load(std::memory_order_relaxed) != idle) {
+      mutator.poll_word.store(idle); // [stop.poll.1]: before the look at the stop word
     }
     if (phase_of(stop_word_.load()) == kIdle) {
-      break;
+      if (mutator.watermark.word() == idle) {
+        break;
+      }
+      continue; // a stop ended between the two looks and set the watermark
     }
     if (held_since == 0) {
       held_since = os::monotonic_ns();

@@ -18,7 +18,7 @@
 //             sees the stop. [stop.who.1] Exactly one thread works per stop: the CAS decides. Nobody is woken
 //             inside the work. [stop.order.1, thread.1] The thread list is frozen from asked to idle.
 //             [stop.wait.1] Waiters yield for 120 us, then sleep on a futex. [stop.poll.1] A poll word of 0
-//             never gets lost: its thread writes kPollIdle back and looks at the stop word after that.
+//             never gets lost: its thread writes its watermark back and looks at the stop word after that.
 #pragma once
 
 #include "gc/mutator.h"

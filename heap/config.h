@@ -24,6 +24,7 @@ struct Config {
   bool poison = false;              // fill freed memory with kPoisonWord
   bool verify = false;              // verify before and after every collection
   bool stress_yield = false;        // yield at random at every protocol step
+  bool stress_frames = false;       // frames checked in portions before control comes back to them
   bool stress_barriers = false;     // barrier always on, deletion log verified at every stop
   std::uint64_t seed = 1;           // of random stress decisions
 };

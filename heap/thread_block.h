@@ -14,8 +14,9 @@
 //                     +-------+-------+-------+-------+-------+-------+-------+-------+
 //
 // Invariants  [heap.block.1] cursor, limit, phase and anchor are written by their thread, or in a stop.
-//             [heap.block.2] The poll word is kPollIdle, or 0 while a stop is asked for: whoever asks writes
-//             0, the thread itself writes the other value back, after which it looks for a stop again.
+//             [heap.block.2] The poll word is the watermark of the thread's frames (kPollIdle: none), or 0 while
+//             a stop is asked for: whoever asks writes 0, the thread itself writes the other value back, after
+//             which it looks for a stop again.
 //             [heap.block.3] trap and young windows are reserved for a nursery: both sizes are 0 without one.
 #pragma once
 

@@ -18,12 +18,6 @@ namespace {
 
 constexpr uint32_t kRecipesVersion = 1;
 constexpr uint32_t kMaxCompileThreads = 256;
-constexpr uint32_t kAllSwitches = ECHO_JIT_ALLOW_REF_IN_STACK | ECHO_JIT_ALLOW_REF_IN_RAW |
-                                  ECHO_JIT_ALLOW_REF_MEMCPY | ECHO_JIT_NO_BARRIER_ELISION |
-                                  ECHO_JIT_ALLOW_REF_AS_INTEGER | ECHO_JIT_ALLOW_UNSUPPORTED_FRAME |
-                                  ECHO_JIT_OMIT_BARRIERS | ECHO_JIT_ALLOW_MUSTTAIL |
-                                  ECHO_JIT_ALLOW_ADDRSPACECAST | ECHO_JIT_ALLOW_THREAD_LOCAL;
-
 bool in_process(const std::string& name) {
   static void* const process = dlopen(nullptr, RTLD_NOW);
   return process != nullptr && dlsym(process, name.c_str()) != nullptr;
@@ -45,7 +39,7 @@ Outcome check_options(const echo_jit_options& options) {
   if (options.compile_threads > kMaxCompileThreads)
     return {ECHO_INVALID_ARGUMENT, "compile_threads is " + std::to_string(options.compile_threads) +
                                        "; at most " + std::to_string(kMaxCompileThreads)};
-  if ((options.switches & ~kAllSwitches) != 0)
+  if ((options.switches & ~uint32_t{ECHO_JIT_ALL_SWITCHES}) != 0)
     return {ECHO_INVALID_ARGUMENT, "switches has a bit that echo/jit.h does not name"};
   if (Outcome outcome = check_directory("dump_objects", options.dump_objects); !outcome)
     return outcome;
@@ -123,8 +117,11 @@ Outcome Jit::start(const echo_jit_options& options) {
     session.dump_objects = options.dump_objects;
   if (options.dump_ir != nullptr)
     session.dump_ir = options.dump_ir;
+  unguarded_entries_ = (options.switches & ECHO_JIT_NO_ENTRY_GUARD) != 0;
+  const StubFaults faults{(options.switches & ECHO_JIT_STUBS_LOSE_RAX) != 0,
+                          (options.switches & ECHO_JIT_NATIVE_WITHOUT_ANCHOR) != 0};
   if (Outcome outcome = Session::create(session, api_, heap_, recipes_,
-                                        make_stubs(recipes_, &Jit::raise, this), index_, session_);
+                                        make_stubs(recipes_, &Jit::raise, this, faults), index_, session_);
       !outcome)
     return outcome;
   echo_frame_source source{};
@@ -281,6 +278,7 @@ Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments
   record.thread = thread;
   record.function = function;
   record.owner = this;
+  record.unguarded = unguarded_entries_;
   for (uint32_t i = 0; i < count; ++i)
     record.arguments[i] = arguments[i];
   if (Outcome outcome = enter(record, AnchorWords(thread, recipes_)); !outcome)

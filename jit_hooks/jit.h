@@ -57,6 +57,7 @@ private:
   echo_heap* const heap_;
   echo_recipes recipes_{}; /* as far as the plugin knows them */
   bool is_source_ = false;
+  bool unguarded_entries_ = false; /* test only */
   CodeIndex index_;
   std::unique_ptr<Session> session_;
 

@@ -222,8 +222,10 @@ private:
         llvm::FunctionType::get(llvm::PointerType::get(llvm_context, kReferenceSpace), parameters, false),
         llvm::Function::ExternalLinkage, name, module);
     using llvm::Attribute;
-    function->addFnAttr(
-        Attribute::get(llvm_context, Attribute::AllocKind, static_cast<uint64_t>(llvm::AllocFnKind::Alloc)));
+    llvm::AllocFnKind kind = llvm::AllocFnKind::Alloc;
+    if (context_.allows(ECHO_JIT_ALLOCATION_IS_ZEROED))
+      kind |= llvm::AllocFnKind::Zeroed;
+    function->addFnAttr(Attribute::get(llvm_context, Attribute::AllocKind, static_cast<uint64_t>(kind)));
     function->addFnAttr("alloc-family", "echo");
     function->setDoesNotThrow();
     function->addFnAttr(Attribute::WillReturn);

@@ -154,7 +154,9 @@ private:
     builder.CreateAlignedStore(next, thread_field(builder, thread_, recipes_.cursor_offset), llvm::Align(8));
     fill_gap(cursor, fast_end);
     builder.SetInsertPoint(fast_end);
-    llvm::CallInst* const fast = builder.CreateCall(marker(context_.module), {cursor});
+    llvm::Value* const fast = cursor->getType() == reference_
+                                  ? cursor
+                                  : builder.CreateCall(marker(context_.module), {cursor}); /* [jit.alloc.1] */
     store_header(builder, fast);
     if (zero_bytes != nullptr)
       builder.CreateMemSet(at(builder, fast, first_payload()), builder.getInt8(0), zero_bytes,
@@ -173,9 +175,33 @@ private:
     return recipes_.zero_from > header_end ? recipes_.zero_from : header_end;
   }
 
+  /* Test only: what [jit.alloc.1] forbids, with the cursor forwarded from one allocation to the next as GVN does. */
+  llvm::Value* inline_by_reference(uint64_t size) {
+    llvm::IRBuilder<> builder(call_);
+    const auto load = [&](uint32_t offset) {
+      return builder.CreateAlignedLoad(reference_, thread_field(builder, thread_, offset), llvm::Align(8));
+    };
+    const bool goes_on = forwarded_ != nullptr && forwarded_->getParent() == call_->getParent();
+    cursor_ = goes_on ? forwarded_ : static_cast<llvm::Value*>(load(recipes_.cursor_offset));
+    llvm::Value* const next = builder.CreateConstGEP1_64(builder.getInt8Ty(), cursor_, size);
+    llvm::PHINode* const object =
+        branch(cursor_, next, builder.CreateICmpUGT(next, load(recipes_.limit_offset)), nullptr);
+    builder.SetInsertPoint(object);
+    forwarded_ = builder.CreatePHI(reference_, 2);
+    for (llvm::BasicBlock* from : object->blocks()) {
+      builder.SetInsertPoint(from->getTerminator());
+      const bool fast = object->getIncomingValueForBlock(from) == cursor_;
+      forwarded_->addIncoming(fast ? next : static_cast<llvm::Value*>(load(recipes_.cursor_offset)), from);
+    }
+    zero_constant(object, size);
+    return object;
+  }
+
   llvm::Value* inline_constant(uint64_t length) {
     const uint64_t size =
         rounded(layout_->fixed_bytes + (layout_->is_array ? length * layout_->element_bytes : 0));
+    if (context_.allows(ECHO_JIT_CURSOR_AS_REFERENCE))
+      return inline_by_reference(size);
     llvm::IRBuilder<> builder(call_);
     llvm::Value* const cursor = load_start(builder);
     llvm::Value* const next = builder.CreateAdd(cursor, llvm::ConstantInt::get(word_, size), "next", true);
@@ -227,6 +253,7 @@ private:
   llvm::CallInst* call_ = nullptr;
   const AllocationLayout* layout_ = nullptr;
   llvm::Value* length_ = nullptr;
+  llvm::PHINode* forwarded_ = nullptr;
   llvm::Value* cursor_ = nullptr; /* where free memory begins: the object's start, or a gap before it */
 };
 

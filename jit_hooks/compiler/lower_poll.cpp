@@ -65,9 +65,12 @@ void expand(ModuleContext& context, llvm::CallInst& marker) {
   llvm::Value* const frame = builder.CreatePtrToInt(
       builder.CreateIntrinsic(llvm::Intrinsic::frameaddress, {builder.getPtrTy()}, {builder.getInt32(0)}),
       word);
+  if (context.allows(ECHO_JIT_OPTIMISE_POLLS)) /* what may become of a load that is not volatile */
+    builder.SetInsertPoint(&*marker.getFunction()->getEntryBlock().getFirstNonPHIOrDbgOrAlloca());
   llvm::LoadInst* const watermark = builder.CreateAlignedLoad(
       word, thread_field(builder, thread, context.recipes.poll_offset), llvm::Align(8), "watermark");
-  watermark->setVolatile(true); /* [jit.poll.3] */
+  watermark->setVolatile(!context.allows(ECHO_JIT_OPTIMISE_POLLS)); /* [jit.poll.3] */
+  builder.SetInsertPoint(&marker);
   llvm::Instruction* const cold = llvm::SplitBlockAndInsertIfThen(
       builder.CreateICmpUGT(frame, watermark), marker.getIterator(), false, cold_first(marker.getContext()));
   cold->getParent()->setName("poll.cold");
@@ -102,10 +105,12 @@ void insert_polls(ModuleContext& context, llvm::Function& function) {
   }
   if (!has_safepoint)
     return;
-  for (llvm::Instruction* ret : returns)
-    points.insert(before_return_value(ret));
-  for (llvm::Instruction* after_pad : landing_pads)
-    points.insert(after_pad);
+  if (!context.allows(ECHO_JIT_LOOP_POLLS_ONLY)) { /* [jit.poll.2] */
+    for (llvm::Instruction* ret : returns)
+      points.insert(before_return_value(ret));
+    for (llvm::Instruction* after_pad : landing_pads)
+      points.insert(after_pad);
+  }
   llvm::Function* const marker = poll_marker(context.module);
   for (llvm::CallBase* call : explicit_polls) {
     poll_before(call, marker);

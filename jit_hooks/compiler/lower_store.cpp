@@ -45,7 +45,7 @@ llvm::SmallPtrSet<const llvm::StoreInst*, 16> initialising_stores(const ModuleCo
       if (const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) {
         if (allocation_of(context, *call) != nullptr)
           fresh = call;
-        else if (is_safepoint_call(*call))
+        else if (is_safepoint_call(*call) && !context.allows(ECHO_JIT_ELIDE_OVER_SAFEPOINTS))
           fresh = nullptr;
       } else if (fresh != nullptr && is_heap_store_of_references(instruction)) {
         const auto& store = llvm::cast<llvm::StoreInst>(instruction);
@@ -60,7 +60,8 @@ llvm::SmallPtrSet<const llvm::StoreInst*, 16> initialising_stores(const ModuleCo
   return result;
 }
 
-llvm::Function* barrier_marker(llvm::Module& module) {
+llvm::Function* barrier_marker(const ModuleContext& unit) {
+  llvm::Module& module = unit.module;
   llvm::LLVMContext& context = module.getContext();
   llvm::Type* const reference = llvm::PointerType::get(context, kReferenceSpace);
   llvm::FunctionCallee callee = module.getOrInsertFunction(
@@ -71,8 +72,10 @@ llvm::Function* barrier_marker(llvm::Module& module) {
   function->addFnAttr(kLeafAttribute);
   function->setDoesNotThrow();
   function->addFnAttr(llvm::Attribute::WillReturn);
-  function->setMemoryEffects(llvm::MemoryEffects::inaccessibleMemOnly() |
-                             llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Ref));
+  function->setMemoryEffects(unit.allows(ECHO_JIT_BARRIER_WITHOUT_EFFECT)
+                                 ? llvm::MemoryEffects::none()
+                                 : llvm::MemoryEffects::inaccessibleMemOnly() |
+                                       llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Ref));
   return function;
 }
 
@@ -95,11 +98,18 @@ void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
       call_whole_store(context, builder, *store.getFunction(), slot, word);
       continue;
     }
-    if (with_barrier)
-      builder.CreateCall(barrier_marker(context.module), {thread_of(*store.getFunction()), slot, word});
+    const auto announce = [&] {
+      builder.CreateCall(barrier_marker(context), {thread_of(*store.getFunction()), slot, word});
+    };
+    const bool late = context.allows(ECHO_JIT_BARRIER_AFTER_STORE);
+    if (with_barrier && !late)
+      announce();
     llvm::StoreInst* const lowered = builder.CreateAlignedStore(word, slot, llvm::Align(8));
-    lowered->setAtomic(llvm::AtomicOrdering::Unordered); /* [jit.store.1] */
+    if (!context.allows(ECHO_JIT_PLAIN_STORES))
+      lowered->setAtomic(llvm::AtomicOrdering::Unordered); /* [jit.store.1] */
     lowered->setAAMetadata(store.getAAMetadata());
+    if (with_barrier && late)
+      announce();
   }
   store.eraseFromParent();
 }
@@ -173,7 +183,7 @@ bool announce_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Fu
                     llvm::Value* slot, llvm::Value* value) {
   if (!has_barriers(context))
     return false;
-  builder.CreateCall(barrier_marker(context.module), {thread_of(function), slot, value});
+  builder.CreateCall(barrier_marker(context), {thread_of(function), slot, value});
   ++context.counters.barriers;
   return true;
 }

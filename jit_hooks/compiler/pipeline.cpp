@@ -16,6 +16,7 @@
 
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/SafepointIRVerifier.h"
+#include "llvm/IR/Statepoint.h"
 #include "llvm/IR/Verifier.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Transforms/InstCombine/InstCombine.h"
@@ -52,7 +53,7 @@ private:
 /* Pass manager state for one module. */
 class Passes {
 public:
-  explicit Passes(llvm::TargetMachine& machine) : builder_(&machine, tuning()) {
+  Passes(llvm::TargetMachine& machine, bool vectorise) : builder_(&machine, tuning(vectorise)) {
     builder_.registerModuleAnalyses(modules_);
     builder_.registerCGSCCAnalyses(graphs_);
     builder_.registerFunctionAnalyses(functions_);
@@ -74,10 +75,10 @@ public:
   }
 
 private:
-  static llvm::PipelineTuningOptions tuning() {
+  static llvm::PipelineTuningOptions tuning(bool vectorise) {
     llvm::PipelineTuningOptions options;
-    options.LoopVectorization = false; /* [jit.order.4] */
-    options.SLPVectorization = false;
+    options.LoopVectorization = vectorise; /* [jit.order.4] */
+    options.SLPVectorization = vectorise;
     return options;
   }
   llvm::LoopAnalysisManager loops_;
@@ -99,8 +100,6 @@ void optimise(Passes& passes, llvm::Module& module, bool enabled) {
       enabled ? passes.builder().buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
               : passes.builder().buildO0DefaultPipeline(llvm::OptimizationLevel::O0);
   passes.run(pipeline, module);
-  if (!enabled)
-    promote(passes, module); /* always-inline functions bring their allocas */
 }
 
 void clean_up(Passes& passes, llvm::Module& module) {
@@ -162,6 +161,22 @@ void make_statepoints(Passes& passes, llvm::Module& module) {
   passes.run(pipeline, module);
 }
 
+void pass_thread(ModuleContext& context) {
+  add_thread_parameters(context);
+  rewrite_calls(context);
+}
+
+/* Test only: what the verification of safepoints is for. */
+void break_one_relocation(llvm::Module& module) {
+  for (llvm::Function& function : module)
+    for (llvm::Instruction& instruction : llvm::instructions(function))
+      if (auto* relocation = llvm::dyn_cast<llvm::GCRelocateInst>(&instruction);
+          relocation != nullptr && !relocation->use_empty()) {
+        relocation->replaceAllUsesWith(relocation->getDerivedPtr());
+        return;
+      }
+}
+
 Outcome prepare(ModuleContext& context, Passes& passes) {
   if (Outcome outcome = read_level(context); !outcome)
     return outcome;
@@ -174,15 +189,20 @@ Outcome prepare(ModuleContext& context, Passes& passes) {
     return outcome;
   prepare_stores(context);
   prepare_bulk(context);
-  promote(passes, context.module);
+  if (!context.allows(ECHO_JIT_SKIP_PROMOTION))
+    promote(passes, context.module);
   if (Outcome outcome = check_module(context); !outcome)
     return outcome;
-  return resolve_layouts(context);
+  if (Outcome outcome = resolve_layouts(context); !outcome)
+    return outcome;
+  if (context.allows(ECHO_JIT_THREAD_BEFORE_OPTIMISER))
+    pass_thread(context);
+  return {};
 }
 
 Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& options) {
-  add_thread_parameters(context);
-  rewrite_calls(context);
+  if (!context.allows(ECHO_JIT_THREAD_BEFORE_OPTIMISER))
+    pass_thread(context);
   lower_operations(context);
   erase_operations(context.module);
   if (options.verify)
@@ -198,6 +218,8 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   if (Outcome outcome = check_leftovers(context); !outcome)
     return outcome;
   make_statepoints(passes, context.module);
+  if (context.allows(ECHO_JIT_STALE_REFERENCE))
+    break_one_relocation(context.module);
   if (Outcome outcome = check_landing_pads(context); !outcome)
     return outcome;
   if (options.verify) {
@@ -238,12 +260,14 @@ void lower_operations(ModuleContext& context) {
 
 Outcome run_pipeline(ModuleContext& context, llvm::TargetMachine& machine, const PipelineOptions& options,
                      PipelineTimes& times) {
-  Passes passes(machine);
+  Passes passes(machine, context.allows(ECHO_JIT_VECTORISE));
   {
     const Stopwatch time(times.optimise_ms);
     if (Outcome outcome = prepare(context, passes); !outcome)
       return outcome;
     optimise(passes, context.module, options.optimise);
+    if (!options.optimise && !context.allows(ECHO_JIT_SKIP_PROMOTION))
+      promote(passes, context.module); /* always-inline functions bring their allocas */
   }
   const Stopwatch time(times.lower_ms);
   return lower(context, passes, options);

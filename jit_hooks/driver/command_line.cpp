@@ -24,7 +24,7 @@ namespace echo::run {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, uint32_t>, 10> switch_names{{
+constexpr std::array<std::pair<const char*, uint32_t>, 27> switch_names{{
     {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
     {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
     {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
@@ -35,6 +35,23 @@ constexpr std::array<std::pair<const char*, uint32_t>, 10> switch_names{{
     {"allow-musttail", ECHO_JIT_ALLOW_MUSTTAIL},
     {"allow-addrspacecast", ECHO_JIT_ALLOW_ADDRSPACECAST},
     {"allow-thread-local", ECHO_JIT_ALLOW_THREAD_LOCAL},
+    {"cursor-as-reference", ECHO_JIT_CURSOR_AS_REFERENCE},
+    {"thread-before-optimiser", ECHO_JIT_THREAD_BEFORE_OPTIMISER},
+    {"allocation-is-zeroed", ECHO_JIT_ALLOCATION_IS_ZEROED},
+    {"optimise-polls", ECHO_JIT_OPTIMISE_POLLS},
+    {"barrier-after-store", ECHO_JIT_BARRIER_AFTER_STORE},
+    {"plain-stores", ECHO_JIT_PLAIN_STORES},
+    {"elide-over-safepoints", ECHO_JIT_ELIDE_OVER_SAFEPOINTS},
+    {"barrier-without-effect", ECHO_JIT_BARRIER_WITHOUT_EFFECT},
+    {"stubs-lose-rax", ECHO_JIT_STUBS_LOSE_RAX},
+    {"vectorise", ECHO_JIT_VECTORISE},
+    {"vector-is-one-root", ECHO_JIT_VECTOR_IS_ONE_ROOT},
+    {"stale-reference", ECHO_JIT_STALE_REFERENCE},
+    {"verify", ECHO_JIT_VERIFY},
+    {"no-entry-guard", ECHO_JIT_NO_ENTRY_GUARD},
+    {"native-without-anchor", ECHO_JIT_NATIVE_WITHOUT_ANCHOR},
+    {"skip-promotion", ECHO_JIT_SKIP_PROMOTION},
+    {"loop-polls-only", ECHO_JIT_LOOP_POLLS_ONLY},
 }};
 
 std::string switch_list() {

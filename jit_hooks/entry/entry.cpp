@@ -39,15 +39,35 @@ public:
   }
   ~ActiveEntry() {
     innermost = record_.outer;
-    anchor_.store(record_.previous);
+    if (!anchor_stays_)
+      anchor_.store(record_.previous);
   }
+  void left_by_exception() { anchor_stays_ = record_.unguarded; }
   ActiveEntry(const ActiveEntry&) = delete;
   ActiveEntry& operator=(const ActiveEntry&) = delete;
 
 private:
   EntryRecord& record_;
   const AnchorWords& anchor_;
+  bool anchor_stays_ = false;
 };
+
+Outcome run(EntryRecord& record, const AnchorWords& anchor) {
+  ActiveEntry active(record, anchor);
+  try {
+    echo_jit_enter(&record);
+  } catch (const std::exception& error) {
+    active.left_by_exception();
+    return {ECHO_ABANDONED, std::string("a C++ exception left the managed code: ") + error.what()};
+  } catch (...) {
+    active.left_by_exception();
+    return {ECHO_ABANDONED, "a C++ exception left the managed code"};
+  }
+  if (record.abandoned)
+    return {record.error.code == ECHO_OK ? ECHO_ABANDONED : static_cast<echo_status>(record.error.code),
+            record.error.message};
+  return {};
+}
 
 } // namespace
 
@@ -56,18 +76,10 @@ uintptr_t entry_return_address() {
 }
 
 Outcome enter(EntryRecord& record, const AnchorWords& anchor) {
-  const ActiveEntry active(record, anchor);
-  try {
-    echo_jit_enter(&record);
-  } catch (const std::exception& error) {
-    return {ECHO_ABANDONED, std::string("a C++ exception left the managed code: ") + error.what()};
-  } catch (...) {
-    return {ECHO_ABANDONED, "a C++ exception left the managed code"};
-  }
-  if (record.abandoned)
-    return {record.error.code == ECHO_OK ? ECHO_ABANDONED : static_cast<echo_status>(record.error.code),
-            record.error.message};
-  return {};
+  Outcome outcome = run(record, anchor);
+  if (!outcome && !record.unguarded)
+    anchor.poll_after_unwinding(); /* [jit.entry.5] */
+  return outcome;
 }
 
 void abandon(const void* owner, echo_thread* thread, const echo_error* why) {

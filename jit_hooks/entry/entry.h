@@ -7,6 +7,8 @@
  * echo_jit_abandon finds the frame to go back to. Invariants  [jit.entry.3] The thread's anchor words have
  * the same values before and after a call, however it ends. [jit.entry.4] Only the innermost record of an OS
  * thread may be abandoned: no frame of another call is dropped with it.
+ *             [jit.entry.5] A call that ends by an exception or by abandonment polls once its anchor is back: the frames
+ *             it dropped passed no return poll, so the watermark may lie among them. [roots.frames.1]
  */
 #ifndef ECHO_JIT_ENTRY_H
 #define ECHO_JIT_ENTRY_H
@@ -30,6 +32,11 @@ public:
   echo_frame_cursor load() const {
     return {*word(recipes_->anchor_sp_offset), *word(recipes_->anchor_fp_offset),
             *word(recipes_->anchor_pc_offset)};
+  }
+  /* After frames were dropped without running: older ones may lie above the watermark. [jit.entry.5] */
+  void poll_after_unwinding() const {
+    if (*word(recipes_->poll_offset) != ~uintptr_t{0})
+      recipes_->poll_cold(thread_);
   }
   void store(const echo_frame_cursor& anchor) const {
     *word(recipes_->anchor_sp_offset) = anchor.sp;
@@ -55,6 +62,7 @@ struct EntryRecord {
   EntryRecord* outer = nullptr; /* the call around this one on the OS thread */
   echo_frame_cursor previous{}; /* the anchor when the call began: the next older managed frame */
   bool abandoned = false;
+  bool unguarded = false; /* test only: an exception does not restore the anchor */
   echo_error error{};
 };
 

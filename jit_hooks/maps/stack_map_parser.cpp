@@ -119,7 +119,8 @@ Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const Stac
         continue;
       return unwalkable(is_walkable(base) ? derived : base, function);
     }
-    for (int32_t word = 0; word < base.size / 8; ++word) {
+    const int32_t words = rules.first_word_only ? 1 : base.size / 8;
+    for (int32_t word = 0; word < words; ++word) {
       const RootLocation root{int32_t(int64_t(base.offset) + 8 * word),
                               int32_t(int64_t(derived.offset) + 8 * word), base.dwarf_register == kDwarfRbp,
                               derived.dwarf_register == kDwarfRbp};

@@ -49,6 +49,7 @@ struct ParsedMaps {
 
 struct StackMapRules {
   bool skip_unknown_registers = false; /* test only: forget roots that [jit.map.2] refuses */
+  bool first_word_only = false;        /* test only: forget what [jit.map.3] says */
 };
 
 /* Appends the sites of every blob in `bytes`. CODEGEN_FAILED: broken bytes. UNSUPPORTED_FRAME: [jit.map.2];

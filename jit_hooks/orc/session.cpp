@@ -167,7 +167,7 @@ public:
     ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
                        known,   {},   {}};
     PipelineTimes times;
-    const PipelineOptions pipeline{options_.optimise, kVerify};
+    const PipelineOptions pipeline{options_.optimise, kVerify || (options_.switches & ECHO_JIT_VERIFY) != 0};
     if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
       return outcome;
     if (const std::string& error = DiagnosticRecorder::error_of(*context); !error.empty())
@@ -249,7 +249,8 @@ private:
           return std::make_unique<CodeGenerator>(std::move(target), options_.dump_objects);
         });
     auto plugin = std::make_shared<LinkPlugin>(
-        index, StackMapRules{(options_.switches & ECHO_JIT_ALLOW_UNSUPPORTED_FRAME) != 0});
+        index, StackMapRules{(options_.switches & ECHO_JIT_ALLOW_UNSUPPORTED_FRAME) != 0,
+                             (options_.switches & ECHO_JIT_VECTOR_IS_ONE_ROOT) != 0});
     plugin_ = plugin;
     builder.setObjectLinkingLayerCreator(
         [plugin](llvm::orc::ExecutionSession& session,

@@ -247,7 +247,11 @@ class Safeguards(DriverTest):
         names = ("allow-ref-in-stack,allow-ref-in-raw,allow-ref-memcpy,no-barrier-elision,allow-ref-as-integer,"
                  "allow-unsupported-frame,omit-barriers,allow-musttail,allow-addrspacecast,allow-thread-local")
         self.assert_runs(run(write("hello.ll", HELLO), "--unsafe=" + names, "--quiet"))
-        for name in names.split(","):
+        faults = ("cursor-as-reference,thread-before-optimiser,allocation-is-zeroed,optimise-polls,barrier-after-store,"
+                  "plain-stores,elide-over-safepoints,barrier-without-effect,stubs-lose-rax,vectorise,"
+                  "vector-is-one-root,stale-reference,verify,no-entry-guard,native-without-anchor,skip-promotion,"
+                  "loop-polls-only")
+        for name in (names + "," + faults).split(","):
             self.assertIn(name, run("--help").out)
 
 

@@ -6,6 +6,7 @@
  */
 #include "fake_heap.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -133,7 +134,10 @@ struct FakeApi {
     ++heap.poll_cold;
     if (heap.on_poll_cold)
       heap.on_poll_cold();
-    heap.collect();
+    if (heap.frames_per_collection == ~0u || of(thread).poll_word == 0)
+      heap.collect();
+    else
+      heap.visit_above_watermark();
   }
   static void visit(void* visitor, echo_ref* base, uintptr_t* derived) {
     struct Seen {
@@ -277,20 +281,25 @@ echo_ref FakeHeap::copy(echo_ref object) {
   const auto address = reinterpret_cast<uint64_t>(object);
   if (address == 0)
     return nullptr;
-  const auto from = reinterpret_cast<uint64_t>(spaces_[current_].data());
+  if (contains(object))
+    return object; /* copied already */
+  const auto from = reinterpret_cast<uint64_t>(spaces_[1 - current_].data());
   if (address < from || address >= from + space_bytes_)
     fatal("a root outside the space in use", address);
-  const uint64_t header = word(address);
+  const size_t at = (address - from) / 8;
+  if (at >= limbo_.size())
+    fatal("a root into free memory", address);
+  const uint64_t header = limbo_[at];
   if ((header & 1) == 0)
     return reinterpret_cast<echo_ref>(header);
   if (header / 2 == 0 || header / 2 > layouts_.size())
     fatal("a header that is none", header);
   const Layout& layout = layouts_[header / 2 - 1];
   const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
-  const uint64_t bytes = object_bytes(layout, array ? word(address + 8) : 0);
+  const uint64_t bytes = object_bytes(layout, array ? limbo_[at + 1] : 0);
   align(to_, layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment);
-  std::memcpy(reinterpret_cast<void*>(to_), object, bytes);
-  word(address) = to_;
+  std::memcpy(reinterpret_cast<void*>(to_), &limbo_[at], bytes);
+  limbo_[at] = to_;
   to_ += bytes;
   return reinterpret_cast<echo_ref>(to_ - bytes);
 }
@@ -308,22 +317,19 @@ void FakeHeap::scan(uint64_t object) {
       visit(object + layout.descriptor.fixed_bytes + i * 8);
 }
 
-void FakeHeap::visit_frames() {
+/* Visits the next frames from unvisited_ on; their number. */
+uint64_t FakeHeap::visit_portion(uint32_t most) {
   std::vector<echo_ref*> bases;
   std::vector<std::pair<uintptr_t*, std::pair<echo_ref*, uint64_t>>> derived;
   struct {
     decltype(bases)* first;
     decltype(derived)* second;
   } visitor{&bases, &derived};
-  echo_frame_cursor cursor{thread_.anchor_sp, thread_.anchor_fp, thread_.anchor_pc};
-  while (has_source && cursor.pc != 0) {
-    uint32_t visited = 0;
-    const echo_status status = source_.walk(source_.context, thread(), &cursor, walk_slice, &visited,
-                                            FakeApi::visit, &visitor, &walk_error);
-    frames += visited;
-    if (status != ECHO_OK || visited == 0)
-      break;
-  }
+  uint32_t visited = 0;
+  if (source_.walk(source_.context, thread(), &unvisited_, most, &visited, FakeApi::visit, &visitor,
+                   &walk_error) != ECHO_OK)
+    unvisited_.pc = 0;
+  frames += visited;
   roots_seen += bases.size();
   derived_seen += derived.size();
   std::vector<echo_ref> old;
@@ -335,34 +341,92 @@ void FakeHeap::visit_frames() {
       *bases[i] = copy(old[i]);
   for (auto& [slot, from] : fix_derived ? derived : decltype(derived){})
     *slot = reinterpret_cast<uint64_t>(*from.first) + from.second;
+  return visited;
+}
+
+/* At least one frame and at most `most`; then the watermark lies on the last of them. */
+void FakeHeap::visit_frames(uint32_t most) {
+  while (unvisited_.pc != 0 && most > 1) {
+    const uint64_t visited = visit_portion(std::min(most - 1, walk_slice));
+    if (visited == 0)
+      break;
+    most -= static_cast<uint32_t>(visited);
+  }
+  watermark_ = unvisited_.fp - 1;
+  if (unvisited_.pc != 0)
+    visit_portion(1);
+  if (unvisited_.pc == 0)
+    watermark_ = ~uint64_t{0};
+}
+
+void FakeHeap::visit_above_watermark() {
+  if (thread_.anchor_pc == 0)
+    unvisited_.pc = 0; /* every managed frame is gone */
+  else if (unvisited_.pc != 0 && unvisited_.fp <= thread_.anchor_fp)
+    unvisited_ = {thread_.anchor_sp, thread_.anchor_fp, thread_.anchor_pc}; /* frames were dropped */
+  const uint64_t before = frames;
+  to_ = scanned_ = thread_.cursor;
+  if (unvisited_.pc != 0) {
+    visit_frames(walk_slice);
+    scan_copies();
+    ++portions;
+    largest_portion = std::max(largest_portion, frames - before);
+  } else {
+    watermark_ = ~uint64_t{0};
+  }
+  thread_.cursor = to_;
+  set_limit();
+  thread_.poll_word = poll_always_ ? 0 : watermark_;
+}
+
+void FakeHeap::scan_copies() {
+  while (scanned_ < to_) {
+    if ((word(scanned_) & 0xffff) == kFiller) {
+      scanned_ += word(scanned_) >> 16;
+      continue;
+    }
+    const Layout& layout = layouts_[word(scanned_) / 2 - 1];
+    const uint64_t bytes =
+        object_bytes(layout, layout.descriptor.kind != ECHO_LAYOUT_FIXED ? word(scanned_ + 8) : 0);
+    scan(scanned_);
+    scanned_ += bytes;
+  }
+  /* What the program allocates from here on holds no old address. */
+}
+
+void FakeHeap::begin_collection() {
+  if (unvisited_.pc != 0) { /* frames of the collection before, from where they stand now */
+    if (unvisited_.fp <= thread_.anchor_fp)
+      unvisited_ = {thread_.anchor_sp, thread_.anchor_fp, thread_.anchor_pc};
+    to_ = thread_.cursor;
+    scanned_ = to_;
+    while (unvisited_.pc != 0 && visit_portion(walk_slice) != 0)
+      ;
+    scan_copies();
+    thread_.cursor = to_;
+  }
+  const auto begin = reinterpret_cast<uint64_t>(spaces_[current_].data());
+  const size_t used = (thread_.cursor - begin) / 8;
+  limbo_.assign(spaces_[current_].begin(), spaces_[current_].begin() + static_cast<ptrdiff_t>(used));
+  std::fill_n(spaces_[current_].begin(), used, kPoison);
+  current_ = 1 - current_;
+  to_ = scanned_ = reinterpret_cast<uint64_t>(spaces_[current_].data());
 }
 
 void FakeHeap::collect() {
   ++collections;
-  const int next = 1 - current_;
-  const auto begin = reinterpret_cast<uint64_t>(spaces_[next].data());
-  to_ = begin;
-  visit_frames();
+  begin_collection();
+  unvisited_ = {thread_.anchor_sp, thread_.anchor_fp, has_source ? thread_.anchor_pc : 0};
+  visit_frames(frames_per_collection);
   for (auto& [first, count] : root_ranges)
     for (uint64_t i = 0; i < count; ++i)
       first[i] = copy(first[i]);
   for (echo_ref& handle : handles)
     handle = copy(handle);
-  for (uint64_t object = begin; object < to_;) {
-    if ((word(object) & 0xffff) == kFiller) {
-      object += word(object) >> 16;
-      continue;
-    }
-    scan(object);
-    const Layout& layout = layouts_[word(object) / 2 - 1];
-    object += object_bytes(layout, layout.descriptor.kind != ECHO_LAYOUT_FIXED ? word(object + 8) : 0);
-  }
-  const auto used = (thread_.cursor - reinterpret_cast<uint64_t>(spaces_[current_].data())) / 8;
-  std::fill_n(spaces_[current_].begin(), used, kPoison);
-  current_ = next;
+  scan_copies();
   thread_.cursor = to_;
   set_limit();
-  thread_.poll_word = poll_always_ ? 0 : ~uint64_t{0};
+  thread_.poll_word = poll_always_ ? 0 : watermark_;
 }
 
 } // namespace echo::testing

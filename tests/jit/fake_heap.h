@@ -66,6 +66,11 @@ public:
   std::vector<std::pair<uint64_t, uint64_t>> stores; /* slot, value of each barrier */
   echo_error walk_error{};
   uint32_t walk_slice = 64;
+  /* Frames that a collection visits; the rest is visited in portions of walk_slice, before control comes back to them,
+   * by the watermark in the poll word [roots.frames.1]. Until then they hold addresses of poisoned memory. */
+  uint32_t frames_per_collection = ~0u;
+  uint64_t portions = 0, largest_portion = 0; /* visits by polls */
+  bool watermark_is_set() const { return unvisited_.pc != 0; }
   bool fix_derived = true;            /* false: a fault on purpose, derived pointers stay behind */
   uint64_t fail_after = ~uint64_t{0}; /* cold allocations that succeed */
   std::function<void()> on_allocate_cold, on_poll_cold, on_store_cold;
@@ -82,7 +87,11 @@ private:
   };
   uint64_t object_bytes(const Layout& layout, uint64_t length) const;
   echo_ref copy(echo_ref object);
-  void visit_frames();
+  void begin_collection();
+  void visit_frames(uint32_t most);
+  void visit_above_watermark();
+  uint64_t visit_portion(uint32_t most);
+  void scan_copies();
   void scan(uint64_t object);
   void set_limit();
   static void align(uint64_t& cursor, uint64_t alignment);
@@ -95,7 +104,10 @@ private:
   uint64_t space_bytes_;
   std::vector<uint64_t> spaces_[2];
   int current_ = 0;
-  uint64_t to_ = 0;
+  uint64_t to_ = 0, scanned_ = 0;
+  std::vector<uint64_t> limbo_; /* what the space left behind held, before it was poisoned */
+  echo_frame_cursor unvisited_{};
+  uint64_t watermark_ = ~uint64_t{0};
   bool stress_ = false, poll_always_ = false;
 };
 

@@ -116,7 +116,7 @@ INSTANTIATE_TEST_SUITE_P(Levels, OnThePlugin, ::testing::Values(0u, 2u),
                          });
 
 TEST_P(OnThePlugin, CollectedAtEveryAllocation) {
-  PluginHeap heap("max_heap=64m,stress_collect=1,poison=on,verify=on,stress_barriers=on");
+  PluginHeap heap("max_heap=64m,stress_collect=1,poison=on,verify=on,stress_barriers=on,stress_frames=on");
   PluginJit jit(heap, GetParam());
   const Attached thread(heap);
   run_all(jit, thread);
@@ -125,7 +125,8 @@ TEST_P(OnThePlugin, CollectedAtEveryAllocation) {
 }
 
 TEST_P(OnThePlugin, ThreeThreads) {
-  PluginHeap heap("max_heap=64m,stress_collect=13,poison=on,stress_yield=on,stress_barriers=on");
+  PluginHeap heap(
+      "max_heap=64m,stress_collect=13,poison=on,stress_yield=on,stress_barriers=on,stress_frames=on");
   PluginJit jit(heap, GetParam());
   std::vector<std::thread> threads;
   threads.reserve(3);

@@ -7,9 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <dirent.h>
 #include <filesystem>
-#include <unistd.h>
+#include <fstream>
 
 namespace echo::testing {
 
@@ -111,11 +110,54 @@ echo_jit_statistics TestJit::statistics() {
   return all;
 }
 
+namespace {
+
+/* A directory in the temporary folder, removed with what is in it. */
+class Folder {
+public:
+  Folder() : path_((std::filesystem::temp_directory_path() / "echo-jit-XXXXXX").string()) {
+    EXPECT_NE(nullptr, mkdtemp(path_.data()));
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  Folder(const Folder&) = delete;
+  Folder& operator=(const Folder&) = delete;
+  const std::string& path() const { return path_; }
+
+private:
+  std::string path_;
+};
+
+} // namespace
+
+std::string lowered(const std::string& module, uint32_t optimise, uint32_t switches) {
+  const Folder folder;
+  FakeHeap heap;
+  echo_jit_options options{};
+  options.size = sizeof options;
+  options.optimise = optimise;
+  options.switches = switches;
+  options.dump_ir = folder.path().c_str();
+  echo_jit* jit = nullptr;
+  echo_error error{};
+  EXPECT_EQ(ECHO_OK, echo_jit_create(heap.api(), heap.handle(), &options, &jit, &error)) << error.message;
+  const std::string text = kPrelude + module;
+  EXPECT_EQ(ECHO_OK, echo_jit_add_module(jit, "lowered", text.data(), text.size(), &error)) << error.message;
+  EXPECT_EQ(ECHO_OK, echo_jit_destroy(jit, &error));
+  std::string all;
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path())) {
+    std::ifstream file(entry.path());
+    all.append(std::istreambuf_iterator<char>(file), {});
+  }
+  return all;
+}
+
 std::vector<std::string> disassemble(const std::string& module, const std::string& function,
                                      uint32_t optimise, uint32_t switches) {
-  std::string directory = (std::filesystem::temp_directory_path() / "echo-jit-XXXXXX").string();
-  if (mkdtemp(directory.data()) == nullptr)
-    return {};
+  const Folder folder;
+  const std::string& directory = folder.path();
   {
     FakeHeap heap;
     TestJit jit(heap, optimise, switches, directory.c_str());
@@ -139,13 +181,6 @@ std::vector<std::string> disassemble(const std::string& module, const std::strin
       lines.push_back(text);
     }
   pclose(output);
-  if (DIR* const open = opendir(directory.c_str())) {
-    while (const dirent* entry = readdir(open))
-      if (entry->d_name[0] != '.')
-        unlink((directory + "/" + entry->d_name).c_str());
-    closedir(open);
-  }
-  rmdir(directory.c_str());
   return lines;
 }
 

@@ -54,6 +54,8 @@ private:
 /* The disassembly of one function of a module, one instruction per line, without addresses. */
 std::vector<std::string> disassemble(const std::string& module, const std::string& function,
                                      uint32_t optimise = 2, uint32_t switches = 0);
+/* The IR of a module after lowering; empty if it does not compile. */
+std::string lowered(const std::string& module, uint32_t optimise = 2, uint32_t switches = 0);
 
 } // namespace echo::testing
 

@@ -18,7 +18,8 @@ class Blob {
 public:
   template <class T> Blob& put(T value) {
     const auto* const bytes = reinterpret_cast<const uint8_t*>(&value);
-    bytes_.insert(bytes_.end(), bytes, bytes + sizeof value);
+    for (size_t i = 0; i < sizeof value; ++i)
+      bytes_.push_back(bytes[i]);
     return *this;
   }
   Blob& header(uint32_t functions, uint32_t constants, uint32_t records) {

@@ -62,6 +62,10 @@ constexpr Row kRows[] = {
      "verify the whole heap before and after every mark"},
     {"stress_yield", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_yield,
      "yield the processor at random at every step of the stop protocol"},
+    {"stress_frames", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_frames,
+     "after a collection, check the references of older frames in portions, each before control comes back "
+     "to "
+     "it"},
     {"stress_barriers", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_barriers,
      "send every reference store down the cold path and verify at each stop that none was missed"},
     {"seed", ECHO_OPTION_COUNT, "1", "0..2^64-1", 0, std::numeric_limits<std::uint64_t>::max(), &Config::seed,

@@ -127,7 +127,7 @@ void store_cold(echo_thread* thread, echo_ref* slot, echo_ref) {
 
 void poll_cold(echo_thread* thread) {
   Mutator& m = *Mutator::from(thread);
-  m.collector.safepoints.poll(m);
+  m.collector.poll(m);
 }
 
 bool is_slot_of(const LayoutRecord& record, std::uint64_t offset) {
@@ -376,7 +376,9 @@ echo_status echo_leave_blocked(echo_thread* thread) {
 }
 
 void echo_poll(echo_thread* thread) {
-  if (Mutator::from(thread)->poll_word.load(std::memory_order_relaxed) == 0) {
+  const Mutator& m = *Mutator::from(thread);
+  const std::uint64_t word = m.poll_word.load(std::memory_order_relaxed);
+  if (word == 0 || m.anchor_fp > word) { // the recipe, for the frame of the anchor
     echo::poll_cold(thread);
   }
 }

@@ -74,9 +74,10 @@ void add_whole_operations(const echo_recipes& recipes, const std::string& poll, 
 
 } // namespace
 
-std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context) {
-  const std::string keep_rax = std::string("popq %rax\n") + kPopSaved;
+std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context,
+                             const StubFaults& faults) {
   const std::string drop_rax = std::string("leaq 8(%rsp), %rsp\n") + kPopSaved;
+  const std::string keep_rax = faults.lose_rax ? drop_rax : std::string("popq %rax\n") + kPopSaved;
   std::vector<Stub> stubs;
   stubs.push_back({kAllocateStub,
                    kEnter + publish_caller(recipes) + "movq %rsi, %rdx\nmovl %edi, %esi\nmovq %r13, %rdi\n" +
@@ -87,10 +88,11 @@ std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, v
                            call_cold(reinterpret_cast<uintptr_t>(recipes.poll_cold)) + keep_rax;
   stubs.push_back({kPollStub, poll});
   add_whole_operations(recipes, poll, stubs);
-  stubs.push_back({kCallNativeStub,
-                   "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\nmovq %rbp, " +
-                       in_thread(recipes.anchor_fp_offset) + "\nmovq (%rsp), %r11\nmovq %r11, " +
-                       in_thread(recipes.anchor_pc_offset) + "\nmovl $8, %eax\njmpq *%r10\n"});
+  const std::string anchor = "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) +
+                             "\nmovq %rbp, " + in_thread(recipes.anchor_fp_offset) +
+                             "\nmovq (%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_pc_offset) + "\n";
+  stubs.push_back(
+      {kCallNativeStub, (faults.no_anchor ? std::string() : anchor) + "movl $8, %eax\njmpq *%r10\n"});
   stubs.push_back({kRaiseStub, "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) +
                                    ", %rsi\nmovabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise)) +
                                    ", %rax\njmpq *%rax\n"});

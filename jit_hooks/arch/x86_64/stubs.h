@@ -50,7 +50,14 @@ struct Stub {
 /* Ends the innermost managed call with the thread's latest error. */
 using RaiseFunction = void (*)(echo_thread* thread, void* context);
 
-std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context);
+/* Test only: safeguards that are left out. */
+struct StubFaults {
+  bool lose_rax = false;  /* of stubs without a result [jit.stub.1] */
+  bool no_anchor = false; /* of calls of natives [jit.anchor.1] */
+};
+
+std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context,
+                             const StubFaults& faults = {});
 
 } // namespace echo::jit
 

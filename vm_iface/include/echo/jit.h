@@ -60,7 +60,27 @@ enum {
   ECHO_JIT_OMIT_BARRIERS = 1u << 6,       /* store without barrier: the barrier verifier must notice */
   ECHO_JIT_ALLOW_MUSTTAIL = 1u << 7,      /* keep musttail: statepoints break the call */
   ECHO_JIT_ALLOW_ADDRSPACECAST = 1u << 8, /* keep casts between references and plain pointers */
-  ECHO_JIT_ALLOW_THREAD_LOCAL = 1u << 9   /* keep thread-local variables: their references are no roots */
+  ECHO_JIT_ALLOW_THREAD_LOCAL = 1u << 9,  /* keep thread-local variables: their references are no roots */
+  ECHO_JIT_CURSOR_AS_REFERENCE =
+      1u << 10, /* the allocation cursor is a reference: a wrong base for the next object */
+  ECHO_JIT_THREAD_BEFORE_OPTIMISER =
+      1u << 11, /* O2 sees the thread parameter, and drops it where nothing reads it */
+  ECHO_JIT_ALLOCATION_IS_ZEROED = 1u << 12,   /* O2 is told that new objects are zero, header included */
+  ECHO_JIT_OPTIMISE_POLLS = 1u << 13,         /* polls load their word once, before a loop */
+  ECHO_JIT_BARRIER_AFTER_STORE = 1u << 14,    /* the barrier comes too late for the old value */
+  ECHO_JIT_PLAIN_STORES = 1u << 15,           /* stores of references may be merged */
+  ECHO_JIT_ELIDE_OVER_SAFEPOINTS = 1u << 16,  /* an object counts as new also after a safepoint */
+  ECHO_JIT_BARRIER_WITHOUT_EFFECT = 1u << 17, /* the optimiser is told that a barrier does nothing */
+  ECHO_JIT_STUBS_LOSE_RAX = 1u << 18,         /* cold paths without result do not keep rax */
+  ECHO_JIT_VECTORISE = 1u << 19,              /* vectorisers run: vectors of references */
+  ECHO_JIT_VECTOR_IS_ONE_ROOT = 1u << 20, /* of a location with several references only the first is a root */
+  ECHO_JIT_STALE_REFERENCE = 1u << 21,    /* one use of a reference keeps the value from before a safepoint */
+  ECHO_JIT_VERIFY = 1u << 22,         /* no fault: verifies statepoints also in builds without deep checks */
+  ECHO_JIT_NO_ENTRY_GUARD = 1u << 23, /* an exception that leaves a call leaves the call's anchor behind */
+  ECHO_JIT_NATIVE_WITHOUT_ANCHOR = 1u << 24, /* calls of natives publish no anchor */
+  ECHO_JIT_SKIP_PROMOTION = 1u << 25,        /* local variables stay in stack memory */
+  ECHO_JIT_LOOP_POLLS_ONLY = 1u << 26,       /* returns and landing pads pass the watermark without looking */
+  ECHO_JIT_ALL_SWITCHES = (1u << 27) - 1
 };
 
 /* How operations are emitted. A module says it with the module flag "echo.operations": !{i32 1, !"echo.operations", i32 1}.
