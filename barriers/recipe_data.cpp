@@ -3,6 +3,7 @@
 // Purpose     Fills the recipes.
 #include "barriers/recipe_data.h"
 
+#include "heap/identity_hash.h"
 #include "heap/object_header.h"
 #include "heap/thread_block.h"
 #include "heap/words.h"
@@ -32,6 +33,16 @@ echo_recipes make_recipes(const ColdPaths& cold, std::size_t max_inline_bytes) {
   r.filler_word = HeaderWord::filler(0).bits;
   r.filler_shift = 37;
   static_assert(HeaderWord::filler(3).bits == (HeaderWord::filler(0).bits | 3 * kGranule << 37));
+  r.hash_mask = kHeaderHashed | kHeaderHashMoved;
+  r.hash_value = kHeaderHashed;
+  r.hash_multiplier = kHashMultiplier;
+  r.hash_shift = kHashShift;
+  r.hash_cold = cold.hash;
+  r.state_offset = offsetof(ThreadBlock, state);
+  r.state_managed = static_cast<std::uint32_t>(ThreadState::Managed);
+  r.state_native = static_cast<std::uint32_t>(ThreadState::Native);
+  r.enter_native_cold = cold.enter_native;
+  r.leave_native_cold = cold.leave_native;
   return r;
 }
 

@@ -16,6 +16,8 @@ struct ColdPaths {
   echo_allocate_cold_fn allocate = nullptr;
   echo_store_cold_fn store = nullptr;
   echo_poll_cold_fn poll = nullptr;
+  echo_hash_cold_fn hash = nullptr;
+  echo_transition_cold_fn enter_native = nullptr, leave_native = nullptr;
 };
 
 echo_recipes make_recipes(const ColdPaths& cold, std::size_t max_inline_bytes);

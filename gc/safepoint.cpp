@@ -87,6 +87,13 @@ void Safepoints::enter_native(Mutator& mutator, ThreadState state) {
   }
 }
 
+void Safepoints::entered_native() {
+  maybe_yield();
+  if (phase_of(stop_word_.load()) != kIdle) {
+    arrive();
+  }
+}
+
 // Native -> managed; the time since which a stop held the thread, or 0.
 std::uint64_t Safepoints::to_managed(Mutator& mutator) {
   std::uint64_t held_since = 0;

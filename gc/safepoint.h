@@ -59,6 +59,8 @@ public:
 
   void enter_native(Mutator& mutator, ThreadState state);
   void leave_native(Mutator& mutator);
+  // Behind the recipe's exchange of the state: this thread may have been the last that a stop waited for.
+  void entered_native();
   void poll(Mutator& mutator);
   // Stops the world and has `work` done once. Called managed, or with null from a thread that is not
   // attached. Returns false if the work was not wanted any more once the stop lock was ours.

@@ -56,12 +56,14 @@ Outcome Jit::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_op
                     std::unique_ptr<Jit>& out) {
   if (api == nullptr || heap == nullptr)
     return invalid("api or heap is null");
-  if (api->abi_major != ECHO_ABI_MAJOR || api->size < sizeof(echo_heap_api))
+  constexpr uint32_t kNeeded =
+      offsetof(echo_heap_api, identity_hash); /* what this library calls lies before it */
+  if (api->abi_major != ECHO_ABI_MAJOR || api->size < kNeeded)
     return {ECHO_VERSION_MISMATCH, "the heap plugin's table has version " + std::to_string(api->abi_major) +
                                        "." + std::to_string(api->abi_minor) + " and " +
                                        std::to_string(api->size) + " bytes; this JIT needs version " +
-                                       std::to_string(ECHO_ABI_MAJOR) + " and " +
-                                       std::to_string(sizeof(echo_heap_api)) + " bytes"};
+                                       std::to_string(ECHO_ABI_MAJOR) + " and " + std::to_string(kNeeded) +
+                                       " bytes"};
   echo_jit_options known{};
   known.optimise = 2;
   if (options != nullptr) {
@@ -99,6 +101,11 @@ Outcome Jit::read_recipes() {
   if (recipes.store_kind != ECHO_STORE_NONE && recipes.store_kind != ECHO_STORE_PHASE_TEST)
     return {ECHO_VERSION_MISMATCH, "the heap asks for store recipe " + std::to_string(recipes.store_kind) +
                                        ", which this JIT does not lower"};
+  if (recipes.hash_cold != nullptr && recipes.hash_shift > 63)
+    return {ECHO_VERSION_MISMATCH, "the heap's hash recipe shifts by more than 63"};
+  if (recipes.enter_native_cold != nullptr && recipes.state_offset % 4 != 0)
+    return {ECHO_VERSION_MISMATCH,
+            "the heap's recipe of native transitions names a word that is not aligned"};
   if (recipes.allocate_cold == nullptr || recipes.poll_cold == nullptr ||
       (recipes.store_kind == ECHO_STORE_PHASE_TEST && recipes.store_cold == nullptr))
     return {ECHO_VERSION_MISMATCH, "the heap's recipes lack a cold path"};
@@ -172,7 +179,7 @@ Outcome Jit::define(const char* name, void* address, uint32_t kind, std::string_
     return invalid("the symbol's name is null or empty");
   if (address == nullptr)
     return {ECHO_INVALID_ARGUMENT, std::string("the address of '") + name + "' is null"};
-  if (kind != ECHO_JIT_SYMBOL_NATIVE && kind != ECHO_JIT_SYMBOL_LEAF)
+  if (kind > ECHO_JIT_SYMBOL_BLOCKING)
     return {ECHO_INVALID_ARGUMENT, std::string("the kind of '") + name + "' is " + std::to_string(kind)};
   if (std::string_view(name).starts_with("echo.gc.") || std::string_view(name).starts_with("echo.stub."))
     return {ECHO_INVALID_ARGUMENT, std::string("'") + name + "' is a reserved name"};

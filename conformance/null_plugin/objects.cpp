@@ -42,6 +42,9 @@ echo_ref cold_allocate(echo_thread* thread, echo_layout_id layout, std::uint64_t
   return echo_allocate(thread, layout, length);
 }
 
+constexpr std::uint64_t kHashMultiplier = 0x9E3779B97F4A7C15u;
+constexpr std::uint32_t kHashShift = 16;
+
 echo_recipes make_recipes() {
   echo_recipes r{};
   r.size = sizeof r;
@@ -62,6 +65,10 @@ echo_recipes make_recipes() {
   r.anchor_sp_offset = offsetof(echo_thread, anchor_sp);
   r.anchor_fp_offset = offsetof(echo_thread, anchor_fp);
   r.anchor_pc_offset = offsetof(echo_thread, anchor_pc);
+  r.hash_multiplier =
+      kHashMultiplier; // objects never move: no header bit is needed, every hash is the fast path
+  r.hash_shift = kHashShift;
+  r.hash_cold = echo_identity_hash;
   return r;
 }
 const echo_recipes recipes_of_all = make_recipes();
@@ -266,6 +273,10 @@ std::uint64_t echo_array_length(echo_heap* heap, echo_ref object) {
     return 0;
   const Layout* layout = heap->layout(null_heap::layout_of(object));
   return layout != nullptr && layout->is_array() ? word(object, 1) : 0;
+}
+
+uint64_t echo_identity_hash(echo_thread*, echo_ref object) {
+  return (reinterpret_cast<std::uintptr_t>(object) * kHashMultiplier) >> kHashShift;
 }
 
 echo_status echo_get_recipes(echo_heap* heap, std::uint32_t set, const echo_recipes** out) {

@@ -258,7 +258,8 @@ static const echo_heap_api table = {
     ECHO_ABI_MAJOR,
     ECHO_ABI_MINOR,
     "echo null heap 1",
-    ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE,
+    ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE |
+        ECHO_FEATURE_IDENTITY_HASH,
     echo_heap_create,
     echo_heap_destroy,
     echo_option_get_info,
@@ -295,6 +296,7 @@ static const echo_heap_api table = {
     echo_get_statistics,
     echo_verify,
     echo_get_recipes,
+    echo_identity_hash,
 };
 
 const echo_heap_api* echo_heap_plugin(std::uint32_t wanted_major, std::uint32_t wanted_minor,

@@ -46,8 +46,9 @@ void read_global_annotations(llvm::Module& module) {
       if (entry == nullptr || entry->getNumOperands() < 2)
         continue;
       auto* function = llvm::dyn_cast<llvm::Function>(entry->getOperand(0)->stripPointerCasts());
-      if (function != nullptr && annotation_text(entry->getOperand(1)) == kLeafAttribute)
-        function->addFnAttr(kLeafAttribute);
+      for (const char* attribute : {kLeafAttribute, kBlockingAttribute})
+        if (function != nullptr && annotation_text(entry->getOperand(1)) == attribute)
+          function->addFnAttr(attribute);
     }
   annotations->eraseFromParent();
 }
@@ -92,6 +93,8 @@ void read_annotations(ModuleContext& context) {
                               : llvm::is_contained(kLibraryLeaves, function.getName());
       if (leaf)
         function.addFnAttr(kLeafAttribute);
+      if (known && defined->second.kind == ECHO_JIT_SYMBOL_BLOCKING)
+        function.addFnAttr(kBlockingAttribute);
       continue;
     }
     if (function.hasPrivateLinkage())

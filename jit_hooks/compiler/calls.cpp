@@ -12,6 +12,7 @@
  * module publishes the anchor, unless its target is a leaf. [jit.effect.1] Memory effects that O2 inferred
  * for functions and calls before lowering are dropped: they do not know of the thread block.
  */
+#include "compiler/lowering.h"
 #include "compiler/operations.h"
 
 #include "arch/x86_64/stubs.h"
@@ -25,6 +26,7 @@ namespace echo::jit {
 namespace {
 
 constexpr const char* kCallPrefix = "echo.call.";
+constexpr const char* kBlockingPrefix = "echo.call.blocking.";
 
 llvm::AttributeSet thread_attributes(llvm::LLVMContext& context, bool definition) {
   llvm::AttrBuilder builder(context);
@@ -203,10 +205,14 @@ private:
 
   void leave_module(llvm::CallBase& call, const Extra& thread) {
     llvm::FunctionType* const type = leaving_type(call);
-    llvm::Function*& door = doors_[type];
+    const llvm::Function* const callee = call.getCalledFunction();
+    const bool blocking = callee != nullptr && callee->hasFnAttribute(kBlockingAttribute);
+    auto& doors = blocking ? blocking_doors_ : doors_;
+    llvm::Function*& door = doors[type];
     if (door == nullptr)
       door = llvm::Function::Create(type, llvm::Function::ExternalLinkage,
-                                    kCallPrefix + std::to_string(doors_.size()), context_.module);
+                                    (blocking ? kBlockingPrefix : kCallPrefix) + std::to_string(doors.size()),
+                                    context_.module);
     const Extra target{call.getCalledOperand(), nest_};
     const bool nounwind = call.doesNotThrow(), noreturn = call.doesNotReturn();
     llvm::CallBase* const left = rebuild(call, type, door, thread, &target);
@@ -219,7 +225,7 @@ private:
 
   ModuleContext& context_;
   llvm::AttributeSet nest_;
-  llvm::DenseMap<llvm::FunctionType*, llvm::Function*> doors_;
+  llvm::DenseMap<llvm::FunctionType*, llvm::Function*> doors_, blocking_doors_;
 };
 
 } // namespace
@@ -246,20 +252,20 @@ void rewrite_calls(ModuleContext& context) {
 }
 
 void finish_calls(ModuleContext& context) {
-  llvm::Function* stub = nullptr;
   for (llvm::Function& function : llvm::make_early_inc_range(context.module)) {
     if (!function.getName().starts_with(kCallPrefix))
       continue;
-    if (!function.use_empty()) {
-      if (stub == nullptr)
-        stub = llvm::cast<llvm::Function>(
-            context.module
-                .getOrInsertFunction(
-                    kCallNativeStub,
-                    llvm::FunctionType::get(llvm::Type::getVoidTy(function.getContext()), false))
-                .getCallee());
-      function.replaceAllUsesWith(stub);
-    }
+    const bool blocking = function.getName().starts_with(kBlockingPrefix);
+    if (blocking)
+      for (llvm::User* user : llvm::make_early_inc_range(function.users()))
+        leave_native_behind(context, *llvm::cast<llvm::GCStatepointInst>(user));
+    if (!function.use_empty())
+      function.replaceAllUsesWith(
+          context.module
+              .getOrInsertFunction(
+                  blocking ? kCallBlockingStub : kCallNativeStub,
+                  llvm::FunctionType::get(llvm::Type::getVoidTy(function.getContext()), false))
+              .getCallee());
     function.eraseFromParent();
   }
 }

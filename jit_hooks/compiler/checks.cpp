@@ -359,8 +359,8 @@ private:
         return true;
       if (const auto* call = dyn_cast<llvm::CallBase>(&instruction)) {
         const auto operation = operation_of(*call);
-        if (operation == Operation::TaggedStore || operation == Operation::Exchange ||
-            operation == Operation::CompareExchange)
+        if (operation == Operation::TaggedStore || operation == Operation::IdentityHash ||
+            operation == Operation::Exchange || operation == Operation::CompareExchange)
           return true;
       }
       if (const auto* call = dyn_cast<llvm::CallBase>(&instruction))
@@ -421,6 +421,15 @@ private:
       return refuse(ECHO_UNSUPPORTED_OPERATION, "a call that returns twice (setjmp)", where(call),
                     "return a status instead");
     const llvm::Function* const callee = call.getCalledFunction();
+    if (isa<llvm::InvokeInst>(call) && callee != nullptr && callee->hasFnAttribute(kBlockingAttribute))
+      return refuse(ECHO_UNSUPPORTED_OPERATION,
+                    "the blocking native " + name_of(*callee) +
+                        " is called where an exception of it would be caught",
+                    where(call), "let it return a status; a blocking native does not throw");
+    if (is_leaf(function_) && callee != nullptr && callee->hasFnAttribute(kBlockingAttribute))
+      return refuse(ECHO_UNSUPPORTED_OPERATION,
+                    "the leaf function calls " + name_of(*callee) + ", which may block,", where(call),
+                    "remove the mark gc-leaf-function");
     if (is_leaf(function_) && callee != nullptr && is_collected(*callee))
       return refuse(ECHO_UNSUPPORTED_OPERATION,
                     "the leaf function calls " + name_of(*callee) + ", which is collected,", where(call),

@@ -25,6 +25,7 @@ namespace echo::jit {
 inline constexpr unsigned kReferenceSpace = 1;
 inline constexpr const char* kStrategy = "echo";
 inline constexpr const char* kLeafAttribute = "gc-leaf-function";
+inline constexpr const char* kBlockingAttribute = "echo-blocking";
 
 /* What lowering must know of the layout behind one allocation function. */
 struct AllocationLayout {
@@ -104,6 +105,7 @@ Outcome check_landing_pads(ModuleContext& context); /* landing_pads.cpp: after R
 void finish_calls(ModuleContext& context);          /* calls.cpp: after RS4GC, one stub for all natives */
 void finish_exchanges(ModuleContext& context);      /* lower_exchange.cpp: after RS4GC */
 void finish_tagged(ModuleContext& context);         /* lower_tagged.cpp: after RS4GC */
+void finish_hashes(ModuleContext& context);         /* lower_hash.cpp: after RS4GC */
 void finish_allocations(ModuleContext& context);    /* lower_allocation.cpp: after RS4GC */
 Outcome emit_global_roots(ModuleContext& context);  /* global_roots.cpp */
 

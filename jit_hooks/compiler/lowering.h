@@ -8,6 +8,7 @@
 #include "compiler/context.h"
 
 #include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/Statepoint.h"
 
 namespace echo::jit {
 
@@ -35,6 +36,8 @@ bool is_heap_exchange_of_references(const llvm::Instruction& instruction);
 void lower_exchanges(ModuleContext& context, llvm::Function& function);
 /* lower_tagged.cpp: words that are a reference or an integer with a tag. */
 void lower_tagged(ModuleContext& context, llvm::Function& function);
+/* lower_transitions.cpp: after RS4GC, behind a call that the stub made with the thread native. */
+void leave_native_behind(ModuleContext& context, llvm::GCStatepointInst& call);
 /* lower_allocation.cpp */
 void lower_allocations(ModuleContext& context, llvm::Function& function);
 /* lower_poll.cpp: polls at back-edges, returns, landing pads and explicit safepoints; expanded when nothing

@@ -37,6 +37,21 @@ Outcome check(const llvm::Function& function, const llvm::FunctionType& expected
 } // namespace
 
 Outcome check_natives(ModuleContext& context) {
+  for (llvm::Function& function : context.module) {
+    if (!function.hasFnAttribute(kBlockingAttribute))
+      continue;
+    if (!function.isDeclaration())
+      return {ECHO_UNSUPPORTED_OPERATION, name_of(function) +
+                                              " is marked echo-blocking but defined in the module; only "
+                                              "native functions may block"};
+    if (is_leaf(function))
+      return {ECHO_UNSUPPORTED_OPERATION,
+              name_of(function) + " is marked both echo-blocking and gc-leaf-function; choose one"};
+    if (context.recipes.enter_native_cold == nullptr || context.recipes.leave_native_cold == nullptr)
+      return {ECHO_NOT_SUPPORTED,
+              name_of(function) + " may block, and this heap's recipes have no native transitions"};
+    function.setDoesNotThrow(); /* [jit.native.4] */
+  }
   for (const llvm::Function& function : context.module) {
     if (!function.isDeclaration())
       continue;

@@ -123,6 +123,11 @@ void set_attributes(llvm::Function& function, const OperationRow& row) {
     function.addParamAttr(0, Attribute::NoCapture);
     function.addParamAttr(1, Attribute::NoCapture);
     break;
+  case Operation::IdentityHash: /* writes a flag of the header; stays a call until statepoints are made */
+    function.setMemoryEffects(llvm::MemoryEffects::inaccessibleOrArgMemOnly());
+    function.addParamAttr(0, Attribute::NoCapture);
+    function.addFnAttr(kLeafAttribute);
+    break;
   case Operation::TaggedWord:
   case Operation::TaggedReference: /* stays a call until statepoints are made [jit.tagged.1] */
     function.setMemoryEffects(llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Ref));
@@ -203,6 +208,11 @@ Outcome check_operations(ModuleContext& context) {
       return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " is declared as '" +
                                                type_text(*function.getFunctionType()) + "'; its type is '" +
                                                type_text(*type) + "'"};
+    if (row->operation == Operation::IdentityHash && context.recipes.hash_cold == nullptr &&
+        !function.use_empty())
+      return {ECHO_NOT_SUPPORTED, std::string(row->name) +
+                                      " is used, and this heap has no identity hash: its "
+                                      "recipes name no cold path for it"};
     if (Outcome uses = check_uses(function, *row); !uses)
       return uses;
     set_attributes(function, *row);

@@ -29,7 +29,8 @@ namespace echo::jit {
   X(ArrayFill, "echo.gc.array_fill", 'v', "rllr", true)                                                      \
   X(TaggedStore, "echo.gc.tagged_store", 'v', "rrll", false)                                                 \
   X(TaggedWord, "echo.gc.tagged_word", 'l', "r", false)                                                      \
-  X(TaggedReference, "echo.gc.tagged_reference", 'r', "r", false)
+  X(TaggedReference, "echo.gc.tagged_reference", 'r', "r", false)                                            \
+  X(IdentityHash, "echo.gc.identity_hash", 'l', "r", false)
 
 enum class Operation {
 #define ECHO_OPERATION_ENUM(enumerator, name, result, parameters, collects) enumerator,

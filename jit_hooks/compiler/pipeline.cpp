@@ -232,6 +232,7 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   finish_allocations(context);
   finish_exchanges(context);
   finish_tagged(context);
+  finish_hashes(context);
   finish_calls(context);
   if (Outcome outcome = emit_global_roots(context); !outcome)
     return outcome;

@@ -17,6 +17,16 @@ namespace {
 
 constexpr uint64_t kFiller = 0xf1; /* and the bytes it covers from bit 16 on */
 constexpr uint64_t kPoison = 0xdbdbdbdbdbdbdbdbu;
+constexpr uint64_t kHashed = uint64_t{1} << 40, kHashMoved = uint64_t{1} << 41;
+constexpr uint64_t kHashMultiplier = 0xd1342543de82ef95u;
+constexpr uint32_t kHashShift = 13;
+
+uint64_t layout_number(uint64_t header) {
+  return (header & 0xffffffff) / 2;
+}
+uint64_t hash_of_address(uint64_t address) {
+  return (address * kHashMultiplier) >> kHashShift;
+}
 
 FakeHeap& of(echo_heap* heap) {
   return *reinterpret_cast<FakeHeap*>(heap);
@@ -76,6 +86,13 @@ struct FakeApi {
     out->alignment = layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment;
     out->slot_count = layout.descriptor.slot_count;
     out->header_word = uint64_t{id} * 2 + 1;
+    return ECHO_OK;
+  }
+  static echo_status layout_slot(echo_heap* heap, echo_layout_id id, uint32_t index, echo_slot* out) {
+    FakeHeap& fake = of(heap);
+    if (id == 0 || id > fake.layouts_.size() || index >= fake.layouts_[id - 1].slots.size())
+      return ECHO_OUT_OF_BOUNDS;
+    *out = fake.layouts_[id - 1].slots[index];
     return ECHO_OK;
   }
   static echo_status last_error(const echo_thread* thread, echo_error* out) {
@@ -139,6 +156,29 @@ struct FakeApi {
     else
       heap.visit_above_watermark();
   }
+  static uint64_t hash_cold(echo_thread* thread, echo_ref object) {
+    FakeHeap& heap = *of(thread).heap;
+    ++heap.hash_cold;
+    const auto address = reinterpret_cast<uint64_t>(object);
+    if ((word(address) & kHashMoved) != 0)
+      return heap.moved_hashes_.at(address);
+    word(address) |= kHashed;
+    return hash_of_address(address);
+  }
+  static void enter_native_cold(echo_thread* thread) {
+    FakeHeap& heap = *of(thread).heap;
+    ++heap.enter_cold;
+    if (heap.on_enter_cold)
+      heap.on_enter_cold();
+  }
+  static void leave_native_cold(echo_thread* thread) {
+    FakeHeap& heap = *of(thread).heap;
+    ++heap.leave_cold;
+    if (heap.on_leave_cold)
+      heap.on_leave_cold();
+    of(thread).state = kFakeManaged;
+    of(thread).poll_word = heap.poll_always_ ? 0 : heap.watermark_;
+  }
   static void visit(void* visitor, echo_ref* base, uintptr_t* derived) {
     struct Seen {
       std::vector<echo_ref*>* bases;
@@ -160,6 +200,7 @@ FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
   api_.build_id = "fake";
   api_.layout_register = FakeApi::layout_register;
   api_.layout_get = FakeApi::layout_get;
+  api_.layout_slot = FakeApi::layout_slot;
   api_.last_error = FakeApi::last_error;
   api_.roots_add = FakeApi::roots_add;
   api_.roots_remove = FakeApi::roots_remove;
@@ -185,6 +226,17 @@ FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
   recipes_.anchor_pc_offset = offsetof(FakeThread, anchor_pc);
   recipes_.filler_word = kFiller;
   recipes_.filler_shift = 16;
+  recipes_.hash_mask = kHashed | kHashMoved;
+  recipes_.hash_value = kHashed;
+  recipes_.hash_multiplier = kHashMultiplier;
+  recipes_.hash_shift = kHashShift;
+  recipes_.hash_cold = FakeApi::hash_cold;
+  recipes_.state_offset = offsetof(FakeThread, state);
+  recipes_.state_managed = kFakeManaged;
+  recipes_.state_native = kFakeNative;
+  recipes_.enter_native_cold = FakeApi::enter_native_cold;
+  recipes_.leave_native_cold = FakeApi::leave_native_cold;
+  thread_.state = kFakeManaged;
   thread_.heap = this;
   thread_.poll_word = ~uint64_t{0};
   thread_.cursor = reinterpret_cast<uint64_t>(spaces_[0].data());
@@ -222,9 +274,9 @@ void FakeHeap::walk_space() {
       ++fillers_seen;
       continue;
     }
-    if ((header & 1) == 0 || header / 2 == 0 || header / 2 > layouts_.size())
+    if ((header & 1) == 0 || layout_number(header) == 0 || layout_number(header) > layouts_.size())
       fatal("neither object nor filler", header);
-    const Layout& layout = layouts_[header / 2 - 1];
+    const Layout& layout = layouts_[layout_number(header) - 1];
     const uint64_t alignment = layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment;
     if (at % alignment != 0)
       fatal("an object that is not aligned", at);
@@ -292,20 +344,26 @@ echo_ref FakeHeap::copy(echo_ref object) {
   const uint64_t header = limbo_[at];
   if ((header & 1) == 0)
     return reinterpret_cast<echo_ref>(header);
-  if (header / 2 == 0 || header / 2 > layouts_.size())
+  if (layout_number(header) == 0 || layout_number(header) > layouts_.size())
     fatal("a header that is none", header);
-  const Layout& layout = layouts_[header / 2 - 1];
+  const Layout& layout = layouts_[layout_number(header) - 1];
   const bool array = layout.descriptor.kind != ECHO_LAYOUT_FIXED;
   const uint64_t bytes = object_bytes(layout, array ? limbo_[at + 1] : 0);
   align(to_, layout.descriptor.alignment == 0 ? 8 : layout.descriptor.alignment);
   std::memcpy(reinterpret_cast<void*>(to_), &limbo_[at], bytes);
+  if ((header & (kHashed | kHashMoved)) != 0) { /* the hash goes with the object */
+    const uint64_t hash = (header & kHashMoved) != 0 ? moved_hashes_.at(address) : hash_of_address(address);
+    moved_hashes_.erase(address);
+    moved_hashes_[to_] = hash;
+    word(to_) |= kHashMoved;
+  }
   limbo_[at] = to_;
   to_ += bytes;
   return reinterpret_cast<echo_ref>(to_ - bytes);
 }
 
 void FakeHeap::scan(uint64_t object) {
-  const Layout& layout = layouts_[word(object) / 2 - 1];
+  const Layout& layout = layouts_[layout_number(word(object)) - 1];
   const auto visit = [&](uint64_t slot) {
     word(slot) = reinterpret_cast<uint64_t>(copy(reinterpret_cast<echo_ref>(word(slot))));
   };
@@ -385,7 +443,7 @@ void FakeHeap::scan_copies() {
       scanned_ += word(scanned_) >> 16;
       continue;
     }
-    const Layout& layout = layouts_[word(scanned_) / 2 - 1];
+    const Layout& layout = layouts_[layout_number(word(scanned_)) - 1];
     const uint64_t bytes =
         object_bytes(layout, layout.descriptor.kind != ECHO_LAYOUT_FIXED ? word(scanned_ + 8) : 0);
     scan(scanned_);

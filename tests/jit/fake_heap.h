@@ -13,6 +13,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -27,11 +28,14 @@ struct FakeThread {
   uint64_t poll_word;
   uint64_t anchor_sp;
   uint8_t phase;
+  uint32_t state;
   uint64_t cursor;
   uint64_t anchor_fp;
   class FakeHeap* heap;
   echo_error error;
 };
+
+inline constexpr uint32_t kFakeManaged = 5, kFakeNative = 9;
 
 class FakeHeap {
 public:
@@ -62,7 +66,7 @@ public:
 
   /* counters */
   uint64_t collections = 0, allocate_cold = 0, store_cold = 0, poll_cold = 0, frames = 0, roots_seen = 0;
-  uint64_t derived_seen = 0, fillers_seen = 0;
+  uint64_t derived_seen = 0, fillers_seen = 0, hash_cold = 0, enter_cold = 0, leave_cold = 0;
   std::vector<std::pair<uint64_t, uint64_t>> stores; /* slot, value of each barrier */
   echo_error walk_error{};
   uint32_t walk_slice = 64;
@@ -73,7 +77,7 @@ public:
   bool watermark_is_set() const { return unvisited_.pc != 0; }
   bool fix_derived = true;            /* false: a fault on purpose, derived pointers stay behind */
   uint64_t fail_after = ~uint64_t{0}; /* cold allocations that succeed */
-  std::function<void()> on_allocate_cold, on_poll_cold, on_store_cold;
+  std::function<void()> on_allocate_cold, on_poll_cold, on_store_cold, on_enter_cold, on_leave_cold;
   std::vector<echo_ref> handles; /* roots of native code */
   std::vector<std::pair<echo_ref*, uint64_t>> root_ranges;
   bool has_source = false;
@@ -105,7 +109,8 @@ private:
   std::vector<uint64_t> spaces_[2];
   int current_ = 0;
   uint64_t to_ = 0, scanned_ = 0;
-  std::vector<uint64_t> limbo_; /* what the space left behind held, before it was poisoned */
+  std::map<uint64_t, uint64_t> moved_hashes_; /* by address */
+  std::vector<uint64_t> limbo_;               /* what the space left behind held, before it was poisoned */
   echo_frame_cursor unvisited_{};
   uint64_t watermark_ = ~uint64_t{0};
   bool stress_ = false, poll_always_ = false;

@@ -159,5 +159,71 @@ TEST_P(OnThePlugin, TooSmallHeapEndsTheCall) {
   EXPECT_EQ(10u * 15 + 127, jit.call(thread, "trees", 6)) << "usable afterwards";
 }
 
+echo_heap* blocking_heap = nullptr;
+
+/* Blocks until another thread has collected: never, if the collection waited for this thread. */
+extern "C" int64_t plugin_block(int64_t x) {
+  std::thread([] {
+    echo_error why{};
+    echo_thread* thread = nullptr;
+    EXPECT_EQ(ECHO_OK, plugin()->attach(blocking_heap, &thread, &why)) << why.message;
+    EXPECT_EQ(ECHO_OK, plugin()->collect(thread, ECHO_COLLECT_FULL, &why)) << why.message;
+    EXPECT_EQ(ECHO_OK, plugin()->detach(thread, &why)) << why.message;
+  }).join();
+  return x + 1;
+}
+
+TEST_P(OnThePlugin, AStopArrivesWhileTheThreadIsNative) {
+  for (uint32_t operations : {ECHO_JIT_OPERATIONS_INLINE, ECHO_JIT_OPERATIONS_CALLED}) {
+    PluginHeap heap("max_heap=64m,poison=on,stress_yield=on,stress_frames=on");
+    blocking_heap = heap.get();
+    echo_jit_options options{};
+    options.size = sizeof options;
+    options.optimise = GetParam();
+    options.operations = operations;
+    echo_error why{};
+    echo_jit* jit = nullptr;
+    ASSERT_EQ(ECHO_OK, echo_jit_create(plugin(), heap.get(), &options, &jit, &why)) << why.message;
+    ASSERT_EQ(ECHO_OK, echo_jit_define(jit, "test.block", reinterpret_cast<void*>(plugin_block),
+                                       ECHO_JIT_SYMBOL_BLOCKING, &why));
+    const std::string text = std::string(kPrelude) + R"(
+declare i64 @test.block(i64)
+define i64 @f(i64 %n) {
+entry:
+  br label %loop
+loop:
+  %i = phi i64 [ 0, %entry ], [ %j, %loop ]
+  %sum = phi i64 [ 0, %entry ], [ %sum1, %loop ]
+  %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
+  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
+  store i64 %i, ptr addrspace(1) %p
+  %h = call i64 @echo.gc.identity_hash(ptr addrspace(1) %o)
+  %j = call i64 @test.block(i64 %i)
+  %v = load volatile i64, ptr addrspace(1) %p
+  %h1 = call i64 @echo.gc.identity_hash(ptr addrspace(1) %o)
+  %same = icmp eq i64 %h, %h1
+  %one = zext i1 %same to i64
+  %sum0 = add i64 %sum, %v
+  %sum1 = add i64 %sum0, %one
+  %go = icmp ult i64 %j, %n
+  br i1 %go, label %loop, label %done
+done:
+  ret i64 %sum1
+})";
+    ASSERT_EQ(ECHO_OK, echo_jit_add_module(jit, "blocking", text.data(), text.size(), &why)) << why.message;
+    void* function = nullptr;
+    ASSERT_EQ(ECHO_OK, echo_jit_lookup(jit, "f", &function, &why)) << why.message;
+    {
+      const Attached thread(heap);
+      const uint64_t n = 50;
+      uint64_t result = 0;
+      EXPECT_EQ(ECHO_OK, echo_jit_call(jit, thread, function, &n, 1, &result, &why)) << why.message;
+      EXPECT_EQ(50u * 49 / 2 + 50, result);
+      EXPECT_GE(heap.collections(), 50u);
+    }
+    EXPECT_EQ(ECHO_OK, echo_jit_destroy(jit, &why)) << why.message;
+  }
+}
+
 } // namespace
 } // namespace echo::testing

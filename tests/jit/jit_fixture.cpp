@@ -42,6 +42,7 @@ declare void @echo.gc.array_fill(ptr addrspace(1), i64, i64, ptr addrspace(1))
 declare void @echo.gc.tagged_store(ptr addrspace(1), ptr addrspace(1), i64, i64)
 declare i64 @echo.gc.tagged_word(ptr addrspace(1))
 declare ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1))
+declare i64 @echo.gc.identity_hash(ptr addrspace(1))
 @tagged.name = private constant [7 x i8] c"tagged\00"
 @tagged.slots = private constant [1 x %echo_slot] [%echo_slot { i32 8, i32 1 }]
 @tagged_box = constant %echo_layout { i32 48, i32 1, ptr @tagged.name, i64 16, i32 0, i32 0, i32 0, i32 1, ptr @tagged.slots }

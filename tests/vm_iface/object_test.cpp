@@ -5,6 +5,8 @@
 #include "tests/vm_iface/heap_fixture.h"
 
 #include <cstring>
+#include <set>
+#include <vector>
 
 namespace echo {
 namespace {
@@ -53,6 +55,38 @@ TEST_F(ObjectAbi, HeaderLengthAndZeroes) {
   }
   EXPECT_EQ(echo_object_layout(heap, nullptr), 0u);
   EXPECT_EQ(echo_object_layout(nullptr, fixed), 0u);
+}
+
+// [heap.hash.1]
+TEST_F(ObjectAbi, IdentityHash) {
+  echo_scope scope = 0;
+  ASSERT_EQ(echo_scope_open(thread, &scope), ECHO_OK);
+  std::set<std::uint64_t> hashes;
+  std::vector<std::pair<echo_handle, std::uint64_t>> kept;
+  for (int i = 0; i < 2000; ++i) {
+    const echo_handle handle = echo_handle_new(thread, make(i % 2 == 0 ? pair : bytes, 5));
+    kept.emplace_back(handle, echo_identity_hash(thread, echo_handle_get(thread, handle)));
+    hashes.insert(kept.back().second);
+  }
+  EXPECT_EQ(hashes.size(), 2000u);
+  for (int round = 0; round < 3; ++round) {
+    ASSERT_EQ(echo_collect(thread, ECHO_COLLECT_FULL, &why), ECHO_OK) << why.message;
+    ASSERT_EQ(echo_verify(thread, 1, &why), ECHO_OK) << why.message;
+    for (const auto& [handle, hash] : kept) {
+      const echo_ref object = echo_handle_get(thread, handle);
+      ASSERT_EQ(echo_identity_hash(thread, object), hash);
+      ASSERT_TRUE(echo_object_layout(heap, object) == pair || echo_object_layout(heap, object) == bytes);
+    }
+  }
+  EXPECT_EQ(echo_identity_hash(thread, nullptr), 0u);
+  const echo_recipes* recipes = nullptr;
+  ASSERT_EQ(echo_get_recipes(heap, ECHO_RECIPES_FASTEST, &recipes), ECHO_OK);
+  const echo_ref object = echo_handle_get(thread, kept[0].first);
+  EXPECT_EQ(word(object, 0) & recipes->hash_mask, recipes->hash_value) << "the recipe's fast path";
+  EXPECT_EQ((reinterpret_cast<std::uint64_t>(object) * recipes->hash_multiplier) >> recipes->hash_shift,
+            kept[0].second);
+  EXPECT_EQ(recipes->hash_cold(thread, object), kept[0].second);
+  EXPECT_EQ(echo_scope_close(thread, scope), ECHO_OK);
 }
 
 // A word that is no object's header has no size and no length.

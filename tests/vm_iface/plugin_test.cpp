@@ -92,6 +92,7 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->statistics, "echo_get_statistics");
   same(api->verify, "echo_verify");
   same(api->recipes, "echo_get_recipes");
+  same(api->identity_hash, "echo_identity_hash");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }

@@ -6,6 +6,7 @@
 #include "barriers/recipe_data.h"
 #include "echo/heap.h"
 #include "gc/collector.h"
+#include "heap/identity_hash.h"
 #include "vm_iface/src/options.h"
 
 #include <cstdio>
@@ -33,7 +34,8 @@ constexpr std::size_t kMaxInlineBytes = 4096;
 
 constexpr std::uint64_t kFeatures = ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER |
                                     ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS |
-                                    ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS;
+                                    ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
+                                    ECHO_FEATURE_IDENTITY_HASH;
 
 echo_status report(echo_error* why, echo_status status, const std::string& message) {
   if (why != nullptr && status != ECHO_OK) {
@@ -130,6 +132,19 @@ void poll_cold(echo_thread* thread) {
   m.collector.poll(m);
 }
 
+std::uint64_t hash_cold(echo_thread*, echo_ref object) {
+  return identity_hash({reinterpret_cast<Address>(object)});
+}
+
+void enter_native_cold(echo_thread* thread) {
+  Mutator::from(thread)->collector.safepoints.entered_native();
+}
+
+void leave_native_cold(echo_thread* thread) {
+  Mutator& m = *Mutator::from(thread);
+  m.collector.safepoints.leave_native(m);
+}
+
 bool is_slot_of(const LayoutRecord& record, std::uint64_t offset) {
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     if (record.slots[i].offset == offset) {
@@ -200,6 +215,7 @@ constexpr echo_heap_api kApi = {
     echo_get_statistics,
     echo_verify,
     echo_get_recipes,
+    echo_identity_hash,
 };
 
 } // namespace
@@ -242,8 +258,9 @@ echo_status echo_heap_create(const char* options, echo_heap** out, echo_error* w
     }
     auto heap = std::make_unique<echo_heap>(config);
     if (status = heap->collector.open(message); status == ECHO_OK) {
-      heap->recipes =
-          echo::make_recipes({echo::allocate_cold, echo::store_cold, echo::poll_cold}, echo::kMaxInlineBytes);
+      heap->recipes = echo::make_recipes({echo::allocate_cold, echo::store_cold, echo::poll_cold,
+                                          echo::hash_cold, echo::enter_native_cold, echo::leave_native_cold},
+                                         echo::kMaxInlineBytes);
       *out = heap.release();
     }
     return status;
@@ -381,6 +398,10 @@ void echo_poll(echo_thread* thread) {
   if (word == 0 || m.anchor_fp > word) { // the recipe, for the frame of the anchor
     echo::poll_cold(thread);
   }
+}
+
+uint64_t echo_identity_hash(echo_thread*, echo_ref object) {
+  return object == nullptr ? 0 : echo::identity_hash({reinterpret_cast<echo::Address>(object)});
 }
 
 echo_heap* echo_heap_of(const echo_thread* thread) {

@@ -72,6 +72,48 @@ void add_whole_operations(const echo_recipes& recipes, const std::string& poll, 
       {kPollWholeStub, "cmpq " + in_thread(recipes.poll_offset) + ", %rbp\nja 1f\nretq\n1:\n" + poll});
 }
 
+/* Entering keeps every register that an argument may be in; leaving keeps the native's result. */
+void add_transitions(const echo_recipes& recipes, const std::string& anchor, const std::string& keep_rax,
+                     std::vector<Stub>& out) {
+  if (recipes.enter_native_cold == nullptr || recipes.leave_native_cold == nullptr)
+    return;
+  const auto exchange = [&](uint32_t state) {
+    return "movl $" + std::to_string(state) + ", %r11d\nxchgl %r11d, " + in_thread(recipes.state_offset) +
+           "\ncmpq $0, " + in_thread(recipes.poll_offset) + "\n";
+  };
+  std::string save = "subq $128, %rsp\n", restore;
+  for (int i = 0; i < 8; ++i) {
+    const std::string place = std::to_string(16 * i) + "(%rsp)", vector = "%xmm" + std::to_string(i);
+    save += "movups " + vector + ", " + place + "\n";
+    restore += "movups " + place + ", " + vector + "\n";
+  }
+  restore += "addq $128, %rsp\n";
+  const std::string pop_all = "popq %rax\npopq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\n"
+                              "popq %rcx\npopq %rbp\n.cfi_def_cfa %rsp, 8\n";
+  out.push_back({kCallBlockingStub, anchor + exchange(recipes.state_native) + "jne 1f\n" + kEnter + save +
+                                        "movq %r13, %rdi\n" +
+                                        call_cold(reinterpret_cast<uintptr_t>(recipes.enter_native_cold)) +
+                                        restore + pop_all + "1:\nmovl $8, %eax\njmpq *%r10\n"});
+  const std::string leave = kEnter + std::string("movq %r13, %rdi\n") +
+                            call_cold(reinterpret_cast<uintptr_t>(recipes.leave_native_cold)) + keep_rax;
+  out.push_back({kLeaveNativeStub, leave});
+  out.push_back({kLeaveNativeWholeStub, exchange(recipes.state_managed) + "je 1f\nretq\n1:\n" + leave});
+}
+
+void add_hash(const echo_recipes& recipes, const std::string& drop_rax, std::vector<Stub>& out) {
+  if (recipes.hash_cold == nullptr)
+    return;
+  const std::string cold = kEnter + std::string("movq %rdi, %rsi\nmovq %r13, %rdi\n") +
+                           call_cold(reinterpret_cast<uintptr_t>(recipes.hash_cold)) + drop_rax;
+  out.push_back({kHashStub, cold});
+  out.push_back(
+      {kHashWholeStub, "movabsq $" + hexadecimal(recipes.hash_mask) + ", %rax\nandq " +
+                           std::to_string(recipes.header_offset) + "(%rdi), %rax\nmovabsq $" +
+                           hexadecimal(recipes.hash_value) + ", %r11\ncmpq %r11, %rax\njne 1f\nmovabsq $" +
+                           hexadecimal(recipes.hash_multiplier) + ", %rax\nimulq %rdi, %rax\nshrq $" +
+                           std::to_string(recipes.hash_shift) + ", %rax\nretq\n1:\n" + cold});
+}
+
 } // namespace
 
 std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context,
@@ -93,6 +135,8 @@ std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, v
                              "\nmovq (%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_pc_offset) + "\n";
   stubs.push_back(
       {kCallNativeStub, (faults.no_anchor ? std::string() : anchor) + "movl $8, %eax\njmpq *%r10\n"});
+  add_transitions(recipes, anchor, keep_rax, stubs);
+  add_hash(recipes, drop_rax, stubs);
   stubs.push_back({kRaiseStub, "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) +
                                    ", %rsi\nmovabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise)) +
                                    ", %rax\njmpq *%rax\n"});

@@ -14,6 +14,9 @@
  *   compare_exchange_whole  slot (rdi), expected (rsi), value (rdx) -> rax
  *   poll_whole
  *   call_native   thread (r13), target (r10, "nest"), any arguments          the target's convention
+ *   call_blocking the same, and enters native [jit.native.3]                  the target's convention
+ *   leave_native  thread (r13)                                              preserve_most
+ *   hash          object (rdi), thread (r13) -> rax                         preserve_most
  *   raise         thread (rdi); never returns                               C
  *
  * Invariants  [jit.anchor.1] allocate, poll and call_native publish {sp after return, fp, return address} of
@@ -40,6 +43,11 @@ inline constexpr const char* kStoreWholeStub = "echo.stub.store_whole";
 inline constexpr const char* kExchangeWholeStub = "echo.stub.exchange_whole";
 inline constexpr const char* kCompareExchangeWholeStub = "echo.stub.compare_exchange_whole";
 inline constexpr const char* kPollWholeStub = "echo.stub.poll_whole";
+inline constexpr const char* kCallBlockingStub = "echo.stub.call_blocking";
+inline constexpr const char* kLeaveNativeStub = "echo.stub.leave_native";
+inline constexpr const char* kLeaveNativeWholeStub = "echo.stub.leave_native_whole";
+inline constexpr const char* kHashStub = "echo.stub.hash";
+inline constexpr const char* kHashWholeStub = "echo.stub.hash_whole";
 inline constexpr const char* kRaiseStub = "echo.stub.raise";
 
 struct Stub {

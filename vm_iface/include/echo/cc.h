@@ -30,6 +30,9 @@
 /* A function that neither allocates nor calls anything that does: called without a stack map. */
 #define ECHO_LEAF __attribute__((annotate("gc-leaf-function")))
 
+/* A native function that may block: called with the thread native, so that no collection waits for it. */
+#define ECHO_BLOCKING __attribute__((annotate("echo-blocking")))
+
 typedef void ECHO_REF* echo_any;
 typedef echo_any ECHO_REF* echo_slot_address;
 
@@ -85,6 +88,10 @@ void echo_op_tagged_store(echo_any object, echo_slot_address slot, int64_t word,
                           int64_t tag) __asm__("echo.gc.tagged_store");
 int64_t echo_op_tagged_word(echo_slot_address slot) __asm__("echo.gc.tagged_word");
 echo_any echo_op_tagged_reference(echo_slot_address slot) __asm__("echo.gc.tagged_reference");
+
+/* The same number for an object's whole life, wherever it moves; not of null. */
+uint64_t echo_op_identity_hash(echo_any object) __asm__("echo.gc.identity_hash");
+#define echo_hash(object) echo_op_identity_hash((echo_any)(object))
 
 #define echo_new(layout, ref_type) ((ref_type)echo_op_new(&(layout)))
 #define echo_new_array(layout, length) echo_op_new_array(&(layout), (length))

@@ -39,7 +39,8 @@ ECHO_BEGIN_DECLS
   X(11, FINALIZERS, "finalizable layouts")                                                                   \
   X(12, PERSISTENT_HANDLES, "handles without a scope")                                                       \
   X(13, AMBIGUOUS_ROOTS, "ambiguous ranges")                                                                 \
-  X(14, ASYNC_OBJECTS, "futures, tasks, stacks, channels, timers")
+  X(14, ASYNC_OBJECTS, "futures, tasks, stacks, channels, timers")                                           \
+  X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")
 
 #define ECHO_FEATURE_ENUM(bit, name, sentence) ECHO_FEATURE_##name = 1u << (bit),
 enum { ECHO_FEATURE_TABLE(ECHO_FEATURE_ENUM) ECHO_FEATURE_NONE = 0 };
@@ -118,6 +119,7 @@ typedef struct echo_heap_api {
   echo_status (*statistics)(echo_heap* heap, echo_statistics* out);
   echo_status (*verify)(echo_thread* thread, uint32_t level, echo_error* why);
   echo_status (*recipes)(echo_heap* heap, uint32_t set, const echo_recipes** out);
+  uint64_t (*identity_hash)(echo_thread* thread, echo_ref object);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
@@ -191,6 +193,10 @@ ECHO_EXPORT uint64_t echo_object_bytes(echo_heap* heap, echo_ref object);
 ECHO_EXPORT echo_layout_id echo_object_layout(echo_heap* heap, echo_ref object);
 /* Elements of an array; 0 for null and fixed objects. NO-SAFEPOINT. */
 ECHO_EXPORT uint64_t echo_array_length(echo_heap* heap, echo_ref object);
+
+/* A number that is the same for the object's whole life, wherever it moves, and differs between most objects; 0 for null.
+ * NO-SAFEPOINT. No errors; 0 without ECHO_FEATURE_IDENTITY_HASH. */
+ECHO_EXPORT uint64_t echo_identity_hash(echo_thread* thread, echo_ref object);
 
 /* --- roots ------------------------------------------------------------------------------------------------------- */
 

@@ -27,6 +27,7 @@
  *                                                                   (word & ~7) | tag, a constant 1..7
  *   i64  @echo.gc.tagged_word(ptr addrspace(1) slot)                the integer with its tag, or 0
  *   ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1) slot)   the reference, or null
+ *   i64  @echo.gc.identity_hash(ptr addrspace(1) object)            not null; the same for the object's whole life
  *   The slots of tagged_* are of kind TAGGED; a reference is stored in one by echo.gc.store.
  *   atomicrmw xchg and cmpxchg of references in a heap object are lowered as the exchanges, with their own ordering.
  *   A plain store of a reference into a heap object is lowered as echo.gc.store. Loads are plain loads.
@@ -37,6 +38,9 @@
  *             Functions that a module only declares are native; a call to one publishes the anchor first, so it may
  *             come back through echo_jit_call, allocate or collect; it may not hold references meanwhile except in
  *             handles. Mark the declaration "gc-leaf-function" if it does none of this. [jit.native.1]
+ *             A declaration marked "echo-blocking", or defined as ECHO_JIT_SYMBOL_BLOCKING, is called with the thread
+ *             native, so that no stop waits for it: for calls that block. It touches no reference, does not come back
+ *             into managed code and does not throw. [jit.native.3] [jit.native.4]
  *             References live in SSA values, heap objects and module globals (registered as roots) only; anything
  *             else is refused by name with function, variable and line. [jit.refuse.1]
  */
@@ -112,7 +116,9 @@ typedef struct echo_jit_statistics {
 
 enum {
   ECHO_JIT_SYMBOL_NATIVE = 0, /* called with the anchor published: may collect or re-enter */
-  ECHO_JIT_SYMBOL_LEAF = 1    /* neither collects nor blocks nor re-enters: called directly */
+  ECHO_JIT_SYMBOL_LEAF = 1,   /* neither collects nor blocks nor re-enters: called directly */
+  ECHO_JIT_SYMBOL_BLOCKING =
+      2 /* called with the thread native: may block, touches no reference, does not throw */
 };
 
 typedef struct echo_jit_api {

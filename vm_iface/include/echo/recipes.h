@@ -22,11 +22,22 @@
  *             at loop back-edges, returns and landing pads: the word is 0 when a stop is asked for and
  *             otherwise a watermark: frames older than it were not visited [roots.frames.1].
  *
+ * Hash        if ([object + header_offset] & hash_mask) != hash_value: hash = hash_cold(t, object)
+ *             else hash = (address of object * hash_multiplier) mod 2^64 >> hash_shift
+ *             an object's hash is the same for its whole life, wherever it moves.
+ *
+ * Native      enter: publish the anchor; exchange [t + state] with state_native; if [t + poll word] == 0:
+ *             enter_native_cold(t)
+ *             leave: exchange [t + state] with state_managed; if [t + poll word] == 0: leave_native_cold(t)
+ *             both exchanges and loads in one order with the stop's (on x86-64 the exchange is the fence). Between them
+ *             the thread touches no reference and nobody waits for it.
+ *
  * Anchor      whoever calls from managed code into a function that may reach a safepoint publishes
  *             {stack pointer after return, frame pointer, return address} of the managed frame first.
  *
  * Invariants  [abi.recipe.1] A set is constant for the heap's life. [abi.recipe.2] Cold paths use the C calling
- *             convention. [abi.recipe.3] store_cold neither polls nor blocks nor allocates.
+ *             convention. [abi.recipe.3] store_cold and hash_cold neither poll nor block nor allocate.
+ *             [abi.recipe.5] A cold path that is null: the heap does not have the operation.
  */
 #ifndef ECHO_RECIPES_H
 #define ECHO_RECIPES_H
@@ -52,6 +63,10 @@ typedef echo_ref (*echo_allocate_cold_fn)(echo_thread* thread, echo_layout_id la
 typedef void (*echo_store_cold_fn)(echo_thread* thread, echo_ref* slot, echo_ref value);
 /* SAFEPOINT. */
 typedef void (*echo_poll_cold_fn)(echo_thread* thread);
+/* NO-SAFEPOINT. The identity hash of an object that is not null. */
+typedef uint64_t (*echo_hash_cold_fn)(echo_thread* thread, echo_ref object);
+/* Behind the exchange of the thread's state. Entering: NO-SAFEPOINT; leaving: SAFEPOINT. */
+typedef void (*echo_transition_cold_fn)(echo_thread* thread);
 
 typedef struct echo_recipes {
   uint32_t size;    /* sizeof(echo_recipes) of the plugin: compare before reading later fields */
@@ -78,7 +93,12 @@ typedef struct echo_recipes {
   /* aligned allocation; 0: alignments over `granule` take the cold path */
   uint64_t filler_word;
   uint32_t filler_shift;
-  uint32_t reserved3;
+  uint32_t hash_shift; /* identity hash */
+  uint64_t hash_mask, hash_value, hash_multiplier;
+  echo_hash_cold_fn hash_cold;
+  /* native transitions: a 4-byte word and its values */
+  uint32_t state_offset, state_managed, state_native, reserved3;
+  echo_transition_cold_fn enter_native_cold, leave_native_cold;
 } echo_recipes;
 
 ECHO_END_DECLS
