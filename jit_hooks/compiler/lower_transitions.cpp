@@ -51,8 +51,8 @@ void leave_native_behind(ModuleContext& context, llvm::GCStatepointInst& call) {
   llvm::LoadInst* const word = builder.CreateAlignedLoad(
       builder.getInt64Ty(), thread_field(builder, thread, context.recipes.poll_offset), llvm::Align(8),
       "poll");
-  word->setVolatile(true);
-  word->setAtomic(order);
+  word->setVolatile(
+      true); /* stays behind the exchange, which is a fence on x86-64; and folds into the comparison */
   llvm::Instruction* const cold =
       llvm::SplitBlockAndInsertIfThen(builder.CreateICmpEQ(word, builder.getInt64(0)), at->getIterator(),
                                       false, cold_first(at->getContext()));
