@@ -58,10 +58,10 @@ public:
 
 private:
   using Top = std::uint32_t*;
-  static bool is_boundary(Top top) {
+  static bool is_boundary(const std::uint32_t* top) {
     return (reinterpret_cast<std::uintptr_t>(top) & (kBlockBytes - 1)) == 0;
   }
-  static bool has_emptied_block(Top top) {
+  static bool has_emptied_block(const std::uint32_t* top) {
     return (reinterpret_cast<std::uintptr_t>(top) & (kBlockBytes - 1)) == sizeof(void*);
   }
   // A new block above a boundary; the end of a block that holds nothing any more, which is freed.

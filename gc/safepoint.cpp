@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     The protocol of safepoint.h. Every access to a thread's state or to the stop word is
-//             sequentially consistent: the argument of [stop.state.1] is store-then-load on both sides.
+//             sequentially consistent: the argument of [stop.state.1] is store-then-load on both sides [port.order.1].
 #include "gc/safepoint.h"
 
 #include "gc/futex.h"

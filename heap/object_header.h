@@ -17,6 +17,7 @@
 //             walked by headers.
 #pragma once
 
+#include "echo/layout.h"
 #include "heap/words.h"
 
 namespace echo {
@@ -45,6 +46,19 @@ struct HeaderWord {
 };
 
 static_assert(sizeof(HeaderWord) == 8);
+// The public drawing says the same. [heap.header.1]
+enum : std::uint64_t {
+#define ECHO_HEADER_PART(first, bits, name, meaning)                                                         \
+  kHeaderPart##name = ((std::uint64_t{1} << (bits)) - 1) << (first),
+  ECHO_HEADER_TABLE(ECHO_HEADER_PART)
+#undef ECHO_HEADER_PART
+};
+static_assert(HeaderWord{~std::uint64_t{0}}.layout_number() == kHeaderPartLAYOUT);
+static_assert(((kHeaderForwarded | kHeaderPinned | kHeaderHashed | kHeaderHashMoved) & ~kHeaderPartFLAGS) ==
+              0);
+static_assert((HeaderWord::filler(~std::size_t{0}).bits ^ kFillerLayout) == kHeaderPartRESERVED);
+static_assert((kHeaderPartLAYOUT ^ kHeaderPartFLAGS ^ kHeaderPartVM ^ kHeaderPartRESERVED) ==
+              ~std::uint64_t{0});
 static_assert(HeaderWord::born({kMaxLayouts}).bits <= 0x7FFFFFFF, "[heap.header.1]");
 static_assert(HeaderWord{kPoisonWord}.layout_number() > kMaxLayouts &&
                   HeaderWord{kPoisonWord}.layout_number() != kFillerLayout,

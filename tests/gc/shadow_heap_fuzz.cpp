@@ -68,6 +68,7 @@ public:
     must([&](echo_error* why) { return echo_frame_source_set(heap_, &source, why); });
     shared_->register_words(heap_);
     std::vector<std::thread> threads;
+    threads.reserve(config_.threads);
     for (unsigned t = 0; t < config_.threads; ++t) {
       threads.emplace_back([this, t] { run_thread(t); });
     }

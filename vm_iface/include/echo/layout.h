@@ -48,6 +48,13 @@ typedef struct echo_slot {
   uint32_t kind;   /* echo_slot_kind */
 } echo_slot;
 
+/* X(first bit, bits, name, meaning) - the header word of an object. */
+#define ECHO_HEADER_TABLE(X)                                                                                 \
+  X(0, 24, LAYOUT, "number of the layout: at birth the whole word")                                          \
+  X(24, 8, FLAGS, "the heap's own; 0 at birth")                                                              \
+  X(32, 8, VM, "the VM's own; 0 at birth")                                                                   \
+  X(40, 24, RESERVED, "0 in an object; in a filler its size in granules")
+
 /* The same struct, as a constant, is what a program's module holds and its compiler reads. */
 typedef struct echo_layout {
   uint32_t size;          /* sizeof(echo_layout): later versions add at the end */
