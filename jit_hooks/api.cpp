@@ -34,11 +34,11 @@ Outcome null_argument(const char* name) {
   return {ECHO_INVALID_ARGUMENT, std::string(name) + " is null"};
 }
 
-const echo_jit_api table = {sizeof(echo_jit_api),  ECHO_ABI_MAJOR,        ECHO_ABI_MINOR,
-                            echo_jit_create,       echo_jit_destroy,      echo_jit_add_module,
-                            echo_jit_define,       echo_jit_lookup,       echo_jit_call,
-                            echo_jit_abandon,      echo_jit_function_at,  echo_jit_get_statistics,
-                            echo_jit_define_typed, echo_jit_function_type};
+const echo_jit_api table = {sizeof(echo_jit_api),  ECHO_ABI_MAJOR,         ECHO_ABI_MINOR,
+                            echo_jit_create,       echo_jit_destroy,       echo_jit_add_module,
+                            echo_jit_define,       echo_jit_lookup,        echo_jit_call,
+                            echo_jit_abandon,      echo_jit_function_at,   echo_jit_get_statistics,
+                            echo_jit_define_typed, echo_jit_function_type, echo_jit_remove_module};
 
 } // namespace
 
@@ -109,6 +109,14 @@ echo_status echo_jit_function_type(echo_jit* jit, const void* function, char* ty
   if (jit == nullptr || function == nullptr || type == nullptr)
     return ECHO_INVALID_ARGUMENT;
   return jit->jit->function_type(function, type, capacity);
+}
+
+echo_status echo_jit_remove_module(echo_jit* jit, echo_thread* thread, const char* name, echo_error* why) {
+  return guarded(why, [&]() -> Outcome {
+    if (jit == nullptr)
+      return null_argument("jit");
+    return jit->jit->remove_module(thread, name);
+  });
 }
 
 echo_status echo_jit_lookup(echo_jit* jit, const char* name, void** out, echo_error* why) {

@@ -7,6 +7,7 @@
 #include "arch/x86_64/stubs.h"
 #include "maps/frame_walker.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -41,7 +42,11 @@ Outcome check_options(const echo_jit_options& options) {
                                        "; at most " + std::to_string(kMaxCompileThreads)};
   if ((options.switches & ~uint32_t{ECHO_JIT_ALL_SWITCHES}) != 0)
     return {ECHO_INVALID_ARGUMENT, "switches has a bit that echo/jit.h does not name"};
+  if ((options.tools & ~uint32_t{ECHO_JIT_TOOL_GDB | ECHO_JIT_TOOL_PERF}) != 0)
+    return {ECHO_INVALID_ARGUMENT, "tools has a bit that echo/jit.h does not name"};
   if (Outcome outcome = check_directory("dump_objects", options.dump_objects); !outcome)
+    return outcome;
+  if (Outcome outcome = check_directory("cache", options.cache); !outcome)
     return outcome;
   return check_directory("dump_ir", options.dump_ir);
 }
@@ -119,6 +124,9 @@ Outcome Jit::start(const echo_jit_options& options) {
   session.optimise = options.optimise != 0;
   session.compile_threads = options.compile_threads;
   session.switches = options.switches;
+  session.tools = options.tools;
+  if (options.cache != nullptr)
+    session.cache = options.cache;
   session.called_operations = options.operations == ECHO_JIT_OPERATIONS_CALLED;
   if (options.dump_objects != nullptr)
     session.dump_objects = options.dump_objects;
@@ -255,6 +263,82 @@ Outcome Jit::lookup(const char* name, void*& out) {
   return {};
 }
 
+/* No other module needs a symbol of this one. */
+Outcome Jit::check_unused(const ModuleSummary& module) const {
+  for (const ModuleSummary& other : modules_) {
+    if (&other == &module)
+      continue;
+    for (const std::string& symbol : other.needed)
+      if (module.functions.contains(symbol) ||
+          std::find(module.variables.begin(), module.variables.end(), symbol) != module.variables.end())
+        return {ECHO_WRONG_STATE, "module '" + other.name + "' uses '" + symbol + "' of module '" +
+                                      module.name + "'; remove it first"};
+  }
+  return {};
+}
+
+/* No frame of it is on a stack: a collection walks them all. */
+Outcome Jit::check_frames(echo_thread* thread, const ModuleSummary& module) {
+  const CodeUnit* const unit = session_->unit_of(module.object);
+  if (unit == nullptr || (active_calls_.load() == 0 && thread == nullptr))
+    return {};
+  if (thread == nullptr)
+    return {ECHO_WRONG_STATE,
+            "a thread is inside echo_jit_call; give the calling thread, so that its collection can "
+            "look for frames of the module"};
+  index_.watch(unit);
+  echo_error why{};
+  const echo_status status = api_.collect(thread, ECHO_COLLECT_FULL, &why);
+  const uint64_t frames = index_.watched_frames();
+  index_.watch(nullptr);
+  if (status != ECHO_OK)
+    return {status, std::string("the collection that looks for frames of the module: ") + why.message};
+  if (frames != 0)
+    return {ECHO_WRONG_STATE, std::to_string(frames) + " frames of module '" + module.name +
+                                  "' are on the stacks of threads; remove it after they returned"};
+  return {};
+}
+
+Outcome Jit::remove_module(echo_thread* thread, const char* name) {
+  if (name == nullptr)
+    return invalid("the module's name is null");
+  const std::lock_guard<std::mutex> one_remover(removal_lock_);
+  ModuleSummary module;
+  {
+    const std::lock_guard<std::mutex> guard(symbols_lock_);
+    const auto found = std::find_if(modules_.rbegin(), modules_.rend(),
+                                    [name](const ModuleSummary& one) { return one.name == name; });
+    if (found == modules_.rend())
+      return {ECHO_INVALID_ARGUMENT, std::string("no module was added as '") + name + "'"};
+    if (Outcome outcome = check_unused(*found); !outcome)
+      return outcome;
+    module = *found;
+  }
+  if (Outcome outcome = check_frames(thread, module); !outcome)
+    return outcome;
+  if (Outcome outcome = register_roots(); !outcome) /* so that its own are in the list */
+    return outcome;
+  {
+    const std::lock_guard<std::mutex> guard(roots_lock_); /* [jit.roots.2] */
+    for (const RootRange& range : session_->roots_of(module.object)) {
+      api_.roots_remove(heap_, range.first, nullptr);
+      std::erase_if(roots_, [&](const RootRange& one) { return one.first == range.first; });
+    }
+  }
+  {
+    const std::lock_guard<std::mutex> guard(symbols_lock_);
+    std::erase_if(modules_, [&](const ModuleSummary& one) { return one.object == module.object; });
+    owners_.clear();
+    for (size_t i = 0; i < modules_.size(); ++i) {
+      for (const auto& [symbol, signature] : modules_[i].functions)
+        owners_.emplace(symbol, i);
+      for (const std::string& symbol : modules_[i].variables)
+        owners_.emplace(symbol, i);
+    }
+  }
+  return session_->remove(module.object);
+}
+
 Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count,
                   uint64_t& result) {
   if (thread == nullptr || function == nullptr)
@@ -353,6 +437,10 @@ void Jit::statistics(echo_jit_statistics& out) const {
   all.optimise_ms = known.optimise_ms;
   all.lower_ms = known.lower_ms;
   all.link_ms = known.link_ms;
+  all.modules_compiled = known.modules_compiled;
+  all.cache_hits = known.cache_hits;
+  all.cache_damaged = known.cache_damaged;
+  all.modules_removed = known.modules_removed;
   std::memcpy(&out, &all, out.size < sizeof all ? out.size : sizeof all);
 }
 

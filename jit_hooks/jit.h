@@ -38,6 +38,7 @@ public:
   /* `type`: letters of echo_jit_define_typed, or empty where it is unknown. */
   Outcome define(const char* name, void* address, uint32_t kind, std::string_view type = {});
   Outcome lookup(const char* name, void*& out);
+  Outcome remove_module(echo_thread* thread, const char* name);
   Outcome call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count,
                uint64_t& result);
   void abandon(echo_thread* thread, const echo_error* why);
@@ -51,6 +52,8 @@ private:
   Outcome read_recipes();
   Outcome check_symbols(const std::string& root) const;
   Outcome register_roots();
+  Outcome check_unused(const ModuleSummary& module) const;
+  Outcome check_frames(echo_thread* thread, const ModuleSummary& module);
   static void raise(echo_thread* thread, void* context);
 
   const echo_heap_api& api_;
@@ -61,6 +64,7 @@ private:
   CodeIndex index_;
   std::unique_ptr<Session> session_;
 
+  std::mutex removal_lock_;
   mutable std::mutex symbols_lock_;
   NativeSymbols natives_;
   std::vector<ModuleSummary> modules_;

@@ -153,6 +153,10 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
   app.add_option("--dump-objects", out.dump_objects, "Write the compiled object files here")
       ->type_name("DIR");
   app.add_option("--dump-ir", out.dump_ir, "Write the IR after lowering here")->type_name("DIR");
+  app.add_option("--cache", out.cache, "Keep compiled modules here, and take them from here")
+      ->type_name("DIR");
+  app.add_flag("--gdb", out.gdb, "Announce compiled code to debuggers");
+  app.add_flag("--perf", out.perf, "Write the names of compiled functions for perf");
   app.add_option("--unsafe", switches, "For tests: switch safeguards off: " + switch_list())
       ->type_name("SWITCH,...");
   app.add_flag("--version", version, "Print the version and end");

@@ -75,6 +75,8 @@ Failure Session::prepare() {
     return failure;
   if (Failure failure = writable_directory(command_.dump_ir, "--dump-ir"))
     return failure;
+  if (Failure failure = writable_directory(command_.cache, "--cache"))
+    return failure;
   if (Failure failure = load_plugins())
     return failure;
   if (Failure failure = load_jit(default_library("libecho_jit.so"), plugins_))
@@ -106,6 +108,9 @@ Failure Session::create_jit() {
   options.operations = command_.operations;
   options.dump_objects = command_.dump_objects ? command_.dump_objects->c_str() : nullptr;
   options.dump_ir = command_.dump_ir ? command_.dump_ir->c_str() : nullptr;
+  options.cache = command_.cache ? command_.cache->c_str() : nullptr;
+  options.tools =
+      (command_.gdb ? uint32_t{ECHO_JIT_TOOL_GDB} : 0) | (command_.perf ? uint32_t{ECHO_JIT_TOOL_PERF} : 0);
   echo_error why{};
   if (const echo_status status = plugins_.jit->create(plugins_.heap, heap_, &options, &jit_, &why);
       status != ECHO_OK)

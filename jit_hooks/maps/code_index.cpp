@@ -38,11 +38,35 @@ void CodeIndex::add(std::unique_ptr<const CodeUnit> unit) {
                                 [](uintptr_t begin, const CodeUnit* other) { return begin < other->begin; }),
                unit.get());
   owned_.push_back(std::move(unit));
+  publish(std::move(next));
+}
+
+void CodeIndex::remove(const CodeUnit* unit) {
+  const std::lock_guard<std::mutex> lock(writer_);
+  const auto owner =
+      std::find_if(owned_.begin(), owned_.end(), [unit](const auto& one) { return one.get() == unit; });
+  if (owner == owned_.end())
+    return;
+  auto next = std::make_unique<Units>(*units_.load());
+  std::erase(*next, unit);
+  retired_units_.push_back(std::move(*owner));
+  owned_.erase(owner);
+  publish(std::move(next));
+}
+
+void CodeIndex::publish(std::unique_ptr<Units> next) {
   retired_.reserve(retired_.size() + 1);
-  retired_.emplace_back(current);
+  retired_.emplace_back(units_.load());
   units_.store(next.release());
-  if (readers_.load() == 0)
+  if (readers_.load() == 0) { /* [jit.index.2] */
     retired_.clear();
+    retired_units_.clear();
+  }
+}
+
+void CodeIndex::watch(const CodeUnit* unit) {
+  watched_frames_.store(0);
+  watched_.store(unit);
 }
 
 CodeIndex::View::View(const CodeIndex& index) : index_(index) {

@@ -8,7 +8,7 @@
  * unit or vector never changes. [jit.index.2] A reader counts itself in before it loads the vector and out
  * after its last use; the writer frees a retired vector only when, after the new one is published, it sees no
  * reader. Both sides are sequentially consistent: a reader that the writer does not see loads the new vector.
- * [jit.index.3] Units are freed with the index only. [jit.index.4] Code ranges of units do not overlap.
+ * [jit.index.3] A unit is freed with the index, or, once removed, like a vector. [jit.index.4] Code ranges of units do not overlap.
  */
 #ifndef ECHO_JIT_CODE_INDEX_H
 #define ECHO_JIT_CODE_INDEX_H
@@ -55,6 +55,16 @@ public:
   CodeIndex& operator=(const CodeIndex&) = delete;
 
   void add(std::unique_ptr<const CodeUnit> unit);
+  /* Takes it out of what readers find. */
+  void remove(const CodeUnit* unit);
+
+  /* Counts frames of one unit in walks from now on; null ends it. */
+  void watch(const CodeUnit* unit);
+  uint64_t watched_frames() const { return watched_frames_.load(); }
+  void saw_frame(const CodeUnit* unit) const {
+    if (unit == watched_.load(std::memory_order_relaxed))
+      watched_frames_.fetch_add(1);
+  }
 
   /* A reader's view; valid while it lives. Async-signal-safe. [jit.index.2] */
   class View {
@@ -75,10 +85,15 @@ private:
   using Units = std::vector<const CodeUnit*>;
 
   mutable std::atomic<uint64_t> readers_{0};
+  void publish(std::unique_ptr<Units> next);
+
   std::atomic<const Units*> units_;
+  std::atomic<const CodeUnit*> watched_{nullptr};
+  mutable std::atomic<uint64_t> watched_frames_{0};
   std::mutex writer_;
   std::vector<std::unique_ptr<const CodeUnit>> owned_;
   std::vector<std::unique_ptr<const Units>> retired_;
+  std::vector<std::unique_ptr<const CodeUnit>> retired_units_;
 };
 
 } // namespace echo::jit

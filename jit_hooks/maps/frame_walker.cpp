@@ -82,7 +82,8 @@ void visit_roots(const CodeUnit& unit, const Site& site, const echo_frame_cursor
 
 echo_status walk_frames(void* context, echo_thread*, echo_frame_cursor* cursor, uint32_t max_frames,
                         uint32_t* visited, echo_visit_slot_fn visit, void* visitor, echo_error* why) {
-  const CodeIndex::View view(*static_cast<const CodeIndex*>(context));
+  const CodeIndex& index = *static_cast<const CodeIndex*>(context);
+  const CodeIndex::View view(index);
   SiteFinder sites(view);
   const uintptr_t entry_return = entry_return_address();
   echo_frame_cursor frame = *cursor;
@@ -110,6 +111,7 @@ echo_status walk_frames(void* context, echo_thread*, echo_frame_cursor* cursor, 
       break;
     }
 #endif
+    index.saw_frame(unit);
     visit_roots(*unit, *site, frame, visit, visitor);
     ++count;
     frame = {frame.fp + 16, word_at(frame.fp), word_at(frame.fp + 8)};

@@ -68,9 +68,11 @@ Outcome write_dump(const std::string& path, llvm::StringRef bytes) {
   return {};
 }
 
-CodeGenerator::CodeGenerator(llvm::orc::JITTargetMachineBuilder target, std::string dump_directory)
+CodeGenerator::CodeGenerator(llvm::orc::JITTargetMachineBuilder target, std::string dump_directory,
+                             Compiled compiled)
     : IRCompiler(llvm::orc::irManglingOptionsFromTargetOptions(target.getOptions())),
-      target_(std::move(target)), dump_directory_(std::move(dump_directory)) {}
+      target_(std::move(target)), dump_directory_(std::move(dump_directory)), compiled_(std::move(compiled)) {
+}
 
 llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> CodeGenerator::operator()(llvm::Module& module) {
   auto machine = llvm::orc::JITTargetMachineBuilder(target_).createTargetMachine();
@@ -93,6 +95,7 @@ llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> CodeGenerator::operator()(ll
     if (Outcome dump = write_dump(dump_path(dump_directory_, name, ".o"), {bytes.data(), bytes.size()});
         !dump)
       return llvm::make_error<FailureError>(dump.code(), dump.message());
+  compiled_(name, {bytes.data(), bytes.size()});
   return std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(bytes), name, false);
 }
 

@@ -11,6 +11,7 @@
 #include "llvm/ExecutionEngine/Orc/JITTargetMachineBuilder.h"
 #include "llvm/IR/DiagnosticHandler.h"
 
+#include <functional>
 #include <string>
 
 namespace echo::jit {
@@ -48,12 +49,14 @@ Outcome write_dump(const std::string& path, llvm::StringRef bytes);
 
 class CodeGenerator final : public llvm::orc::IRCompileLayer::IRCompiler {
 public:
-  CodeGenerator(llvm::orc::JITTargetMachineBuilder target, std::string dump_directory);
+  using Compiled = std::function<void(const std::string& module, llvm::StringRef object)>;
+  CodeGenerator(llvm::orc::JITTargetMachineBuilder target, std::string dump_directory, Compiled compiled);
   llvm::Expected<std::unique_ptr<llvm::MemoryBuffer>> operator()(llvm::Module& module) override;
 
 private:
   llvm::orc::JITTargetMachineBuilder target_;
   std::string dump_directory_;
+  Compiled compiled_; /* told of each object */
 };
 
 } // namespace echo::jit

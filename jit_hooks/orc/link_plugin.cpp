@@ -10,6 +10,7 @@
 #include "llvm/ExecutionEngine/JITLink/JITLink.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
 
 namespace echo::jit {
@@ -140,6 +141,10 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
 }
 
 llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& responsibility) {
+  llvm::orc::ResourceKey key{};
+  if (llvm::Error error =
+          responsibility.withResourceKeyDo([&](llvm::orc::ResourceKey known) { key = known; }))
+    return error; /* removed while it was linked */
   const std::lock_guard<std::mutex> guard(lock_);
   const auto found = pending_.find(&responsibility);
   if (found == pending_.end())
@@ -151,8 +156,13 @@ llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& 
   map_bytes_ += pending.map_bytes;
   code_bytes_ += pending.code_bytes;
   roots_.insert(roots_.end(), pending.roots.begin(), pending.roots.end());
-  if (pending.unit->begin < pending.unit->end)
+  Linked& linked = linked_[key];
+  linked.roots = std::move(pending.roots);
+  if (pending.unit->begin < pending.unit->end) {
+    write_perf_map(*pending.unit);
+    linked.unit = pending.unit.get();
     index_.add(std::move(pending.unit));
+  }
   return llvm::Error::success();
 }
 
@@ -162,9 +172,46 @@ llvm::Error LinkPlugin::notifyFailed(llvm::orc::MaterializationResponsibility& r
   return llvm::Error::success();
 }
 
-/* Code is removed with the whole session only, when no frame is in it. [jit.index.3] */
-llvm::Error LinkPlugin::notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey) {
+/* Before the memory goes. [jit.index.3] */
+llvm::Error LinkPlugin::notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey key) {
+  const std::lock_guard<std::mutex> guard(lock_);
+  const auto found = linked_.find(key);
+  if (found == linked_.end())
+    return llvm::Error::success();
+  if (found->second.unit != nullptr)
+    index_.remove(found->second.unit);
+  linked_.erase(found);
   return llvm::Error::success();
+}
+
+const CodeUnit* LinkPlugin::unit_of(llvm::orc::ResourceKey key) const {
+  const std::lock_guard<std::mutex> guard(lock_);
+  const auto found = linked_.find(key);
+  return found != linked_.end() ? found->second.unit : nullptr;
+}
+
+std::vector<RootRange> LinkPlugin::roots_of(llvm::orc::ResourceKey key) const {
+  const std::lock_guard<std::mutex> guard(lock_);
+  const auto found = linked_.find(key);
+  return found != linked_.end() ? found->second.roots : std::vector<RootRange>();
+}
+
+void LinkPlugin::forget(const std::string& object) {
+  const std::lock_guard<std::mutex> guard(lock_);
+  signatures_.erase(object);
+}
+
+/* One line per function: address, size, name. A file that cannot be written is no reason to fail the program. */
+void LinkPlugin::write_perf_map(const CodeUnit& unit) const {
+  if (perf_map_.empty())
+    return;
+  std::FILE* const file = std::fopen(perf_map_.c_str(), "a");
+  if (file == nullptr)
+    return;
+  for (const FunctionRange& function : unit.functions)
+    std::fprintf(file, "%llx %llx %s\n", static_cast<unsigned long long>(function.begin),
+                 static_cast<unsigned long long>(function.end - function.begin), function.name.c_str());
+  std::fclose(file);
 }
 
 } // namespace echo::jit

@@ -22,11 +22,16 @@ namespace echo::jit {
 
 class LinkPlugin final : public llvm::orc::ObjectLinkingLayer::Plugin {
 public:
-  LinkPlugin(CodeIndex& index, StackMapRules rules) : index_(index), rules_(rules) {}
+  LinkPlugin(CodeIndex& index, StackMapRules rules, std::string perf_map)
+      : index_(index), rules_(rules), perf_map_(std::move(perf_map)) {}
 
   /* Signatures of the functions of the module that becomes the object of this name. */
   void expect(const std::string& object, std::map<std::string, Signature> signatures);
   std::vector<RootRange> take_roots();
+  /* What was linked under this key: its code, or null, and its root words. */
+  const CodeUnit* unit_of(llvm::orc::ResourceKey key) const;
+  std::vector<RootRange> roots_of(llvm::orc::ResourceKey key) const;
+  void forget(const std::string& object);
   void add_to(SessionStatistics& statistics) const;
 
   void modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility,
@@ -46,11 +51,19 @@ private:
   llvm::Error read(const llvm::orc::MaterializationResponsibility& responsibility,
                    llvm::jitlink::LinkGraph& graph);
 
+  struct Linked {
+    const CodeUnit* unit = nullptr;
+    std::vector<RootRange> roots;
+  };
+  void write_perf_map(const CodeUnit& unit) const;
+
   CodeIndex& index_;
   const StackMapRules rules_;
+  const std::string perf_map_; /* file, or empty */
   mutable std::mutex lock_;
   std::map<std::string, std::map<std::string, Signature>> signatures_;
   std::map<const llvm::orc::MaterializationResponsibility*, Pending> pending_;
+  std::map<llvm::orc::ResourceKey, Linked> linked_;
   std::vector<RootRange> roots_;
   uint64_t sites_ = 0, map_bytes_ = 0, code_bytes_ = 0, derived_pairs_ = 0;
 };

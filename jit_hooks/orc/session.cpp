@@ -13,16 +13,25 @@
 #include "compiler/type_letters.h"
 #include "orc/code_generator.h"
 #include "orc/link_plugin.h"
+#include "orc/object_cache.h"
 
+#include "llvm/Config/llvm-config.h"
 #include "llvm/ExecutionEngine/JITLink/EHFrameSupport.h"
+#include "llvm/ExecutionEngine/Orc/DebugObjectManagerPlugin.h"
+#include "llvm/ExecutionEngine/Orc/EPCDebugObjectRegistrar.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/ExecutionEngine/Orc/TargetProcess/JITLoaderGDB.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InlineAsm.h"
+#include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 
 #include <atomic>
 #include <chrono>
+#include <dlfcn.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace echo::jit {
 namespace {
@@ -124,11 +133,33 @@ void summarise(const llvm::Module& module, ModuleSummary& out, std::map<std::str
   }
 }
 
+/* What tells one build of this library from another: a cache must not outlive it. */
+std::string library_identity() {
+  Dl_info where{};
+  struct stat status{};
+  if (dladdr(reinterpret_cast<const void*>(&library_identity), &where) == 0 ||
+      stat(where.dli_fname, &status) != 0)
+    return {};
+  return std::to_string(status.st_size) + "." + std::to_string(status.st_mtim.tv_sec) + "." +
+         std::to_string(status.st_mtim.tv_nsec);
+}
+
+/* Where perf looks for the names of functions that no file holds. */
+std::string perf_map() {
+  llvm::SmallString<64> path;
+  llvm::sys::path::system_temp_directory(true, path);
+  llvm::sys::path::append(path, "perf-" + std::to_string(getpid()) + ".map");
+  return path.str().str();
+}
+
 class OrcSession final : public Session {
 public:
   OrcSession(const SessionOptions& options, const echo_heap_api& api, echo_heap* heap,
              const echo_recipes& recipes)
-      : options_(options), api_(api), heap_(heap), recipes_(recipes) {}
+      : options_(options), api_(api), heap_(heap), recipes_(recipes), library_(library_identity()) {
+    if (!options_.cache.empty())
+      cache_.emplace(options_.cache);
+  }
 
   Outcome start(const std::vector<Stub>& stubs, CodeIndex& index) {
     initialise_llvm();
@@ -152,48 +183,38 @@ public:
 
   Outcome add_module(const std::string& name, std::string_view bytes, const NativeSymbols& natives,
                      ModuleSummary& out) override {
-    auto machine = llvm::orc::JITTargetMachineBuilder(*target_).createTargetMachine();
-    if (!machine)
-      return outcome_of(machine.takeError(), ECHO_CODEGEN_FAILED);
-    auto context = make_context();
-    std::unique_ptr<llvm::Module> module;
-    const double before = milliseconds();
-    if (Outcome outcome = parse_module(bytes, name, **machine, *context, module); !outcome)
-      return outcome;
-    const double parsed = milliseconds();
-    KnownSymbols known;
-    for (const auto& [symbol, native] : natives)
-      known[symbol] = native;
-    ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
-                       known,   {},   {}};
-    PipelineTimes times;
-    const PipelineOptions pipeline{options_.optimise, kVerify || (options_.switches & ECHO_JIT_VERIFY) != 0};
-    if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
-      return outcome;
-    if (const std::string& error = DiagnosticRecorder::error_of(*context); !error.empty())
-      return {ECHO_CODEGEN_FAILED, error};
     const std::string object = name + "#" + std::to_string(++modules_);
-    module->setModuleIdentifier(object);
-    if (Outcome outcome = dump_ir(*module, name); !outcome)
-      return outcome;
-    std::map<std::string, Signature> signatures;
-    out.name = name;
-    summarise(*module, out, signatures);
-    plugin_->expect(object, std::move(signatures));
-    if (Outcome outcome =
-            outcome_of(jit_->addIRModule(llvm::orc::ThreadSafeModule(std::move(module), std::move(context))),
-                       ECHO_CODEGEN_FAILED);
-        !outcome)
-      return outcome;
-    const std::lock_guard<std::mutex> guard(lock_);
-    statistics_.parse_ms += parsed - before;
-    statistics_.optimise_ms += times.optimise_ms;
-    statistics_.lower_ms += times.lower_ms;
-    statistics_.functions += unit.counters.functions;
-    statistics_.polls += unit.counters.polls;
-    statistics_.barriers += unit.counters.barriers;
-    statistics_.barriers_elided += unit.counters.barriers_elided;
-    return {};
+    const std::string key = cache_ ? key_of(name, bytes, natives) : std::string();
+    if (cache_) {
+      bool added = false;
+      if (Outcome outcome = add_cached(object, key, out, added); !outcome || added)
+        return outcome;
+    }
+    return compile(name, object, key, bytes, natives, out);
+  }
+
+  const CodeUnit* unit_of(const std::string& object) override {
+    const auto key = key_of_tracker(object);
+    return key ? plugin_->unit_of(*key) : nullptr;
+  }
+  std::vector<RootRange> roots_of(const std::string& object) override {
+    const auto key = key_of_tracker(object);
+    return key ? plugin_->roots_of(*key) : std::vector<RootRange>();
+  }
+  Outcome remove(const std::string& object) override {
+    llvm::orc::ResourceTrackerSP tracker;
+    {
+      const std::lock_guard<std::mutex> guard(lock_);
+      const auto found = trackers_.find(object);
+      if (found == trackers_.end())
+        return {ECHO_INVALID_ARGUMENT, "no module '" + object + "'"};
+      tracker = std::move(found->second);
+      trackers_.erase(found);
+      failed_.clear(); /* names may be defined anew */
+      ++statistics_.modules_removed;
+    }
+    plugin_->forget(object);
+    return outcome_of(tracker->remove(), ECHO_CODEGEN_FAILED);
   }
 
   Outcome define(const std::string& name, void* address) override {
@@ -237,6 +258,143 @@ private:
   static constexpr bool kVerify = false;
 #endif
 
+  Outcome compile(const std::string& name, const std::string& object, const std::string& key,
+                  std::string_view bytes, const NativeSymbols& natives, ModuleSummary& out) {
+    auto machine = llvm::orc::JITTargetMachineBuilder(*target_).createTargetMachine();
+    if (!machine)
+      return outcome_of(machine.takeError(), ECHO_CODEGEN_FAILED);
+    auto context = make_context();
+    std::unique_ptr<llvm::Module> module;
+    const double before = milliseconds();
+    if (Outcome outcome = parse_module(bytes, name, **machine, *context, module); !outcome)
+      return outcome;
+    const double parsed = milliseconds();
+    KnownSymbols known;
+    for (const auto& [symbol, native] : natives)
+      known[symbol] = native;
+    ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
+                       known,   {},   {}};
+    PipelineTimes times;
+    const PipelineOptions pipeline{options_.optimise, kVerify || (options_.switches & ECHO_JIT_VERIFY) != 0};
+    if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
+      return outcome;
+    if (const std::string& error = DiagnosticRecorder::error_of(*context); !error.empty())
+      return {ECHO_CODEGEN_FAILED, error};
+    module->setModuleIdentifier(object);
+    if (Outcome outcome = dump_ir(*module, object); !outcome)
+      return outcome;
+    CachedModule entry;
+    entry.summary.name = out.name = name;
+    out.object = object;
+    summarise(*module, out, entry.signatures);
+    plugin_->expect(object, entry.signatures);
+    if (cache_) {
+      entry.summary = out;
+      std::vector<echo_layout_id> ids;
+      for (const auto& allocation : unit.allocations)
+        ids.push_back(allocation.second.id);
+      entry.layouts = describe_layouts(api_, heap_, ids);
+      entry.functions = unit.counters.functions;
+      entry.polls = unit.counters.polls;
+      entry.barriers = unit.counters.barriers;
+      entry.barriers_elided = unit.counters.barriers_elided;
+      const std::lock_guard<std::mutex> guard(lock_);
+      uncached_[object] = {key, std::move(entry)};
+    }
+    auto tracker = jit_->getMainJITDylib().createResourceTracker();
+    if (Outcome outcome = outcome_of(
+            jit_->addIRModule(tracker, llvm::orc::ThreadSafeModule(std::move(module), std::move(context))),
+            ECHO_CODEGEN_FAILED);
+        !outcome)
+      return outcome;
+    const std::lock_guard<std::mutex> guard(lock_);
+    trackers_[object] = std::move(tracker);
+    statistics_.parse_ms += parsed - before;
+    statistics_.optimise_ms += times.optimise_ms;
+    statistics_.lower_ms += times.lower_ms;
+    ++statistics_.modules_compiled;
+    count(unit.counters.functions, unit.counters.polls, unit.counters.barriers,
+          unit.counters.barriers_elided);
+    return {};
+  }
+  void count(uint64_t functions, uint64_t polls, uint64_t barriers, uint64_t elided) {
+    statistics_.functions += functions;
+    statistics_.polls += polls;
+    statistics_.barriers += barriers;
+    statistics_.barriers_elided += elided;
+  }
+
+  /* Everything that decides what code becomes of a module. */
+  std::string key_of(const std::string& name, std::string_view bytes, const NativeSymbols& natives) const {
+    CacheKey key;
+    key.add("echo object cache 1").add(LLVM_VERSION_STRING).add(library_).add(name).add(bytes);
+    key.add(ECHO_ABI_MAJOR).add(ECHO_ABI_MINOR).add(options_.optimise).add(options_.switches);
+    key.add(options_.called_operations).add(target_->getTargetTriple().str()).add(target_->getCPU());
+    key.add(target_->getFeatures().getString());
+    echo_recipes recipes =
+        recipes_; /* code names cold paths by symbol: whether they exist matters, not where */
+    recipes.allocate_cold = nullptr;
+    recipes.store_cold = nullptr;
+    recipes.poll_cold = nullptr;
+    recipes.hash_cold = nullptr;
+    recipes.enter_native_cold = recipes.leave_native_cold = nullptr;
+    key.add(std::string_view(reinterpret_cast<const char*>(&recipes), sizeof recipes));
+    key.add(recipes_.hash_cold != nullptr).add(recipes_.enter_native_cold != nullptr);
+    for (const auto& [symbol, native] : natives)
+      key.add(symbol).add(native.kind).add(native.type);
+    return key.hexadecimal();
+  }
+
+  /* [jit.cache.1] [jit.cache.2] */
+  Outcome add_cached(const std::string& object, const std::string& key, ModuleSummary& out, bool& added) {
+    CachedModule entry;
+    const ObjectCache::Found found = cache_->load(key, entry);
+    if (found == ObjectCache::Found::Damaged) {
+      const std::lock_guard<std::mutex> guard(lock_);
+      ++statistics_.cache_damaged;
+    }
+    if (found != ObjectCache::Found::Hit || !register_layouts(api_, heap_, entry.layouts))
+      return {};
+    out = entry.summary;
+    out.object = object;
+    plugin_->expect(object, std::move(entry.signatures));
+    auto tracker = jit_->getMainJITDylib().createResourceTracker();
+    if (Outcome outcome = outcome_of(
+            jit_->addObjectFile(tracker, llvm::MemoryBuffer::getMemBufferCopy(entry.object, object)),
+            ECHO_CODEGEN_FAILED);
+        !outcome)
+      return outcome;
+    added = true;
+    const std::lock_guard<std::mutex> guard(lock_);
+    trackers_[object] = std::move(tracker);
+    ++statistics_.cache_hits;
+    count(entry.functions, entry.polls, entry.barriers, entry.barriers_elided);
+    return {};
+  }
+
+  /* Of a module that was compiled for its first use. A cache that cannot be written is one that never hits. */
+  void keep(const std::string& object, llvm::StringRef bytes) {
+    Uncached entry;
+    {
+      const std::lock_guard<std::mutex> guard(lock_);
+      const auto found = uncached_.find(object);
+      if (found == uncached_.end())
+        return;
+      entry = std::move(found->second);
+      uncached_.erase(found);
+    }
+    entry.module.object = bytes.str();
+    static_cast<void>(cache_->store(entry.key, entry.module));
+  }
+
+  std::optional<llvm::orc::ResourceKey> key_of_tracker(const std::string& object) {
+    const std::lock_guard<std::mutex> guard(lock_);
+    const auto found = trackers_.find(object);
+    if (found == trackers_.end())
+      return std::nullopt;
+    return found->second->getKeyUnsafe();
+  }
+
   Outcome build(CodeIndex& index) {
     llvm::orc::LLJITBuilder builder;
     builder.setJITTargetMachineBuilder(*target_).setDataLayout(layout_).setNumCompileThreads(
@@ -246,19 +404,30 @@ private:
     builder.setCompileFunctionCreator(
         [this](llvm::orc::JITTargetMachineBuilder target)
             -> llvm::Expected<std::unique_ptr<llvm::orc::IRCompileLayer::IRCompiler>> {
-          return std::make_unique<CodeGenerator>(std::move(target), options_.dump_objects);
+          return std::make_unique<CodeGenerator>(
+              std::move(target), options_.dump_objects,
+              [this](const std::string& object, llvm::StringRef bytes) { keep(object, bytes); });
         });
     auto plugin = std::make_shared<LinkPlugin>(
-        index, StackMapRules{(options_.switches & ECHO_JIT_ALLOW_UNSUPPORTED_FRAME) != 0,
-                             (options_.switches & ECHO_JIT_VECTOR_IS_ONE_ROOT) != 0});
+        index,
+        StackMapRules{(options_.switches & ECHO_JIT_ALLOW_UNSUPPORTED_FRAME) != 0,
+                      (options_.switches & ECHO_JIT_VECTOR_IS_ONE_ROOT) != 0},
+        (options_.tools & ECHO_JIT_TOOL_PERF) != 0 ? perf_map() : std::string());
     plugin_ = plugin;
     builder.setObjectLinkingLayerCreator(
-        [plugin](llvm::orc::ExecutionSession& session,
-                 const llvm::Triple&) -> llvm::Expected<std::unique_ptr<llvm::orc::ObjectLayer>> {
+        [plugin, gdb = (options_.tools & ECHO_JIT_TOOL_GDB) !=
+                       0](llvm::orc::ExecutionSession& session,
+                          const llvm::Triple&) -> llvm::Expected<std::unique_ptr<llvm::orc::ObjectLayer>> {
           auto layer = std::make_unique<llvm::orc::ObjectLinkingLayer>(session);
           layer->addPlugin(std::make_shared<llvm::orc::EHFrameRegistrationPlugin>(
               session, std::make_unique<llvm::jitlink::InProcessEHFrameRegistrar>()));
           layer->addPlugin(plugin);
+          if (gdb) /* the registration function of this process's LLVM, whatever the loader's scope */
+            layer->addPlugin(std::make_unique<llvm::orc::DebugObjectManagerPlugin>(
+                session,
+                std::make_unique<llvm::orc::EPCDebugObjectRegistrar>(
+                    session, llvm::orc::ExecutorAddr::fromPtr(&llvm_orc_registerJITLoaderGDBWrapper)),
+                false, true));
           return layer;
         });
     auto jit = builder.create();
@@ -304,19 +473,27 @@ private:
     return reported_.ok() ? std::move(otherwise) : std::exchange(reported_, Outcome());
   }
 
-  Outcome dump_ir(const llvm::Module& module, const std::string& name) {
+  Outcome dump_ir(const llvm::Module& module, const std::string& object) {
     if (options_.dump_ir.empty())
       return {};
     std::string text;
     llvm::raw_string_ostream stream(text);
     module.print(stream, nullptr);
-    return write_dump(dump_path(options_.dump_ir, name + "#" + std::to_string(modules_), ".ll"), text);
+    return write_dump(dump_path(options_.dump_ir, object, ".ll"), text);
   }
 
   const SessionOptions options_;
   const echo_heap_api& api_;
   echo_heap* const heap_;
   const echo_recipes& recipes_;
+  const std::string library_;
+  std::optional<ObjectCache> cache_;
+  struct Uncached {
+    std::string key;
+    CachedModule module;
+  };
+  std::map<std::string, Uncached> uncached_; /* by object: entries that wait for their code */
+  std::map<std::string, llvm::orc::ResourceTrackerSP> trackers_; /* by object */
   std::optional<llvm::orc::JITTargetMachineBuilder> target_;
   std::optional<llvm::DataLayout> layout_;
   std::shared_ptr<LinkPlugin> plugin_;

@@ -29,12 +29,14 @@ struct SessionOptions {
   uint32_t compile_threads = 0;
   uint32_t switches = 0;
   bool called_operations = false; /* where the module does not say */
-  std::string dump_objects, dump_ir;
+  std::string dump_objects, dump_ir, cache;
+  uint32_t tools = 0; /* ECHO_JIT_TOOL_* */
 };
 
 /* What a module offers to and wants from others. */
 struct ModuleSummary {
   std::string name;
+  std::string object;                         /* its name in the session */
   std::map<std::string, Signature> functions; /* visible functions it defines */
   std::vector<std::string> variables;         /* visible variables it defines */
   std::vector<std::string> needed;            /* symbols it declares and uses */
@@ -49,6 +51,7 @@ struct SessionStatistics {
   uint64_t functions = 0, sites = 0, map_bytes = 0, code_bytes = 0, derived_pairs = 0;
   uint64_t polls = 0, barriers = 0, barriers_elided = 0;
   double parse_ms = 0, optimise_ms = 0, lower_ms = 0, link_ms = 0;
+  uint64_t modules_compiled = 0, cache_hits = 0, cache_damaged = 0, modules_removed = 0;
 };
 
 /* Symbols the VM defined, by name. */
@@ -66,6 +69,11 @@ public:
   virtual Outcome define(const std::string& name, void* address) = 0;
   /* Links what is needed for it. */
   virtual Outcome lookup(const std::string& name, void*& out) = 0;
+  /* The code of a module, or null if it was not linked; its root words. `object` is its summary's. */
+  virtual const CodeUnit* unit_of(const std::string& object) = 0;
+  virtual std::vector<RootRange> roots_of(const std::string& object) = 0;
+  /* Its symbols, code and sites are gone; nothing of it may run any more. */
+  virtual Outcome remove(const std::string& object) = 0;
   /* Root words of modules linked since the last time. */
   virtual std::vector<RootRange> take_roots() = 0;
   virtual SessionStatistics statistics() const = 0;

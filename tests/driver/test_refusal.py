@@ -69,7 +69,7 @@ class Files(DriverTest):
         self.assert_refused(run(write("hello.ll", HELLO), "--json=" + path), "IO_ERROR", path, "--json")
 
     def test_dump_directories(self):
-        for option in ("--dump-objects", "--dump-ir"):
+        for option in ("--dump-objects", "--dump-ir", "--cache"):
             with self.subTest(option=option):
                 self.assert_refused(run(write("hello.ll", HELLO), option + "=" + scratch("nowhere")), "IO_ERROR",
                                     "nowhere", option)

@@ -128,6 +128,14 @@ struct FakeApi {
     *out = &of(heap).recipes_;
     return ECHO_OK;
   }
+  static echo_status collect(echo_thread* thread, uint32_t, echo_error* why) {
+    FakeHeap& heap = *of(thread).heap;
+    heap.collect();
+    if (heap.walk_error.code == ECHO_OK)
+      return ECHO_OK;
+    *why = heap.walk_error;
+    return static_cast<echo_status>(heap.walk_error.code);
+  }
   static echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, uint64_t length) {
     FakeHeap& heap = *of(thread).heap;
     ++heap.allocate_cold;
@@ -206,6 +214,7 @@ FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
   api_.roots_remove = FakeApi::roots_remove;
   api_.frame_source_set = FakeApi::frame_source_set;
   api_.recipes = FakeApi::recipes;
+  api_.collect = FakeApi::collect;
   recipes_.size = sizeof recipes_;
   recipes_.version = 1;
   recipes_.cursor_offset = offsetof(FakeThread, cursor);

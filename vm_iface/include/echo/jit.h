@@ -103,8 +103,16 @@ typedef struct echo_jit_options {
   const char* dump_objects; /* directory for the object files (disassembly), or null */
   const char* dump_ir;      /* directory for the IR after lowering, or null */
   uint32_t operations;      /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
-  uint32_t reserved;        /* 0 */
+  uint32_t tools;           /* ECHO_JIT_TOOL_* */
+  const char* cache;        /* directory for compiled modules, found again by their input; or null */
 } echo_jit_options;
+
+enum {
+  ECHO_JIT_TOOL_GDB = 1u << 0, /* announce each object to debuggers (GDB's JIT interface) */
+  ECHO_JIT_TOOL_PERF =
+      1u << 1 /* write the names of functions where perf looks for them: perf-PID.map in the temporary
+                                  folder */
+};
 
 typedef struct echo_jit_statistics {
   uint32_t size; /* set by the caller */
@@ -112,6 +120,8 @@ typedef struct echo_jit_statistics {
   uint64_t map_bytes, code_bytes;
   uint64_t derived_pairs, polls_inserted, barriers_emitted, barriers_elided;
   double parse_ms, optimise_ms, lower_ms, link_ms;
+  uint64_t modules_compiled;                           /* went through the optimiser */
+  uint64_t cache_hits, cache_damaged, modules_removed; /* damaged: entries found broken, compiled again */
 } echo_jit_statistics;
 
 enum {
@@ -139,6 +149,7 @@ typedef struct echo_jit_api {
   echo_status (*define_typed)(echo_jit* jit, const char* name, void* address, uint32_t kind, const char* type,
                               echo_error* why);
   echo_status (*function_type)(echo_jit* jit, const void* function, char* type, uint64_t capacity);
+  echo_status (*remove_module)(echo_jit* jit, echo_thread* thread, const char* name, echo_error* why);
 } echo_jit_api;
 
 /* The table of libecho_jit; null with a sentence for versions it does not serve. NO-SAFEPOINT. */
@@ -155,6 +166,12 @@ ECHO_EXPORT echo_status echo_jit_destroy(echo_jit* jit, echo_error* why);
  * refusals 101..113. Any thread; a calling thread that is attached must be native. */
 ECHO_EXPORT echo_status echo_jit_add_module(echo_jit* jit, const char* name, const void* bytes,
                                             uint64_t length, echo_error* why);
+/* Removes the module added last under this name: its code, sites, symbols and roots. The caller sees to it that nobody
+ * calls into it any more; what is still inside is found. INVALID_ARGUMENT: no such module. WRONG_STATE, and nothing
+ * happens: another module uses one of its symbols, or a frame of it is on a stack. `thread` is the calling thread,
+ * managed, whose collection looks at every stack (SAFEPOINT), or null, which is refused while any call is active. */
+ECHO_EXPORT echo_status echo_jit_remove_module(echo_jit* jit, echo_thread* thread, const char* name,
+                                               echo_error* why);
 /* Defines a native symbol for modules added later. INVALID_ARGUMENT if defined already. */
 ECHO_EXPORT echo_status echo_jit_define(echo_jit* jit, const char* name, void* address, uint32_t kind,
                                         echo_error* why);
