@@ -493,7 +493,6 @@ private:
     CachedModule module;
   };
   std::map<std::string, Uncached> uncached_; /* by object: entries that wait for their code */
-  std::map<std::string, llvm::orc::ResourceTrackerSP> trackers_; /* by object */
   std::optional<llvm::orc::JITTargetMachineBuilder> target_;
   std::optional<llvm::DataLayout> layout_;
   std::shared_ptr<LinkPlugin> plugin_;
@@ -504,7 +503,9 @@ private:
   std::map<std::string, Outcome> failed_;
   std::atomic<uint64_t> modules_{0};
   llvm::orc::JITDylib* natives_ = nullptr;
-  std::unique_ptr<llvm::orc::LLJIT> jit_; /* last: it is destroyed first */
+  std::unique_ptr<llvm::orc::LLJIT> jit_; /* destroyed before what it uses */
+  std::map<std::string, llvm::orc::ResourceTrackerSP>
+      trackers_; /* by object; last: each speaks to the JIT when it goes */
 };
 
 } // namespace

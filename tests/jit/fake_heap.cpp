@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 
 namespace echo::testing {
 namespace {
@@ -38,6 +39,9 @@ uint64_t& word(uint64_t address) {
   return *reinterpret_cast<uint64_t*>(address);
 }
 
+/* Of layouts, which any thread may register and read. */
+std::mutex tables;
+
 [[noreturn]] void fatal(const char* what, uint64_t value) {
   std::fprintf(stderr, "fake heap: %s: 0x%llx\n", what, static_cast<unsigned long long>(value));
   std::abort();
@@ -56,6 +60,7 @@ void fill(echo_error* why, echo_status code, const std::string& text) {
 struct FakeApi {
   static echo_status layout_register(echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
                                      echo_error* why) {
+    const std::lock_guard<std::mutex> guard(tables);
     FakeHeap& fake = of(heap);
     for (uint32_t i = 0; i < layout->slot_count; ++i)
       if (layout->slots[i].offset % 8 != 0 || layout->slots[i].offset + 8 > layout->fixed_bytes) {
@@ -73,6 +78,7 @@ struct FakeApi {
     return ECHO_OK;
   }
   static echo_status layout_get(echo_heap* heap, echo_layout_id id, echo_layout_info* out) {
+    const std::lock_guard<std::mutex> guard(tables);
     FakeHeap& fake = of(heap);
     if (id == 0 || id > fake.layouts_.size())
       return ECHO_UNKNOWN_LAYOUT;
@@ -89,6 +95,7 @@ struct FakeApi {
     return ECHO_OK;
   }
   static echo_status layout_slot(echo_heap* heap, echo_layout_id id, uint32_t index, echo_slot* out) {
+    const std::lock_guard<std::mutex> guard(tables);
     FakeHeap& fake = of(heap);
     if (id == 0 || id > fake.layouts_.size() || index >= fake.layouts_[id - 1].slots.size())
       return ECHO_OUT_OF_BOUNDS;
