@@ -55,7 +55,7 @@ bool Marker::open(const Config& config) {
   if (mapped_ == nullptr) {
     return false;
   }
-  os::advise_huge(mapped_, mapped_bytes_);
+  (void)os::advise_huge(mapped_, mapped_bytes_);
   const SlabTable& slabs = memory_.pool.slabs();
   edges_.use(mapped_, edge_bytes, slabs.base(), slabs.bytes());
   slices_ = reinterpret_cast<Slice*>(static_cast<char*>(mapped_) + edge_bytes);

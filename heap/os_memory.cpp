@@ -70,8 +70,8 @@ bool populate(void* at, std::size_t bytes) {
   return result == 0;
 }
 
-void advise_huge(void* at, std::size_t bytes) {
-  (void)::madvise(at, bytes, MADV_HUGEPAGE);
+bool advise_huge(void* at, std::size_t bytes) {
+  return ::madvise(at, bytes, MADV_HUGEPAGE) == 0;
 }
 
 void release(void* at, std::size_t bytes) {

@@ -24,8 +24,8 @@ bool discard(void* at, std::size_t bytes);
 // Brings the pages in, contents unchanged, so that nobody faults on them. False if refused or unknown to the kernel
 // (before Linux 5.14).
 bool populate(void* at, std::size_t bytes);
-// Asks for transparent huge pages; a refusal has no consequence.
-void advise_huge(void* at, std::size_t bytes);
+// Asks for transparent huge pages. False if refused; nothing depends on it.
+bool advise_huge(void* at, std::size_t bytes);
 // Ends a reservation or mapping.
 void release(void* at, std::size_t bytes);
 

@@ -25,8 +25,8 @@ bool SideMetadata::open(Address heap_base, std::size_t heap_bytes) {
     return false;
   }
   // A bitmap on small pages costs the marker a second TLB miss per object.
-  os::advise_huge(marks_, mapped_bytes_);
-  os::advise_huge(odd_, mapped_bytes_);
+  (void)os::advise_huge(marks_, mapped_bytes_);
+  (void)os::advise_huge(odd_, mapped_bytes_);
   return true;
 }
 

@@ -131,7 +131,7 @@ Grant SlabPool::make_usable(std::size_t chunk, unsigned node) {
     // A mutator that is ahead of the background thread then faults pages one by one, not 2 MiB at a time. The
     // first chunk is somebody's first fault anyway.
     if (huge_pages_ && (!can_populate_ || chunk == 0)) {
-      os::advise_huge(at, kChunkBytes);
+      (void)topology_->advise_huge(at, kChunkBytes); // a refusal costs speed only
     }
   } else {
     returned_ -= kChunkBytes;
@@ -377,7 +377,7 @@ bool SlabPool::next_step(Address* at, std::size_t* bytes) {
   const Address start = slabs_.base() + chunk * kChunkBytes;
   if (free_mask_[chunk] == kAllFree && populated_[chunk] == 0) {
     if (huge_pages_) {
-      os::advise_huge(reinterpret_cast<void*>(start), kChunkBytes);
+      (void)topology_->advise_huge(reinterpret_cast<void*>(start), kChunkBytes);
     }
     populated_[chunk] = kAllFree;
     *at = start;
@@ -402,7 +402,7 @@ bool SlabPool::populate_step() {
       return false;
     }
   }
-  if (os::populate(reinterpret_cast<void*>(at), bytes)) { // [heap.ahead.1]
+  if (topology_->populate(reinterpret_cast<void*>(at), bytes)) { // [heap.ahead.1]
     populated_bytes_.fetch_add(bytes, std::memory_order_relaxed);
     return true;
   }

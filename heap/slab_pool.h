@@ -46,7 +46,7 @@ enum class Urgency : std::uint8_t {
 class SlabPool {
 public:
   ~SlabPool();
-  // The machine's nodes; before open. Without it there is one.
+  // The machine, before open. Without it there is one node.
   void use_topology(native::Topology& topology) {
     topology_ = &topology;
     nodes_ = topology.has_numa() ? topology.node_count() : 1;
@@ -159,7 +159,8 @@ private:
   std::vector<std::uint32_t>
       populated_ ECHO_GUARDED_BY(mutex_);           // per chunk: slabs whose pages are known to be there
   std::vector<bool> clean_ ECHO_GUARDED_BY(mutex_); // per chunk: nothing was written since it was zero
-  native::Topology* topology_ = nullptr;
+  native::Topology plain_machine_;
+  native::Topology* topology_ = &plain_machine_;
   unsigned nodes_ = 1;
   std::unique_ptr<std::atomic<std::uint8_t>[]> chunk_nodes_;      // with several nodes
   std::vector<std::uint8_t> owner_nodes_ ECHO_GUARDED_BY(mutex_); // per slab, with several nodes

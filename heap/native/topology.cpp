@@ -54,8 +54,6 @@ public:
     return result == 0;
   }
 
-  bool advise_huge(void* at, std::size_t bytes) override { return ::madvise(at, bytes, MADV_HUGEPAGE) == 0; }
-
   void advise_base(void* at, std::size_t bytes) override { (void)::madvise(at, bytes, MADV_NOHUGEPAGE); }
 
   bool map_huge(void* at, std::size_t bytes, std::size_t page_bytes) override {

@@ -289,6 +289,36 @@ TEST_F(AheadTest, TheNextSlabsAreThereBeforeTheyAreHandedOut) {
   EXPECT_STREQ(pool.check(), "");
 }
 
+// [native.topology.1] Refused huge pages cost speed only; a machine that cannot populate is asked once.
+TEST(PagesTest, RefusalsLeaveTheHeapAsItWas) {
+  for (const bool populates : {true, false}) {
+    native::test::FakeTopology machine;
+    machine.refuse_huge = true;
+    machine.refuse_populate = !populates;
+    SlabPool pool;
+    pool.use_topology(machine);
+    Config config = config_of(16 * kMiB, 16 * kMiB);
+    config.populate = 4 * kMiB;
+    ASSERT_TRUE(pool.open(config));
+    EXPECT_TRUE(pool.is_behind());
+    while (pool.populate_step()) {
+    }
+    EXPECT_FALSE(pool.is_behind()) << "there is nothing more to be had";
+    EXPECT_GT(machine.huge_asked, 0u);
+    if (!populates) {
+      EXPECT_EQ(machine.populate_asked, 1u);
+      EXPECT_EQ(pool.populated_bytes(), 0u);
+    }
+    for (std::size_t i = 0; i < pool.limit() / kSlabBytes; ++i) {
+      SlabIndex slab;
+      ASSERT_EQ(pool.take_slab(Urgency::Forced, &slab), Grant::Ok);
+      *reinterpret_cast<std::uint64_t*>(pool.slabs().address_of(slab)) = i;
+    }
+    EXPECT_FALSE(populates ? false : pool.populate_step());
+    EXPECT_STREQ(pool.check(), "");
+  }
+}
+
 TEST_F(AheadTest, NotBeyondTheTriggerNorWhatIsKept) {
   open(64 * kMiB, 3 * kMiB, 8 * kMiB);
   (void)steps();

@@ -29,6 +29,10 @@ public:
     ++huge_asked;
     return !refuse_huge;
   }
+  bool populate(void* at, std::size_t bytes) override {
+    ++populate_asked;
+    return !refuse_populate && Topology::populate(at, bytes);
+  }
   void advise_base(void*, std::size_t) override { ++base_asked; }
   bool map_huge(void* at, std::size_t bytes, std::size_t page_bytes) override {
     ++gigantic_asked;
@@ -44,10 +48,11 @@ public:
   };
   static thread_local unsigned here; // the node of the calling thread
   std::vector<Binding> bindings;
-  std::atomic<unsigned> huge_asked{0}, base_asked{0}, gigantic_asked{0};
+  std::atomic<unsigned> huge_asked{0}, base_asked{0}, gigantic_asked{0}, populate_asked{0};
   bool refuse_bind = false;
   bool refuse_huge = false;
   bool refuse_gigantic = false;
+  bool refuse_populate = false;
 
 private:
   unsigned nodes_;
