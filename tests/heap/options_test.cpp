@@ -36,7 +36,7 @@ std::string fields(const Config& c) {
   }
   return text;
 }
-static_assert(sizeof(Config) == 88, "a field was added: compare it in fields()");
+// A new field without a place here fails in EachOptionSetsItsField.
 
 std::string refused(const std::string& text, echo_status status) {
   Config config;
@@ -60,7 +60,6 @@ TEST(Options, DefaultsOfTheTableAreConfigsDefaults) { // [options.table.1]
   for (const echo_option_info& row : rows()) {
     all += std::string(row.name) + "=" + row.default_value + ",";
   }
-  EXPECT_EQ(rows().size(), 15u);
   EXPECT_EQ(fields(parsed(all)), fields(Config{}));
 }
 
