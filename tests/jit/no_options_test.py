@@ -8,11 +8,11 @@ defines it: this shows that the name is still the right one.
 import subprocess
 import sys
 
-NAME = "llvm::cl::Option::addArgument("
+NAME = "_ZN4llvm2cl6Option11addArgumentEv"
 
 
 def symbols(nm, library, kind):
-    return subprocess.run([nm, "-D", "-C", kind, library], capture_output=True, text=True, check=True).stdout
+    return subprocess.run([nm, "-D", kind, library], capture_output=True, text=True, check=True).stdout
 
 
 def llvm_of(library):
@@ -26,7 +26,7 @@ def main():
     nm, library = sys.argv[1:]
     llvm = llvm_of(library)
     if NAME not in symbols(nm, llvm, "--defined-only"):
-        sys.exit(f"{llvm} does not define {NAME}...): the test looks for the wrong name")
+        sys.exit(f"{llvm} does not define {NAME}: the test looks for the wrong name")
     if NAME in symbols(nm, library, "--undefined-only"):
         sys.exit(f"{library} registers command-line options of LLVM: their names are global to the process")
 
