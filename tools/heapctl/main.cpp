@@ -49,18 +49,22 @@ std::string option_table(const nlohmann::ordered_json& options) {
   return text;
 }
 
+bool write_to(std::FILE* out, const std::string& text) {
+  return std::fwrite(text.data(), 1, text.size(), out) == text.size() && std::fflush(out) == 0;
+}
+
 void write(const std::string& text, const std::string& path) {
-  std::FILE* const out = path.empty() ? stdout : std::fopen(path.c_str(), "w");
-  const auto refuse = [&path] {
+  bool written = false;
+  if (path.empty()) {
+    written = write_to(stdout, text);
+  } else if (std::FILE* const out = std::fopen(path.c_str(), "w"); out != nullptr) {
+    written = write_to(out, text);
+    written = std::fclose(out) == 0 && written;
+  }
+  if (!written)
     throw Problem(ECHO_IO_ERROR, std::string(std::strerror(errno)) + ", writing " +
                                      (path.empty() ? "standard output" : "'" + path + "'") +
                                      ", make room or give another file");
-  };
-  if (out == nullptr)
-    refuse();
-  const bool written = std::fwrite(text.data(), 1, text.size(), out) == text.size();
-  if (!(path.empty() ? std::fflush(out) == 0 : std::fclose(out) == 0) || !written)
-    refuse();
 }
 
 struct Request {
