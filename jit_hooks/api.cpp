@@ -4,31 +4,14 @@
  *
  * Invariants  [abi.error.1] Null arguments are refused, exceptions become values.
  */
+#include "guarded_call.h"
 #include "jit.h"
-
-#include <new>
 
 namespace {
 
-using echo::jit::fill_error;
+using echo::jit::guarded;
 using echo::jit::Jit;
 using echo::jit::Outcome;
-
-/* Runs `body`; nothing it throws leaves. */
-template <class Body> echo_status guarded(echo_error* why, Body body) {
-  try {
-    return body().report(why);
-  } catch (const std::bad_alloc&) {
-    fill_error(why, ECHO_SYSTEM_MEMORY, "the operating system refused memory");
-    return ECHO_SYSTEM_MEMORY;
-  } catch (const std::exception& error) {
-    fill_error(why, ECHO_CODEGEN_FAILED, error.what());
-    return ECHO_CODEGEN_FAILED;
-  } catch (...) {
-    fill_error(why, ECHO_CODEGEN_FAILED, "an unknown exception");
-    return ECHO_CODEGEN_FAILED;
-  }
-}
 
 Outcome null_argument(const char* name) {
   return {ECHO_INVALID_ARGUMENT, std::string(name) + " is null"};
@@ -108,7 +91,7 @@ echo_status echo_jit_define_typed(echo_jit* jit, const char* name, void* address
 echo_status echo_jit_function_type(echo_jit* jit, const void* function, char* type, uint64_t capacity) {
   if (jit == nullptr || function == nullptr || type == nullptr)
     return ECHO_INVALID_ARGUMENT;
-  return jit->jit->function_type(function, type, capacity);
+  return jit->jit->code().function_type(function, type, capacity);
 }
 
 echo_status echo_jit_remove_module(echo_jit* jit, echo_thread* thread, const char* name, echo_error* why) {
@@ -133,7 +116,7 @@ echo_status echo_jit_call(echo_jit* jit, echo_thread* thread, void* function, co
     if (jit == nullptr)
       return null_argument("jit");
     uint64_t word = 0;
-    if (Outcome outcome = jit->jit->call(thread, function, arguments, argument_count, word); !outcome)
+    if (Outcome outcome = jit->jit->code().call(thread, function, arguments, argument_count, word); !outcome)
       return outcome;
     if (result != nullptr)
       *result = word;
@@ -143,13 +126,13 @@ echo_status echo_jit_call(echo_jit* jit, echo_thread* thread, void* function, co
 
 void echo_jit_abandon(echo_jit* jit, echo_thread* thread, const echo_error* why) {
   if (jit != nullptr)
-    jit->jit->abandon(thread, why);
+    jit->jit->code().abandon(thread, why);
 }
 
 echo_status echo_jit_function_at(echo_jit* jit, uintptr_t pc, char* name, uint64_t capacity) {
   if (jit == nullptr || name == nullptr || capacity == 0)
     return ECHO_INVALID_ARGUMENT;
-  return jit->jit->function_at(pc, name, capacity);
+  return jit->jit->code().function_at(pc, name, capacity);
 }
 
 echo_status echo_jit_get_statistics(echo_jit* jit, echo_jit_statistics* out) {

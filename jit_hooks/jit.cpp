@@ -5,11 +5,8 @@
 #include "jit.h"
 
 #include "arch/x86_64/stubs.h"
-#include "maps/frame_walker.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
 #include <sys/stat.h>
@@ -17,7 +14,6 @@
 namespace echo::jit {
 namespace {
 
-constexpr uint32_t kRecipesVersion = 1;
 constexpr uint32_t kMaxCompileThreads = 256;
 bool in_process(const std::string& name) {
   static void* const process = dlopen(nullptr, RTLD_NOW);
@@ -59,16 +55,8 @@ Outcome invalid(const char* what) {
 
 Outcome Jit::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
                     std::unique_ptr<Jit>& out) {
-  if (api == nullptr || heap == nullptr)
-    return invalid("api or heap is null");
-  constexpr uint32_t kNeeded =
-      offsetof(echo_heap_api, identity_hash); /* what this library calls lies before it */
-  if (api->abi_major != ECHO_ABI_MAJOR || api->size < kNeeded)
-    return {ECHO_VERSION_MISMATCH, "the heap plugin's table has version " + std::to_string(api->abi_major) +
-                                       "." + std::to_string(api->abi_minor) + " and " +
-                                       std::to_string(api->size) + " bytes; this JIT needs version " +
-                                       std::to_string(ECHO_ABI_MAJOR) + " and " + std::to_string(kNeeded) +
-                                       " bytes"};
+  if (Outcome outcome = ManagedCode::check_heap(api, heap); !outcome)
+    return outcome;
   echo_jit_options known{};
   known.optimise = 2;
   if (options != nullptr) {
@@ -85,40 +73,8 @@ Outcome Jit::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_op
   return {};
 }
 
-Outcome Jit::read_recipes() {
-  const echo_recipes* given = nullptr;
-  const echo_status status = api_.recipes(heap_, ECHO_RECIPES_FASTEST, &given);
-  if (status != ECHO_OK || given == nullptr)
-    return {status, "the heap gives no recipes"};
-  /* Fields that this plugin does not have yet stay 0: their fast path is the cold one. */
-  if (given->size >= offsetof(echo_recipes, filler_word))
-    std::memcpy(&recipes_, given, given->size < sizeof recipes_ ? given->size : sizeof recipes_);
-  const echo_recipes& recipes = recipes_;
-  if (given->size < offsetof(echo_recipes, filler_word) || recipes.version != kRecipesVersion)
-    return {ECHO_VERSION_MISMATCH, "the heap's recipes have version " + std::to_string(given->version) +
-                                       "; this JIT lowers version " + std::to_string(kRecipesVersion)};
-  const bool granule_ok = recipes.granule >= 8 && (recipes.granule & (recipes.granule - 1)) == 0;
-  const bool offsets_ok = recipes.cursor_offset % 8 == 0 && recipes.limit_offset % 8 == 0 &&
-                          recipes.poll_offset % 8 == 0 && recipes.anchor_sp_offset % 8 == 0 &&
-                          recipes.anchor_fp_offset % 8 == 0 && recipes.anchor_pc_offset % 8 == 0;
-  if (!granule_ok || !offsets_ok || recipes.header_offset != 0 || recipes.length_offset != 8)
-    return {ECHO_VERSION_MISMATCH, "the heap's recipes contradict themselves (granule or offsets)"};
-  if (recipes.store_kind != ECHO_STORE_NONE && recipes.store_kind != ECHO_STORE_PHASE_TEST)
-    return {ECHO_VERSION_MISMATCH, "the heap asks for store recipe " + std::to_string(recipes.store_kind) +
-                                       ", which this JIT does not lower"};
-  if (recipes.hash_cold != nullptr && recipes.hash_shift > 63)
-    return {ECHO_VERSION_MISMATCH, "the heap's hash recipe shifts by more than 63"};
-  if (recipes.enter_native_cold != nullptr && recipes.state_offset % 4 != 0)
-    return {ECHO_VERSION_MISMATCH,
-            "the heap's recipe of native transitions names a word that is not aligned"};
-  if (recipes.allocate_cold == nullptr || recipes.poll_cold == nullptr ||
-      (recipes.store_kind == ECHO_STORE_PHASE_TEST && recipes.store_cold == nullptr))
-    return {ECHO_VERSION_MISMATCH, "the heap's recipes lack a cold path"};
-  return {};
-}
-
 Outcome Jit::start(const echo_jit_options& options) {
-  if (Outcome outcome = read_recipes(); !outcome)
+  if (Outcome outcome = code_.take_recipes(ECHO_RECIPES_FASTEST); !outcome)
     return outcome;
   SessionOptions session;
   session.optimise = options.optimise != 0;
@@ -132,33 +88,21 @@ Outcome Jit::start(const echo_jit_options& options) {
     session.dump_objects = options.dump_objects;
   if (options.dump_ir != nullptr)
     session.dump_ir = options.dump_ir;
-  unguarded_entries_ = (options.switches & ECHO_JIT_NO_ENTRY_GUARD) != 0;
+  code_.leave_entries_unguarded((options.switches & ECHO_JIT_NO_ENTRY_GUARD) != 0);
   const StubFaults faults{(options.switches & ECHO_JIT_STUBS_LOSE_RAX) != 0,
                           (options.switches & ECHO_JIT_NATIVE_WITHOUT_ANCHOR) != 0};
-  if (Outcome outcome = Session::create(session, api_, heap_, recipes_,
-                                        make_stubs(recipes_, &Jit::raise, this, faults), index_, session_);
+  if (Outcome outcome = Session::create(
+          session, code_.api(), code_.heap(), code_.recipes(),
+          make_stubs(code_.recipes(), targets_by_address(code_.recipes(), &ManagedCode::raise, &code_),
+                     faults),
+          code_.index(), session_);
       !outcome)
     return outcome;
-  echo_frame_source source{};
-  source.size = sizeof source;
-  source.context = &index_;
-  source.walk = walk_frames;
-  echo_error why{};
-  if (const echo_status status = api_.frame_source_set(heap_, &source, &why); status != ECHO_OK)
-    return {status, why.message};
-  is_source_ = true;
-  return {};
-}
-
-Jit::~Jit() {
-  if (is_source_)
-    api_.frame_source_set(heap_, nullptr, nullptr);
-  for (const RootRange& range : roots_)
-    api_.roots_remove(heap_, range.first, nullptr);
+  return code_.provide_frames();
 }
 
 Outcome Jit::close() {
-  if (active_calls_.load() != 0)
+  if (code_.active())
     return {ECHO_WRONG_STATE, "a thread is inside echo_jit_call; destroy the JIT after it came back"};
   return {};
 }
@@ -235,17 +179,6 @@ Outcome Jit::check_symbols(const std::string& root) const {
   return {ECHO_MISSING_SYMBOL, "not defined: " + missing};
 }
 
-Outcome Jit::register_roots() {
-  const std::lock_guard<std::mutex> guard(roots_lock_);
-  for (const RootRange& range : session_->take_roots()) {
-    echo_error why{};
-    if (const echo_status status = api_.roots_add(heap_, range.first, range.words, &why); status != ECHO_OK)
-      return {status, std::string("the module's variables that hold references: ") + why.message};
-    roots_.push_back(range);
-  }
-  return {};
-}
-
 Outcome Jit::lookup(const char* name, void*& out) {
   if (name == nullptr)
     return invalid("the symbol's name is null");
@@ -257,7 +190,7 @@ Outcome Jit::lookup(const char* name, void*& out) {
   void* address = nullptr;
   if (Outcome outcome = session_->lookup(name, address); !outcome)
     return outcome;
-  if (Outcome outcome = register_roots(); !outcome)
+  if (Outcome outcome = code_.add_roots(session_->take_roots()); !outcome)
     return outcome;
   out = address;
   return {};
@@ -280,17 +213,17 @@ Outcome Jit::check_unused(const ModuleSummary& module) const {
 /* No frame of it is on a stack: a collection walks them all. */
 Outcome Jit::check_frames(echo_thread* thread, const ModuleSummary& module) {
   const CodeUnit* const unit = session_->unit_of(module.object);
-  if (unit == nullptr || (active_calls_.load() == 0 && thread == nullptr))
+  if (unit == nullptr || (!code_.active() && thread == nullptr))
     return {};
   if (thread == nullptr)
     return {ECHO_WRONG_STATE,
             "a thread is inside echo_jit_call; give the calling thread, so that its collection can "
             "look for frames of the module"};
-  index_.watch(unit);
+  code_.index().watch(unit);
   echo_error why{};
-  const echo_status status = api_.collect(thread, ECHO_COLLECT_FULL, &why);
-  const uint64_t frames = index_.watched_frames();
-  index_.watch(nullptr);
+  const echo_status status = code_.api().collect(thread, ECHO_COLLECT_FULL, &why);
+  const uint64_t frames = code_.index().watched_frames();
+  code_.index().watch(nullptr);
   if (status != ECHO_OK)
     return {status, std::string("the collection that looks for frames of the module: ") + why.message};
   if (frames != 0)
@@ -316,15 +249,9 @@ Outcome Jit::remove_module(echo_thread* thread, const char* name) {
   }
   if (Outcome outcome = check_frames(thread, module); !outcome)
     return outcome;
-  if (Outcome outcome = register_roots(); !outcome) /* so that its own are in the list */
+  if (Outcome outcome = code_.add_roots(session_->take_roots()); !outcome) /* so that its own are in the list */
     return outcome;
-  {
-    const std::lock_guard<std::mutex> guard(roots_lock_); /* [jit.roots.2] */
-    for (const RootRange& range : session_->roots_of(module.object)) {
-      api_.roots_remove(heap_, range.first, nullptr);
-      std::erase_if(roots_, [&](const RootRange& one) { return one.first == range.first; });
-    }
-  }
+  code_.remove_roots(session_->roots_of(module.object));
   {
     const std::lock_guard<std::mutex> guard(symbols_lock_);
     std::erase_if(modules_, [&](const ModuleSummary& one) { return one.object == module.object; });
@@ -337,88 +264,6 @@ Outcome Jit::remove_module(echo_thread* thread, const char* name) {
     }
   }
   return session_->remove(module.object);
-}
-
-Outcome Jit::call(echo_thread* thread, void* function, const uint64_t* arguments, uint32_t count,
-                  uint64_t& result) {
-  if (thread == nullptr || function == nullptr)
-    return invalid("the thread or the function is null");
-  if (count > kMaxArguments || (count > 0 && arguments == nullptr))
-    return invalid("more than 6 arguments, or a null argument array");
-  const uintptr_t pc = reinterpret_cast<uintptr_t>(function);
-  uint32_t parameters = 0, result_bits = 0;
-  {
-    const CodeIndex::View view(index_);
-    const CodeUnit* const unit = view.unit_at(pc);
-    const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
-    if (range == nullptr || range->begin != pc || !range->signature.callable)
-      return invalid(
-          "the address is not that of a compiled function with at most 6 integer or pointer parameters");
-    parameters = range->signature.parameters;
-    result_bits = range->signature.result_bits;
-  }
-  if (count < parameters)
-    return {ECHO_INVALID_ARGUMENT, "the function has " + std::to_string(parameters) +
-                                       " parameters, the call " + std::to_string(count)};
-  struct Active {
-    explicit Active(std::atomic<uint64_t>& count) : calls(count) { calls.fetch_add(1); }
-    ~Active() { calls.fetch_sub(1); }
-    std::atomic<uint64_t>& calls;
-  } active(active_calls_);
-  EntryRecord record;
-  record.thread = thread;
-  record.function = function;
-  record.owner = this;
-  record.unguarded = unguarded_entries_;
-  for (uint32_t i = 0; i < count; ++i)
-    record.arguments[i] = arguments[i];
-  if (Outcome outcome = enter(record, AnchorWords(thread, recipes_)); !outcome)
-    return outcome;
-  if (result_bits == 0)
-    result = 0;
-  else
-    result = result_bits >= 64 ? record.result : record.result & ((uint64_t{1} << result_bits) - 1);
-  return {};
-}
-
-void Jit::abandon(echo_thread* thread, const echo_error* why) {
-  echo::jit::abandon(this, thread, why);
-}
-
-void Jit::raise(echo_thread* thread, void* context) {
-  auto* const jit = static_cast<Jit*>(context);
-  echo_error why{};
-  if (jit->api_.last_error(thread, &why) == ECHO_OK)
-    fill_error(&why, ECHO_HEAP_LIMIT, "the heap returned no object and no reason");
-  jit->abandon(thread, &why);
-  /* Only a program entered without echo_jit_call gets here; it has nowhere to go. */
-  std::fprintf(stderr, "echo_jit: %s: %s, and no echo_jit_call is active on this thread\n",
-               echo_status_name(why.code), why.message);
-  std::abort();
-}
-
-echo_status Jit::function_at(uintptr_t pc, char* name, uint64_t capacity) const {
-  const CodeIndex::View view(index_);
-  const CodeUnit* const unit = view.unit_at(pc);
-  const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
-  if (range == nullptr)
-    return ECHO_MISSING_SYMBOL;
-  const uint64_t length = range->name.size() < capacity - 1 ? range->name.size() : capacity - 1;
-  std::memcpy(name, range->name.data(), length);
-  name[length] = '\0';
-  return ECHO_OK;
-}
-
-echo_status Jit::function_type(const void* function, char* type, uint64_t capacity) const {
-  const uintptr_t pc = reinterpret_cast<uintptr_t>(function);
-  const CodeIndex::View view(index_);
-  const CodeUnit* const unit = view.unit_at(pc);
-  const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
-  if (range == nullptr || range->begin != pc || range->signature.type.empty() ||
-      range->signature.type.size() >= capacity)
-    return ECHO_INVALID_ARGUMENT;
-  std::memcpy(type, range->signature.type.c_str(), range->signature.type.size() + 1);
-  return ECHO_OK;
 }
 
 void Jit::statistics(echo_jit_statistics& out) const {

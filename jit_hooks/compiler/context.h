@@ -34,6 +34,9 @@ struct AllocationLayout {
   uint64_t fixed_bytes = 0;
   uint32_t element_bytes = 0, alignment = 8;
   uint64_t header_word = 0;
+  uint32_t kind = 0; /* echo_layout_kind */
+  llvm::GlobalVariable* binding =
+      nullptr; /* ahead of time: where number and header word are from the start on */
 };
 
 struct Counters {
@@ -54,6 +57,7 @@ struct ModuleContext {
   const KnownSymbols& defined;
   llvm::StringMap<AllocationLayout> allocations; /* by name of the allocation function */
   Counters counters;
+  bool ahead_of_time = false; /* numbers of layouts are found when the program starts [aot.layout.1] */
 
   bool allows(uint32_t one_switch) const { return (switches & one_switch) != 0; }
 };
@@ -108,6 +112,9 @@ void finish_tagged(ModuleContext& context);         /* lower_tagged.cpp: after R
 void finish_hashes(ModuleContext& context);         /* lower_hash.cpp: after RS4GC */
 void finish_allocations(ModuleContext& context);    /* lower_allocation.cpp: after RS4GC */
 Outcome emit_global_roots(ModuleContext& context);  /* global_roots.cpp */
+
+/* The list that emit_global_roots makes. */
+inline constexpr const char* kRootsList = "echo.roots";
 
 } // namespace echo::jit
 

@@ -18,7 +18,7 @@ struct EchoStrategy final : llvm::GCStrategy {
     UseStatepoints = true;
     UseRS4GC = true;
     NeededSafePoints = false;
-    UsesMetadata = false;
+    UsesMetadata = true; /* its printer: stack_map_printer.cpp */
   }
   std::optional<bool> isGCManagedPointer(const llvm::Type* type) const override { return is_reference(type); }
 };
@@ -29,6 +29,7 @@ const llvm::GCRegistry::Add<EchoStrategy> registration(kStrategy, "precise frame
 
 void link_gc_strategy() {
   static_cast<void>(&registration);
+  link_stack_map_printer();
 }
 
 } // namespace echo::jit

@@ -9,6 +9,7 @@ namespace echo::jit {
 
 /* Refers to the registration, so that no linker drops it. */
 void link_gc_strategy();
+void link_stack_map_printer();
 
 } // namespace echo::jit
 

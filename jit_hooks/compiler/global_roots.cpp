@@ -43,7 +43,7 @@ Outcome emit_global_roots(ModuleContext& context) {
     return {};
   auto* const type = llvm::ArrayType::get(word, members.size());
   auto* const list = new llvm::GlobalVariable(module, type, false, llvm::GlobalValue::PrivateLinkage,
-                                              llvm::ConstantArray::get(type, members), "echo.roots");
+                                              llvm::ConstantArray::get(type, members), kRootsList);
   list->setSection(kRootsSection);
   list->setAlignment(llvm::Align(8));
   llvm::appendToUsed(module, {list});

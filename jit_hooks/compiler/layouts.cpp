@@ -11,6 +11,8 @@
 #include "compiler/operations.h"
 #include "compiler/where.h"
 
+#include "ahead/layout_bindings.h"
+
 #include "llvm/Analysis/ConstantFolding.h"
 #include "llvm/IR/IRBuilder.h"
 
@@ -98,7 +100,7 @@ public:
       return {ECHO_BAD_ABSTRACT_OPERATION,
               "the layout " + name_of(*place.global) + " " + where(call) + ": " +
                   (array ? "it is FIXED; use echo.gc.new" : "it is an array; use echo.gc.new_array")};
-    llvm::Function* const allocate = allocation_function(layout);
+    llvm::Function* const allocate = allocation_function(layout, place);
     llvm::SmallVector<llvm::Value*, 1> arguments(llvm::drop_begin(call.args()));
     llvm::IRBuilder<> builder(&call);
     llvm::CallInst* const replacement = builder.CreateCall(allocate, arguments);
@@ -204,12 +206,13 @@ private:
            info.fixed_bytes,
            info.element_bytes,
            info.alignment < 8 ? 8 : info.alignment,
-           info.header_word};
+           info.header_word,
+           info.kind};
     known_.try_emplace(key, out);
     return {};
   }
 
-  llvm::Function* allocation_function(const AllocationLayout& layout) {
+  llvm::Function* allocation_function(AllocationLayout layout, const ConstantPlace& place) {
     const std::string name = (layout.is_array ? kNewArrayOfLayout : kNewOfLayout) + std::to_string(layout.id);
     llvm::Module& module = context_.module;
     if (llvm::Function* known = module.getFunction(name))
@@ -233,6 +236,8 @@ private:
     function->addRetAttr(Attribute::NoAlias);
     function->addRetAttr(Attribute::NonNull);
     function->addRetAttr(Attribute::getWithAlignment(llvm_context, llvm::Align(layout.alignment)));
+    if (context_.ahead_of_time)
+      layout.binding = ahead::declare_binding(module, layout, *place.global, place.offset);
     context_.allocations[name] = layout;
     return function;
   }

@@ -16,6 +16,7 @@
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
 
+#include "ahead/layout_bindings.h"
 #include "arch/x86_64/stubs.h"
 
 #include "llvm/IR/InstIterator.h"
@@ -115,8 +116,7 @@ private:
   /* In a block that ends with `end`: calls the stub, leaves on null. */
   llvm::Value* emit_cold(llvm::Instruction* end) {
     llvm::IRBuilder<> builder(end);
-    llvm::CallInst* const object =
-        call_stub(builder, cold_stub_, thread_, {builder.getInt32(layout_->id), length_});
+    llvm::CallInst* const object = call_stub(builder, cold_stub_, thread_, {layout_number(builder), length_});
     object->setDebugLoc(call_->getDebugLoc());
     llvm::Instruction* const failed = llvm::SplitBlockAndInsertIfThen(builder.CreateIsNull(object), end, true,
                                                                       cold_first(function_.getContext()));
@@ -132,9 +132,20 @@ private:
     return object;
   }
 
+  llvm::Value* layout_number(llvm::IRBuilder<>& builder) {
+    if (layout_->binding != nullptr)
+      return ahead::load_number(builder, *layout_->binding);
+    return builder.getInt32(layout_->id);
+  }
+  llvm::Value* header_word(llvm::IRBuilder<>& builder) {
+    if (layout_->binding != nullptr)
+      return ahead::load_header_word(builder, *layout_->binding);
+    return builder.getInt64(layout_->header_word);
+  }
+
   void store_header(llvm::IRBuilder<>& builder, llvm::Value* object) {
-    builder.CreateAlignedStore(llvm::ConstantInt::get(word_, layout_->header_word),
-                               at(builder, object, recipes_.header_offset), llvm::Align(8));
+    builder.CreateAlignedStore(header_word(builder), at(builder, object, recipes_.header_offset),
+                               llvm::Align(8));
     if (layout_->is_array)
       builder.CreateAlignedStore(length_, at(builder, object, recipes_.length_offset), llvm::Align(8));
   }

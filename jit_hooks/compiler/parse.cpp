@@ -47,6 +47,21 @@ std::string data_layout_of(const llvm::TargetMachine& machine) {
   return machine.createDataLayout().getStringRepresentation() + "-ni:1";
 }
 
+Outcome adopt_module(llvm::Module& module, const llvm::TargetMachine& machine) {
+  if (Outcome outcome = check_target(module, machine); !outcome)
+    return outcome;
+  module.setTargetTriple(machine.getTargetTriple().str());
+  module.setDataLayout(data_layout_of(machine));
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  bool broken_debug_info = false;
+  if (llvm::verifyModule(module, &stream, &broken_debug_info))
+    return {ECHO_IR_INVALID, first_line(text)};
+  if (broken_debug_info)
+    llvm::StripDebugInfo(module);
+  return {};
+}
+
 Outcome parse_module(std::string_view bytes, const std::string& name, const llvm::TargetMachine& machine,
                      llvm::LLVMContext& llvm_context, std::unique_ptr<llvm::Module>& out) {
   if (bytes.empty())
@@ -56,17 +71,8 @@ Outcome parse_module(std::string_view bytes, const std::string& name, const llvm
   auto module = llvm::parseIR(buffer->getMemBufferRef(), diagnostic, llvm_context);
   if (!module)
     return {ECHO_IR_INVALID, describe(diagnostic)};
-  if (Outcome outcome = check_target(*module, machine); !outcome)
+  if (Outcome outcome = adopt_module(*module, machine); !outcome)
     return outcome;
-  module->setTargetTriple(machine.getTargetTriple().str());
-  module->setDataLayout(data_layout_of(machine));
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  bool broken_debug_info = false;
-  if (llvm::verifyModule(*module, &stream, &broken_debug_info))
-    return {ECHO_IR_INVALID, first_line(text)};
-  if (broken_debug_info)
-    llvm::StripDebugInfo(*module);
   out = std::move(module);
   return {};
 }

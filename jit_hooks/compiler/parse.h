@@ -21,6 +21,9 @@ namespace echo::jit {
 Outcome parse_module(std::string_view bytes, const std::string& name, const llvm::TargetMachine& machine,
                      llvm::LLVMContext& llvm_context, std::unique_ptr<llvm::Module>& out);
 
+/* The same for a module that somebody else parsed. */
+Outcome adopt_module(llvm::Module& module, const llvm::TargetMachine& machine);
+
 /* The data layout of compiled code: [jit.ni.1] references are never integers. */
 std::string data_layout_of(const llvm::TargetMachine& machine);
 

@@ -76,16 +76,6 @@ The program gets main(argc, argv, environ), owns standard output, and may use th
 When main returns, echo-run waits for the program's other threads; exit() ends the program at once.
 The definitions of everything reported are in docs/echo-run.md.)";
 
-Failure convert_stack(const std::string& text, uint64_t& out) {
-  const std::optional<uint64_t> bytes = parse_size(text);
-  if (!bytes || *bytes < stack_least || *bytes > stack_most)
-    return {ECHO_BAD_OPTION_VALUE, "'" + text + "' is no stack size, in --stack, give " +
-                                       size_option(stack_least) + " to " + size_option(stack_most) +
-                                       ", e.g. --stack=" + size_option(stack_default)};
-  out = *bytes;
-  return {};
-}
-
 Failure convert_switches(std::string_view list, uint32_t& out) {
   while (!list.empty()) {
     const std::string name(list.substr(0, list.find(',')));
@@ -184,7 +174,7 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
     return {};
   }
   if (app.count("--stack") != 0)
-    if (Failure failure = convert_stack(stack, out.stack_bytes))
+    if (Failure failure = convert_stack(stack, "--stack", out.stack_bytes))
       return failure;
   if (app.count("--opt") != 0) {
     if (optimise != "0" && optimise != "2")

@@ -11,14 +11,9 @@
 #include <vector>
 
 #include "failure.h"
+#include "guarded_stack.h"
 
 namespace echo::run {
-
-/* Bounds of --stack: the collector may run on a program's stack; above, one address space holds 256 such
- * stacks. */
-constexpr uint64_t stack_least = uint64_t{256} << 10;
-constexpr uint64_t stack_most = uint64_t{64} << 30;
-constexpr uint64_t stack_default = uint64_t{256} << 20;
 
 struct CommandLine {
   std::string program;

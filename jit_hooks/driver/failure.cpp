@@ -7,21 +7,22 @@
 #include <cstring>
 
 #include "descriptor_io.h"
+#include "words.h"
 
 namespace echo::run {
 
 namespace {
 
-/* What to do about a failure whose sentence comes from a plugin and cannot know echo-run's options. */
-std::string_view advice(int32_t code) {
+/* What to do about a failure whose sentence comes from a plugin and cannot know the tool's options. */
+std::string advice(int32_t code) {
   switch (code) {
   case ECHO_HEAP_LIMIT:
-    return "raise max_heap in --heap, or keep less alive";
+    return std::string("raise max_heap in ") + words.heap_options + ", or keep less alive";
   case ECHO_SYSTEM_MEMORY:
-    return "free memory or lower max_heap in --heap";
+    return std::string("free memory or lower max_heap in ") + words.heap_options;
   case ECHO_UNKNOWN_OPTION:
   case ECHO_BAD_OPTION_VALUE:
-    return "--heap=help lists the options";
+    return words.list_options;
   case ECHO_VERSION_MISMATCH:
     return "use a build that serves this version";
   case ECHO_IR_INVALID:
@@ -46,7 +47,7 @@ Failure failure_from(echo_status status, const echo_error& why, std::string_view
     failure.sentence.pop_back();
   if (!where.empty() && failure.sentence.find(where) == std::string::npos)
     failure.sentence.append(", in ").append(where);
-  if (const std::string_view what_to_do = advice(failure.code); !what_to_do.empty())
+  if (const std::string what_to_do = advice(failure.code); !what_to_do.empty())
     failure.sentence.append(", ").append(what_to_do);
   return failure;
 }
@@ -68,8 +69,8 @@ std::string one_line(std::string_view text) {
 }
 
 std::string failure_line(const Failure& failure) {
-  std::string line = "echo-run: ";
-  line.append(echo_status_name(failure.code)).append(": ").append(one_line(failure.sentence));
+  std::string line = words.tool;
+  line.append(": ").append(echo_status_name(failure.code)).append(": ").append(one_line(failure.sentence));
   return line;
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "sizes.h"
+#include "words.h"
 
 namespace echo::run {
 
@@ -22,10 +23,20 @@ std::size_t page_bytes() {
 
 Failure no_memory(uint64_t bytes) {
   return {ECHO_SYSTEM_MEMORY, "the system refused a stack of " + size_option(bytes) + " (" +
-                                  std::strerror(errno) +
-                                  "), for a program thread, give a smaller --stack=SIZE"};
+                                  std::strerror(errno) + "), for a program thread, give a smaller " +
+                                  words.stack};
 }
 } // namespace
+
+Failure convert_stack(const std::string& text, const char* option, uint64_t& out) {
+  const std::optional<uint64_t> bytes = parse_size(text);
+  if (!bytes || *bytes < stack_least || *bytes > stack_most)
+    return {ECHO_BAD_OPTION_VALUE, "'" + text + "' is no stack size, in " + option + ", give " +
+                                       size_option(stack_least) + " to " + size_option(stack_most) +
+                                       ", e.g. " + option + "=" + size_option(stack_default)};
+  out = *bytes;
+  return {};
+}
 
 Failure GuardedStack::create(uint64_t bytes, GuardedStack& out) {
   constexpr uint64_t most = uint64_t{1}

@@ -21,6 +21,15 @@
 
 namespace echo::run {
 
+/* Bounds of a stack's size: the collector may run on a program's stack; above, one address space holds 256 such
+ * stacks. */
+constexpr uint64_t stack_least = uint64_t{256} << 10;
+constexpr uint64_t stack_most = uint64_t{64} << 30;
+constexpr uint64_t stack_default = uint64_t{256} << 20;
+
+/* The size that `text` means, given with `option`. BAD_OPTION_VALUE. */
+Failure convert_stack(const std::string& text, const char* option, uint64_t& out);
+
 class GuardedStack {
 public:
   static constexpr std::size_t guard_bytes = std::size_t{16} << 20;

@@ -9,7 +9,6 @@
  */
 #include "native_functions.h"
 
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,6 +16,7 @@
 #include <sched.h>
 
 #include "current_thread.h"
+#include "native_table.h"
 #include "program.h"
 
 namespace echo::run {
@@ -63,7 +63,15 @@ struct NativeFunctions {
   }
 };
 
-namespace {
+/* Code compiled ahead of time calls them by these names. [aot.main.1] */
+extern "C" {
+ECHO_EXPORT void echo_run_checksum(int64_t value) __asm__("echo.checksum");
+ECHO_EXPORT void echo_run_collect() __asm__("echo.collect");
+ECHO_EXPORT int64_t echo_run_spawn(void* function, echo_ref argument) __asm__("echo.thread.spawn");
+ECHO_EXPORT void echo_run_join(int64_t number) __asm__("echo.thread.join");
+ECHO_EXPORT void echo_run_yield() __asm__("echo.thread.yield");
+ECHO_EXPORT void echo_run_exit(int status) __asm__("echo.exit");
+}
 
 extern "C" {
 
@@ -112,6 +120,8 @@ void echo_run_exit(int status) {
 
 } // extern "C"
 
+namespace {
+
 struct NativeSymbol {
   const char* name;
   void* address;
@@ -122,14 +132,11 @@ struct NativeSymbol {
 } // namespace
 
 Failure define_native_functions(const Plugins& plugins, echo_jit* jit) {
-  const std::array<NativeSymbol, 6> symbols{{
-      {"echo.checksum", reinterpret_cast<void*>(&echo_run_checksum), ECHO_JIT_SYMBOL_LEAF, "vl"},
-      {"echo.collect", reinterpret_cast<void*>(&echo_run_collect), ECHO_JIT_SYMBOL_NATIVE, "v"},
-      {"echo.thread.spawn", reinterpret_cast<void*>(&echo_run_spawn), ECHO_JIT_SYMBOL_NATIVE, "lpr"},
-      {"echo.thread.join", reinterpret_cast<void*>(&echo_run_join), ECHO_JIT_SYMBOL_NATIVE, "vl"},
-      {"echo.thread.yield", reinterpret_cast<void*>(&echo_run_yield), ECHO_JIT_SYMBOL_NATIVE, "v"},
-      {"exit", reinterpret_cast<void*>(&echo_run_exit), ECHO_JIT_SYMBOL_NATIVE, "vi"},
-  }};
+  static const NativeSymbol symbols[] = {
+#define ECHO_NATIVE_SYMBOL(name, function, kind, type) {name, reinterpret_cast<void*>(&function), kind, type},
+      ECHO_NATIVE_TABLE(ECHO_NATIVE_SYMBOL)
+#undef ECHO_NATIVE_SYMBOL
+  };
   for (const NativeSymbol& symbol : symbols) {
     echo_error why{};
     if (const echo_status status =

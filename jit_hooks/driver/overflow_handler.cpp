@@ -22,6 +22,7 @@
 
 #include "current_thread.h"
 #include "guarded_stack.h"
+#include "words.h"
 
 namespace echo::run {
 
@@ -151,7 +152,9 @@ void describe(const void* context) {
   } else {
     sentence.add(" of the main thread");
   }
-  sentence.add(", give a larger --stack=SIZE or recurse less deeply");
+  sentence.add(", give a larger ");
+  sentence.add(words.stack);
+  sentence.add(" or recurse less deeply");
 }
 
 extern "C" void echo_run_on_fault(int signal, siginfo_t* info, void* context) {
@@ -161,7 +164,8 @@ extern "C" void echo_run_on_fault(int signal, siginfo_t* info, void* context) {
       describe(context);
       static SignalText line;
       line.add(progress_line_shown.load(std::memory_order_relaxed) ? "\r\033[K" : "");
-      line.add("echo-run: STACK_OVERFLOW: ");
+      line.add(words.tool);
+      line.add(": STACK_OVERFLOW: ");
       line.add(sentence.text());
       line.add("\n");
       write_signal_text(line.text(), line.length());

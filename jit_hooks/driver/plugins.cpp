@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "descriptor_io.h"
+#include "words.h"
 
 namespace echo::run {
 
@@ -65,8 +66,8 @@ bool cut_short(const std::string& path) {
 }
 
 template <typename Api>
-Failure load(const std::string& path, const char* symbol, const char* option, std::size_t first_function,
-             const Api*& out) {
+Failure load(const std::string& path, const char* symbol, const std::string& option,
+             std::size_t first_function, const Api*& out) {
   /* A bare name means a file here first: dlopen alone would only look into the system's directories. */
   std::error_code problem;
   const bool here = path.find('/') == std::string::npos && std::filesystem::exists(path, problem);
@@ -119,10 +120,17 @@ std::string default_library(const char* file) {
                                                                         : beside.string();
 }
 
+std::string beside_this_library(const char* file) {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&beside_this_library), &info) == 0 || info.dli_fname == nullptr)
+    return file;
+  return (std::filesystem::path(info.dli_fname).parent_path() / file).string();
+}
+
 Failure load_heap_plugin(const std::string& path, Plugins& out) {
   out.heap_path = path;
   return load<echo_heap_api>(path, "echo_heap_plugin",
-                             "give a heap plugin of this version with --heap-plugin=PATH",
+                             std::string("give a heap plugin of this version with ") + words.heap_plugin,
                              offsetof(echo_heap_api, heap_create), out.heap);
 }
 

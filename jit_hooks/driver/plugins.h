@@ -28,6 +28,9 @@ struct Plugins {
 /* The default path of a library: ../lib next to this executable, else the installed library directory. */
 std::string default_library(const char* file);
 
+/* The path of a library in the directory of the one that this code is in. */
+std::string beside_this_library(const char* file);
+
 Failure load_heap_plugin(const std::string& path, Plugins& out);
 Failure load_jit(const std::string& path, Plugins& out);
 

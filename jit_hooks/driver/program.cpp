@@ -12,7 +12,6 @@
 #include <utility>
 
 #include "current_thread.h"
-#include "native_functions.h"
 
 namespace echo::run {
 
@@ -65,7 +64,7 @@ Failure Program::prepare() {
       status != ECHO_OK)
     return failure_from(status, why, "the registration of the threads' mailboxes");
   mailboxes_registered_ = true;
-  return define_native_functions(plugins_, jit_);
+  return {};
 }
 
 Failure Program::start(void* main_function) {

@@ -46,7 +46,7 @@ public:
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
-  /* Registers the mailboxes and defines the native symbols; to be called before a module is added. */
+  /* Registers the mailboxes. */
   Failure prepare();
   /* Runs `main_function` on a thread of its own and returns at once. */
   Failure start(void* main_function);

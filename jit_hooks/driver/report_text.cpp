@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "sizes.h"
+#include "words.h"
 
 namespace echo::run {
 
@@ -101,7 +102,8 @@ std::string checksum_words(const RunRecord& record) {
 std::string report_text(const RunRecord& record) {
   const echo_statistics& heap = record.heap;
   const double cpu = record.user_s + record.system_s;
-  std::string text = "echo-run: " + one_line(record.command->program) + ": " + ending_words(record) + "\n";
+  std::string text =
+      std::string(words.tool) + ": " + one_line(record.command->program) + ": " + ending_words(record) + "\n";
   text += row("time", fixed(record.wall_s, 3, " s wall, ") + fixed(record.mutator_s, 3, " s mutator, ") +
                           fixed(cpu, 3, " s CPU, ") + fixed(record.prepare_s, 3, " s before main; ") +
                           grouped(static_cast<uint64_t>(record.threads)) +
@@ -140,7 +142,7 @@ std::string report_text(const RunRecord& record) {
 }
 
 std::string progress_text(double seconds, const echo_statistics& now) {
-  return "echo-run: " + fixed(seconds, 1, " s, ") +
+  return std::string(words.tool) + ": " + fixed(seconds, 1, " s, ") +
          readable_count(static_cast<double>(now.objects_allocated)) + " objects, " +
          bytes(now.bytes_allocated) + " allocated, " + grouped(now.collections_full) + " full " +
          grouped(now.collections_young) + " young collections, max pause " + readable_us(now.pause_us.max) +

@@ -7,11 +7,14 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
-#include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <utility>
 
+#include "main_type.h"
+#include "native_functions.h"
 #include "overflow_handler.h"
+#include "words.h"
 
 namespace echo::run {
 
@@ -32,8 +35,8 @@ Failure writable_directory(const std::optional<std::string>& path, const char* o
 }
 
 Failure json_failure(const std::string& path, int problem) {
-  return {ECHO_IO_ERROR, "cannot write '" + path + "' (" + std::strerror(problem) +
-                             "), in --json, give a file that can be written"};
+  return {ECHO_IO_ERROR, "cannot write '" + path + "' (" + std::strerror(problem) + "), in " + words.json +
+                             ", give a file that can be written"};
 }
 
 } // namespace
@@ -69,8 +72,9 @@ Failure Session::load_plugins() {
 
 Failure Session::prepare() {
   std::string text;
-  if (Failure failure = read_file(command_.program, program_bytes_most, text))
-    return failure;
+  if (ahead_ == nullptr)
+    if (Failure failure = read_file(command_.program, program_bytes_most, text))
+      return failure;
   if (Failure failure = writable_directory(command_.dump_objects, "--dump-objects"))
     return failure;
   if (Failure failure = writable_directory(command_.dump_ir, "--dump-ir"))
@@ -79,7 +83,9 @@ Failure Session::prepare() {
     return failure;
   if (Failure failure = load_plugins())
     return failure;
-  if (Failure failure = load_jit(default_library("libecho_jit.so"), plugins_))
+  if (ahead_ != nullptr)
+    plugins_.jit = ahead_;
+  else if (Failure failure = load_jit(default_library("libecho_jit.so"), plugins_))
     return failure;
   if (Failure failure = create_heap())
     return failure;
@@ -88,7 +94,10 @@ Failure Session::prepare() {
   program_ = std::make_unique<Program>(plugins_, heap_, jit_, command_);
   if (Failure failure = program_->prepare())
     return failure;
-  return compile(text);
+  if (ahead_ == nullptr)
+    if (Failure failure = compile(text))
+      return failure;
+  return find_main();
 }
 
 Failure Session::create_heap() {
@@ -96,7 +105,8 @@ Failure Session::create_heap() {
   const char* options = command_.heap_options ? command_.heap_options->c_str() : nullptr;
   const echo_status status = plugins_.heap->heap_create(options, &heap_, &why);
   if (status != ECHO_OK)
-    return failure_from(status, why, command_.heap_options ? "--heap" : "ECHO_HEAP_OPTIONS or the defaults");
+    return failure_from(status, why,
+                        command_.heap_options ? words.heap_options : "ECHO_HEAP_OPTIONS or the defaults");
   return {};
 }
 
@@ -124,29 +134,23 @@ Failure Session::check_main() const {
   if (plugins_.jit->function_type(jit_, main_, type, sizeof type) != ECHO_OK)
     return {ECHO_UNSUPPORTED_OPERATION,
             "the type of main is not known, in '" + command_.program + "', define main itself, not an alias"};
-  const std::string_view letters = type;
-  const std::string_view parameters = letters.substr(1);
-  const bool result_fits = std::string_view("vbsil").find(letters.front()) != std::string_view::npos;
-  const bool parameters_fit =
-      parameters.empty() || ((parameters.front() == 'i' || parameters.front() == 'l') &&
-                             std::string_view("pp").starts_with(parameters.substr(1)));
-  if (result_fits && parameters_fit)
-    return {};
-  const bool reference = letters.find('r') != std::string_view::npos;
-  return {ECHO_UNSUPPORTED_OPERATION,
-          std::string(reference ? "main takes or returns a reference"
-                                : "main has other parameters or another result than a program's") +
-              ", in '" + command_.program +
-              "', define it as int main(int argc, char** argv, char** environ) or "
-              "with fewer parameters"};
+  if (std::string problem = main_type_problem(type, command_.program); !problem.empty())
+    return {ECHO_UNSUPPORTED_OPERATION, std::move(problem)};
+  return {};
 }
 
 Failure Session::compile(const std::string& text) {
+  if (Failure failure = define_native_functions(plugins_, jit_))
+    return failure;
   echo_error why{};
-  echo_status status =
+  const echo_status status =
       plugins_.jit->add_module(jit_, command_.program.c_str(), text.data(), text.size(), &why);
-  if (status == ECHO_OK)
-    status = plugins_.jit->lookup(jit_, "main", &main_, &why);
+  return status == ECHO_OK ? Failure{} : failure_from(status, why, command_.program);
+}
+
+Failure Session::find_main() {
+  echo_error why{};
+  echo_status status = plugins_.jit->lookup(jit_, "main", &main_, &why);
   if (status != ECHO_OK)
     return failure_from(status, why, command_.program);
   if (Failure failure = check_main())
@@ -155,7 +159,7 @@ Failure Session::compile(const std::string& text) {
   status = plugins_.heap->recipes(heap_, ECHO_RECIPES_FASTEST, &recipes);
   if (status != ECHO_OK || recipes == nullptr)
     return {ECHO_VERSION_MISMATCH, "the plugin gave no recipes, in '" + plugins_.heap_path +
-                                       "', give another heap plugin with --heap-plugin=PATH"};
+                                       "', give another heap plugin with " + words.heap_plugin};
   install_overflow_handler(program_->ending(), *plugins_.jit, jit_, *recipes);
   handler_installed_ = true;
   return {};

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * session.h - one program made ready to run: plugins, heap, JIT, compiled module, its main.
+ * session.h - one program made ready to run: plugins, heap, compiled code, its main.
  *
  * Invariants  [run.session.1] Whatever is refused is refused before any of the program runs, and what was
  *             made until then is given back.
@@ -20,7 +20,9 @@ namespace echo::run {
 
 class Session {
 public:
-  explicit Session(const CommandLine& command) : command_(command) {}
+  /* `ahead`: the table of a program that is compiled already; without it the JIT compiles the file. */
+  explicit Session(const CommandLine& command, const echo_jit_api* ahead = nullptr)
+      : command_(command), ahead_(ahead) {}
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -46,9 +48,11 @@ private:
   Failure create_heap();
   Failure create_jit();
   Failure compile(const std::string& text);
+  Failure find_main();
   Failure check_main() const;
 
   const CommandLine& command_;
+  const echo_jit_api* const ahead_;
   Descriptor json_;
   Plugins plugins_;
   echo_heap* heap_ = nullptr;

@@ -10,7 +10,8 @@
 #include "compiler/gc_strategy.h"
 #include "compiler/parse.h"
 #include "compiler/pipeline.h"
-#include "compiler/type_letters.h"
+#include "compiler/signatures.h"
+#include "compiler/stub_functions.h"
 #include "orc/code_generator.h"
 #include "orc/link_plugin.h"
 #include "orc/object_cache.h"
@@ -21,8 +22,6 @@
 #include "llvm/ExecutionEngine/Orc/EPCDebugObjectRegistrar.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/ExecutionEngine/Orc/TargetProcess/JITLoaderGDB.h"
-#include "llvm/IR/IRBuilder.h"
-#include "llvm/IR/InlineAsm.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
@@ -62,42 +61,9 @@ std::unique_ptr<llvm::Module> make_stub_module(llvm::LLVMContext& context, const
                                                const llvm::DataLayout& layout) {
   auto module = std::make_unique<llvm::Module>("echo.stubs", context);
   module->setDataLayout(layout);
-  auto* const type = llvm::FunctionType::get(llvm::Type::getVoidTy(context), false);
-  for (const Stub& stub : stubs) {
-    auto* const function = llvm::Function::Create(type, llvm::Function::ExternalLinkage, stub.name, *module);
-    function->addFnAttr(llvm::Attribute::Naked);
-    function->addFnAttr(llvm::Attribute::NoInline);
-    function->setUWTableKind(llvm::UWTableKind::Async);
-    llvm::IRBuilder<> builder(llvm::BasicBlock::Create(context, "", function));
-    std::string text;
-    for (const char c : stub.assembly)
-      text += c == '$' ? std::string("$$") : std::string(1, c);
-    builder.CreateCall(llvm::InlineAsm::get(type, text, "~{memory}", true));
-    builder.CreateUnreachable();
-  }
+  for (const Stub& stub : stubs)
+    define_stub(*module, stub);
   return module;
-}
-
-bool is_word(const llvm::Type* type) {
-  return (type->isIntegerTy() && type->getIntegerBitWidth() <= 64) || type->isPointerTy();
-}
-
-Signature signature_of(const llvm::Function& function) {
-  Signature signature;
-  const llvm::Type* const result = function.getReturnType();
-  const unsigned parameters = static_cast<unsigned>(function.arg_size()) - 1; /* without the thread */
-  signature.callable =
-      !function.isVarArg() && parameters <= 6 && (result->isVoidTy() || is_word(result)) &&
-      llvm::all_of(function.args(), [](const llvm::Argument& argument) {
-        return is_word(argument.getType()) && !argument.hasByValAttr() && !argument.hasNestAttr();
-      });
-  signature.parameters = static_cast<uint8_t>(parameters < 255 ? parameters : 255);
-  if (!result->isVoidTy() && is_word(result))
-    signature.result_bits = static_cast<uint8_t>(result->isPointerTy() ? 64 : result->getIntegerBitWidth());
-  llvm::ArrayRef<llvm::Type*> types = function.getFunctionType()->params();
-  signature.type = type_letters(
-      *llvm::FunctionType::get(function.getReturnType(), types.drop_front(), function.isVarArg()));
-  return signature;
 }
 
 /* What the compiled module offers and needs; `all` gets every function it defines. */

@@ -12,7 +12,7 @@
 
 #include "arch/x86_64/stubs.h"
 #include "echo/jit.h"
-#include "maps/code_index.h"
+#include "managed_code.h"
 #include "native_symbol.h"
 #include "outcome.h"
 
@@ -40,11 +40,6 @@ struct ModuleSummary {
   std::map<std::string, Signature> functions; /* visible functions it defines */
   std::vector<std::string> variables;         /* visible variables it defines */
   std::vector<std::string> needed;            /* symbols it declares and uses */
-};
-
-struct RootRange {
-  echo_ref* first = nullptr;
-  uint64_t words = 0;
 };
 
 struct SessionStatistics {

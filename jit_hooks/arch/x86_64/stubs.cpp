@@ -45,36 +45,43 @@ std::string publish_caller(const echo_recipes& recipes) {
          "\nleaq 16(%rbp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\n";
 }
 
-std::string call_cold(uintptr_t target) {
+std::string call_address(uintptr_t target) {
   return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n";
 }
 
+/* Operand of word `index` of the cells. */
+std::string cell(unsigned index) {
+  return std::string(kColdCells) + "+" + std::to_string(8 * index) + "(%rip)";
+}
+
 /* Runs `enter` and what follows only if the heap wants to hear of stores; then goes on behind it. */
-std::string announce(const echo_recipes& recipes, const char* move_arguments) {
+std::string announce(const echo_recipes& recipes, const StubTargets& targets, const char* move_arguments) {
   if (recipes.store_kind != ECHO_STORE_PHASE_TEST)
     return {};
   const std::string keep =
       "popq %rax\npopq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\npopq %rcx\n"
       "popq %rbp\n.cfi_def_cfa %rsp, 8\n";
   return "cmpb $0, " + in_thread(recipes.phase_offset) + "\nje 1f\n" + kEnter + move_arguments +
-         call_cold(reinterpret_cast<uintptr_t>(recipes.store_cold)) + keep + "1:\n";
+         targets.call_store + keep + "1:\n";
 }
 
 /* The operations of level 0: fast path and cold path in one function. */
-void add_whole_operations(const echo_recipes& recipes, const std::string& poll, std::vector<Stub>& out) {
+void add_whole_operations(const echo_recipes& recipes, const StubTargets& targets, const std::string& poll,
+                          std::vector<Stub>& out) {
   const char* const two = "movq %rsi, %rdx\nmovq %rdi, %rsi\nmovq %r13, %rdi\n";
   const char* const three = "movq %rdi, %rsi\nmovq %r13, %rdi\n";
-  out.push_back({kStoreWholeStub, announce(recipes, two) + "movq %rsi, (%rdi)\nretq\n"});
-  out.push_back({kExchangeWholeStub, announce(recipes, two) + "movq %rsi, %rax\nxchgq %rax, (%rdi)\nretq\n"});
+  out.push_back({kStoreWholeStub, announce(recipes, targets, two) + "movq %rsi, (%rdi)\nretq\n"});
+  out.push_back(
+      {kExchangeWholeStub, announce(recipes, targets, two) + "movq %rsi, %rax\nxchgq %rax, (%rdi)\nretq\n"});
   out.push_back({kCompareExchangeWholeStub,
-                 announce(recipes, three) + "movq %rsi, %rax\nlock cmpxchgq %rdx, (%rdi)\nretq\n"});
+                 announce(recipes, targets, three) + "movq %rsi, %rax\nlock cmpxchgq %rdx, (%rdi)\nretq\n"});
   out.push_back(
       {kPollWholeStub, "cmpq " + in_thread(recipes.poll_offset) + ", %rbp\nja 1f\nretq\n1:\n" + poll});
 }
 
 /* Entering keeps every register that an argument may be in; leaving keeps the native's result. */
-void add_transitions(const echo_recipes& recipes, const std::string& anchor, const std::string& keep_rax,
-                     std::vector<Stub>& out) {
+void add_transitions(const echo_recipes& recipes, const StubTargets& targets, const std::string& anchor,
+                     const std::string& keep_rax, std::vector<Stub>& out) {
   if (recipes.enter_native_cold == nullptr || recipes.leave_native_cold == nullptr)
     return;
   const auto exchange = [&](uint32_t state) {
@@ -91,20 +98,19 @@ void add_transitions(const echo_recipes& recipes, const std::string& anchor, con
   const std::string pop_all = "popq %rax\npopq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\n"
                               "popq %rcx\npopq %rbp\n.cfi_def_cfa %rsp, 8\n";
   out.push_back({kCallBlockingStub, anchor + exchange(recipes.state_native) + "jne 1f\n" + kEnter + save +
-                                        "movq %r13, %rdi\n" +
-                                        call_cold(reinterpret_cast<uintptr_t>(recipes.enter_native_cold)) +
-                                        restore + pop_all + "1:\nmovl $8, %eax\njmpq *%r10\n"});
-  const std::string leave = kEnter + std::string("movq %r13, %rdi\n") +
-                            call_cold(reinterpret_cast<uintptr_t>(recipes.leave_native_cold)) + keep_rax;
+                                        "movq %r13, %rdi\n" + targets.call_enter_native + restore + pop_all +
+                                        "1:\nmovl $8, %eax\njmpq *%r10\n"});
+  const std::string leave = kEnter + std::string("movq %r13, %rdi\n") + targets.call_leave_native + keep_rax;
   out.push_back({kLeaveNativeStub, leave});
   out.push_back({kLeaveNativeWholeStub, exchange(recipes.state_managed) + "je 1f\nretq\n1:\n" + leave});
 }
 
-void add_hash(const echo_recipes& recipes, const std::string& drop_rax, std::vector<Stub>& out) {
+void add_hash(const echo_recipes& recipes, const StubTargets& targets, const std::string& drop_rax,
+              std::vector<Stub>& out) {
   if (recipes.hash_cold == nullptr)
     return;
-  const std::string cold = kEnter + std::string("movq %rdi, %rsi\nmovq %r13, %rdi\n") +
-                           call_cold(reinterpret_cast<uintptr_t>(recipes.hash_cold)) + drop_rax;
+  const std::string cold =
+      kEnter + std::string("movq %rdi, %rsi\nmovq %r13, %rdi\n") + targets.call_hash + drop_rax;
   out.push_back({kHashStub, cold});
   out.push_back(
       {kHashWholeStub, "movabsq $" + hexadecimal(recipes.hash_mask) + ", %rax\nandq " +
@@ -116,30 +122,48 @@ void add_hash(const echo_recipes& recipes, const std::string& drop_rax, std::vec
 
 } // namespace
 
-std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context,
+StubTargets targets_by_address(const echo_recipes& recipes, RaiseFunction raise, void* raise_context) {
+  return {call_address(reinterpret_cast<uintptr_t>(recipes.allocate_cold)),
+          call_address(reinterpret_cast<uintptr_t>(recipes.store_cold)),
+          call_address(reinterpret_cast<uintptr_t>(recipes.poll_cold)),
+          "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) + ", %rsi\nmovabsq $" +
+              hexadecimal(reinterpret_cast<uintptr_t>(raise)) + ", %rax\njmpq *%rax\n",
+          call_address(reinterpret_cast<uintptr_t>(recipes.enter_native_cold)),
+          call_address(reinterpret_cast<uintptr_t>(recipes.leave_native_cold)),
+          call_address(reinterpret_cast<uintptr_t>(recipes.hash_cold))};
+}
+
+StubTargets targets_in_cells() {
+  const auto call = [](ColdCell index) { return "callq *" + cell(index) + "\n"; };
+  return {
+      call(kAllocateCell),    call(kStoreCell),
+      call(kPollCell),        "movq " + cell(kRaiseContextCell) + ", %rsi\njmpq *" + cell(kRaiseCell) + "\n",
+      call(kEnterNativeCell), call(kLeaveNativeCell),
+      call(kHashCell)};
+}
+
+std::vector<Stub> make_stubs(const echo_recipes& recipes, const StubTargets& targets,
                              const StubFaults& faults) {
   const std::string drop_rax = std::string("leaq 8(%rsp), %rsp\n") + kPopSaved;
   const std::string keep_rax = faults.lose_rax ? drop_rax : std::string("popq %rax\n") + kPopSaved;
   std::vector<Stub> stubs;
-  stubs.push_back({kAllocateStub,
-                   kEnter + publish_caller(recipes) + "movq %rsi, %rdx\nmovl %edi, %esi\nmovq %r13, %rdi\n" +
-                       call_cold(reinterpret_cast<uintptr_t>(recipes.allocate_cold)) + drop_rax});
+  stubs.push_back({kAllocateStub, kEnter + publish_caller(recipes) +
+                                      "movq %rsi, %rdx\nmovl %edi, %esi\nmovq %r13, %rdi\n" +
+                                      targets.call_allocate + drop_rax});
   stubs.push_back({kStoreStub, kEnter + std::string("movq %rsi, %rdx\nmovq %rdi, %rsi\nmovq %r13, %rdi\n") +
-                                   call_cold(reinterpret_cast<uintptr_t>(recipes.store_cold)) + keep_rax});
-  const std::string poll = kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" +
-                           call_cold(reinterpret_cast<uintptr_t>(recipes.poll_cold)) + keep_rax;
+                                   targets.call_store + keep_rax});
+  const std::string poll =
+      kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" + targets.call_poll + keep_rax;
   stubs.push_back({kPollStub, poll});
-  add_whole_operations(recipes, poll, stubs);
+  add_whole_operations(recipes, targets, poll, stubs);
   const std::string anchor = "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) +
                              "\nmovq %rbp, " + in_thread(recipes.anchor_fp_offset) +
                              "\nmovq (%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_pc_offset) + "\n";
   stubs.push_back(
       {kCallNativeStub, (faults.no_anchor ? std::string() : anchor) + "movl $8, %eax\njmpq *%r10\n"});
-  add_transitions(recipes, anchor, keep_rax, stubs);
-  add_hash(recipes, drop_rax, stubs);
-  stubs.push_back({kRaiseStub, "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) +
-                                   ", %rsi\nmovabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise)) +
-                                   ", %rax\njmpq *%rax\n"});
+  add_transitions(recipes, targets, anchor, keep_rax, stubs);
+  add_hash(recipes, targets, drop_rax, stubs);
+  stubs.push_back({kRaiseStub, targets.raise});
   return stubs;
 }
 

@@ -2,8 +2,9 @@
  *
  * arch/x86_64/stubs.h - the stubs between managed code and the heap's cold paths, generated from the recipes.
  *
- * Purpose     Text of naked functions (AT&T syntax, frame directives included); the JIT assembles them once.
- * Every offset and address comes from echo_recipes: nothing of the heap is mirrored here.
+ * Purpose     Text of naked functions (AT&T syntax, frame directives included); the JIT assembles them once, an object
+ *             compiled ahead of time holds its own. Every offset and address comes from echo_recipes: nothing of the
+ *             heap is mirrored here.
  *
  *   allocate      i32 layout (edi), i64 length (rsi), thread (r13) -> rax   preserve_most
  *   store         slot (rdi), value (rsi), thread (r13)                     preserve_most
@@ -64,7 +65,29 @@ struct StubFaults {
   bool no_anchor = false; /* of calls of natives [jit.anchor.1] */
 };
 
-std::vector<Stub> make_stubs(const echo_recipes& recipes, RaiseFunction raise, void* raise_context,
+/* How stubs reach what lies behind them: texts that call a cold path or jump to `raise`. */
+struct StubTargets {
+  std::string call_allocate, call_store, call_poll, raise, call_enter_native, call_leave_native, call_hash;
+};
+/* In a process that runs: by their addresses. */
+StubTargets targets_by_address(const echo_recipes& recipes, RaiseFunction raise, void* raise_context);
+
+/* Ahead of time: through words that are filled when the program starts. */
+inline constexpr const char* kColdCells = "echo.cold";
+enum ColdCell : unsigned {
+  kAllocateCell,
+  kStoreCell,
+  kPollCell,
+  kRaiseCell,
+  kRaiseContextCell,
+  kEnterNativeCell,
+  kLeaveNativeCell,
+  kHashCell,
+  kCellCount
+};
+StubTargets targets_in_cells();
+
+std::vector<Stub> make_stubs(const echo_recipes& recipes, const StubTargets& targets,
                              const StubFaults& faults = {});
 
 } // namespace echo::jit
