@@ -28,6 +28,7 @@
 #include "llvm/Target/TargetOptions.h"
 #include "llvm/TargetParser/Host.h"
 
+#include <cstdlib>
 #include <memory>
 
 namespace echo::ahead {
@@ -37,6 +38,11 @@ using jit::ModuleContext;
 using jit::Outcome;
 
 constexpr const char* kCompiledFlag = "echo.compiled";
+
+/* As messages name it: by the file it was made from. */
+std::string name_of(const llvm::Module& module) {
+  return module.getSourceFileName().empty() ? module.getModuleIdentifier() : module.getSourceFileName();
+}
 
 struct PassOptions {
   bool optimise = true;
@@ -70,7 +76,7 @@ Outcome check_main(const llvm::Module& module) {
   if (main == nullptr || main->isDeclaration())
     return {};
   if (std::string sentence =
-          run::main_type_problem(jit::type_letters(*main->getFunctionType()), module.getModuleIdentifier());
+          run::main_type_problem(jit::type_letters(*main->getFunctionType()), name_of(module));
       !sentence.empty())
     return {ECHO_UNSUPPORTED_OPERATION, sentence};
   return {};
@@ -90,8 +96,8 @@ Outcome compile(llvm::Module& module, const PassOptions& options) {
   if (Outcome outcome = check_main(module); !outcome)
     return outcome;
   const jit::KnownSymbols known = known_symbols();
-  ModuleContext unit{module, module.getModuleIdentifier(), heap.api(), heap.heap(), heap.recipes(),
-                     0,      options.called_operations,    known,      {},          {}};
+  ModuleContext unit{module, name_of(module),           heap.api(), heap.heap(), heap.recipes(),
+                     0,      options.called_operations, known,      {},          {}};
   unit.ahead_of_time = true;
   jit::PipelineTimes times;
   if (Outcome outcome = jit::run_pipeline(unit, *machine, {options.optimise, true}, times); !outcome)
@@ -106,27 +112,31 @@ Outcome compile(llvm::Module& module, const PassOptions& options) {
 /* After a refusal: nothing that a later step of the host could choke on. */
 void empty(llvm::Module& module) {
   module.dropAllReferences();
-  const auto erase = [](auto&& list) {
-    while (!list.empty())
-      list.begin()->eraseFromParent();
-  };
-  erase(module.functions());
-  erase(module.globals());
-  erase(module.aliases());
-  erase(module.ifuncs());
+  while (!module.empty())
+    module.begin()->eraseFromParent();
+  while (!module.global_empty())
+    module.global_begin()->eraseFromParent();
+  while (!module.alias_empty())
+    module.alias_begin()->eraseFromParent();
+  while (!module.ifunc_empty())
+    module.ifunc_begin()->eraseFromParent();
 }
 
 class EchoPass : public llvm::PassInfoMixin<EchoPass> {
 public:
-  EchoPass(PassOptions options, bool by_name) : options_(options), by_name_(by_name) {}
+  EchoPass(PassOptions options, bool by_name, std::shared_ptr<bool> done)
+      : options_(options), by_name_(by_name), done_(std::move(done)) {}
 
   llvm::PreservedAnalyses run(llvm::Module& module, llvm::ModuleAnalysisManager&) {
     if (!by_name_ && module.getModuleFlag(kCompiledFlag) != nullptr)
       return llvm::PreservedAnalyses::
           all(); /* given to a whole pipeline after the pass was run by its name */
-    const std::string name = module.getModuleIdentifier();
+    *done_ = true;
+    const llvm::DataLayout layout = module.getDataLayout();
+    const std::string name = name_of(module);
     if (Outcome outcome = compile(module, options_).within(name); !outcome) {
       empty(module);
+      module.setDataLayout(layout);
       module.getContext().emitError("echo: " + llvm::Twine(echo_status_name(outcome.code())) + ": " +
                                     outcome.message());
     }
@@ -137,20 +147,8 @@ public:
 private:
   PassOptions options_;
   bool by_name_;
+  std::shared_ptr<bool> done_; /* of this pass manager: its module is compiled */
 };
-
-/* The module that any unit of IR of the pass managers belongs to. */
-const llvm::Module* module_of(const llvm::Any& unit) {
-  if (const auto* const* module = llvm::any_cast<const llvm::Module*>(&unit))
-    return *module;
-  if (const auto* const* function = llvm::any_cast<const llvm::Function*>(&unit))
-    return (*function)->getParent();
-  if (const auto* const* component = llvm::any_cast<const llvm::LazyCallGraph::SCC*>(&unit))
-    return (*component)->begin()->getFunction().getParent();
-  if (const auto* const* loop = llvm::any_cast<const llvm::Loop*>(&unit))
-    return (*loop)->getHeader()->getModule();
-  return nullptr;
-}
 
 bool parse_parameters(llvm::StringRef name, PassOptions& out) {
   if (name == "echo")
@@ -172,26 +170,26 @@ bool parse_parameters(llvm::StringRef name, PassOptions& out) {
 
 void register_callbacks(llvm::PassBuilder& builder) {
   jit::link_gc_strategy();
-  builder.registerPipelineParsingCallback([](llvm::StringRef name, llvm::ModulePassManager& passes,
-                                             llvm::ArrayRef<llvm::PassBuilder::PipelineElement>) {
+  const auto done = std::make_shared<bool>(false);
+  builder.registerPipelineParsingCallback([done](llvm::StringRef name, llvm::ModulePassManager& passes,
+                                                 llvm::ArrayRef<llvm::PassBuilder::PipelineElement>) {
     PassOptions options;
     if (!parse_parameters(name, options))
       return false;
-    passes.addPass(EchoPass(options, true));
+    passes.addPass(EchoPass(options, true, done));
     return true;
   });
-  builder.registerPipelineStartEPCallback([](llvm::ModulePassManager& passes, llvm::OptimizationLevel level) {
-    PassOptions options;
-    options.optimise = level != llvm::OptimizationLevel::O0;
-    passes.addPass(EchoPass(options, false));
-  });
+  builder.registerPipelineStartEPCallback(
+      [done](llvm::ModulePassManager& passes, llvm::OptimizationLevel level) {
+        PassOptions options;
+        options.optimise = level != llvm::OptimizationLevel::O0;
+        const char* const operations = std::getenv("ECHO_OPERATIONS"); /* clang hands a pass no options */
+        options.called_operations = operations != nullptr && llvm::StringRef(operations) == "called";
+        passes.addPass(EchoPass(options, false, done));
+      });
   if (llvm::PassInstrumentationCallbacks* const callbacks = builder.getPassInstrumentationCallbacks())
     callbacks->registerShouldRunOptionalPassCallback(
-        [](llvm::StringRef, llvm::Any unit) { /* [aot.pass.1] */
-                                              const llvm::Module* const module = module_of(unit);
-                                              return module == nullptr ||
-                                                     module->getModuleFlag(kCompiledFlag) == nullptr;
-        });
+        [done](llvm::StringRef, const llvm::Any&) { return !*done; }); /* [aot.pass.1] */
 }
 
 } // namespace

@@ -55,6 +55,12 @@ echo_status define_typed(echo_jit*, const char*, void*, uint32_t, const char*, e
   return guarded(why, compiled_already);
 }
 
+echo_status remove_module(echo_jit*, echo_thread*, const char*, echo_error* why) {
+  return guarded(why, []() -> Outcome {
+    return {ECHO_NOT_SUPPORTED, "the program is compiled ahead of time: nothing can be removed from it"};
+  });
+}
+
 echo_status lookup(echo_jit* jit, const char* name, void** out, echo_error* why) {
   return guarded(why, [&] { return jit->program->lookup(name, *out); });
 }
@@ -87,7 +93,8 @@ const echo_jit_api& ahead_table() {
   static const echo_jit_api table = {
       sizeof(echo_jit_api), ECHO_ABI_MAJOR, ECHO_ABI_MINOR, create,       destroy,
       add_module,           define,         lookup,         call,         abandon,
-      function_at,          statistics,     define_typed,   function_type};
+      function_at,          statistics,     define_typed,   function_type,
+                                     remove_module};
   return table;
 }
 

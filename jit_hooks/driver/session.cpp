@@ -83,10 +83,12 @@ Failure Session::prepare() {
     return failure;
   if (Failure failure = load_plugins())
     return failure;
-  if (ahead_ != nullptr)
+  if (ahead_ != nullptr) {
     plugins_.jit = ahead_;
-  else if (Failure failure = load_jit(default_library("libecho_jit.so"), plugins_))
+    plugins_.jit_path = command_.program;
+  } else if (Failure failure = load_jit(default_library("libecho_jit.so"), plugins_)) {
     return failure;
+  }
   if (Failure failure = create_heap())
     return failure;
   if (Failure failure = create_jit())

@@ -114,7 +114,7 @@ class Refusing(DriverTest):
         self.refused_in_one_line("-Z", churn, words=("'-Z'", "--help"))
         self.refused_in_one_line(churn, "-o", words=("-o",))
         self.refused_in_one_line(churn, "-o", scratch("a.ll"), "-o", scratch("b.ll"), words=("twice",))
-        self.refused_in_one_line(churn, "-o", "a.o", words=("'a.o'", ".bc"))
+        self.refused_in_one_line(churn, "-o", "a.out", words=("'a.out'", ".bc"))
         self.refused_in_one_line("a.cpp", words=("'a.cpp'",))
         self.refused_in_one_line(scratch("nowhere.c"), words=("nowhere.c",))
         self.refused_in_one_line("-fsanitize=address", churn, words=("-fsanitize",))
