@@ -249,7 +249,8 @@ Outcome Jit::remove_module(echo_thread* thread, const char* name) {
   }
   if (Outcome outcome = check_frames(thread, module); !outcome)
     return outcome;
-  if (Outcome outcome = code_.add_roots(session_->take_roots()); !outcome) /* so that its own are in the list */
+  if (Outcome outcome = code_.add_roots(session_->take_roots());
+      !outcome) /* so that its own are in the list */
     return outcome;
   code_.remove_roots(session_->roots_of(module.object));
   {

@@ -91,10 +91,9 @@ echo_status statistics(echo_jit* jit, echo_jit_statistics* out) {
 
 const echo_jit_api& ahead_table() {
   static const echo_jit_api table = {
-      sizeof(echo_jit_api), ECHO_ABI_MAJOR, ECHO_ABI_MINOR, create,       destroy,
-      add_module,           define,         lookup,         call,         abandon,
-      function_at,          statistics,     define_typed,   function_type,
-                                     remove_module};
+      sizeof(echo_jit_api), ECHO_ABI_MAJOR, ECHO_ABI_MINOR, create,        destroy,
+      add_module,           define,         lookup,         call,          abandon,
+      function_at,          statistics,     define_typed,   function_type, remove_module};
   return table;
 }
 
