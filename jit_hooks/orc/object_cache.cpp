@@ -11,7 +11,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace echo::jit {
@@ -19,6 +20,7 @@ namespace {
 
 constexpr std::string_view kMagic = "echoobj1";
 constexpr size_t kDigest = 32;
+constexpr uint64_t kMaxEntryBytes = uint64_t{256} << 20;
 
 std::string digest_of(std::string_view bytes) {
   llvm::SHA256 hash;
@@ -164,6 +166,33 @@ bool decode(std::string_view bytes, CachedModule& out) {
   return in.whole();
 }
 
+/* [jit.cache.4] Hit: the whole file. */
+ObjectCache::Found read_own_file(const std::string& path, std::string& out) {
+  using Found = ObjectCache::Found;
+  const int file = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+  if (file < 0)
+    return errno == ENOENT ? Found::Missing : Found::Damaged;
+  struct stat status{};
+  Found found = Found::Damaged;
+  if (::fstat(file, &status) == 0 && S_ISREG(status.st_mode) &&
+      (status.st_uid == ::geteuid() || status.st_uid == 0) && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
+      status.st_size >= 0 && static_cast<uint64_t>(status.st_size) <= kMaxEntryBytes) {
+    out.resize(static_cast<size_t>(status.st_size));
+    size_t have = 0;
+    while (have < out.size()) {
+      const ssize_t count = ::read(file, out.data() + have, out.size() - have);
+      if (count < 0 && errno == EINTR)
+        continue;
+      if (count <= 0)
+        break;
+      have += static_cast<size_t>(count);
+    }
+    found = have == out.size() ? Found::Hit : Found::Damaged;
+  }
+  ::close(file);
+  return found;
+}
+
 } // namespace
 
 CacheKey& CacheKey::add(std::string_view part) {
@@ -180,10 +209,9 @@ std::string CacheKey::hexadecimal() const {
 }
 
 ObjectCache::Found ObjectCache::load(const std::string& key, CachedModule& out) const {
-  std::ifstream file(path_of(key), std::ios::binary);
-  if (!file)
-    return Found::Missing;
-  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  std::string bytes;
+  if (const Found found = read_own_file(path_of(key), bytes); found != Found::Hit)
+    return found;
   const std::string_view all = bytes;
   if (all.size() < kMagic.size() + kDigest || !all.starts_with(kMagic))
     return Found::Damaged;

@@ -9,7 +9,9 @@
  * Invariants  [jit.cache.1] A hit skips parsing, optimisation and code generation; stack maps and roots are read from the
  *             object again. [jit.cache.2] An entry whose checksum or structure is wrong is not used: the module is
  *             compiled and the entry replaced. [jit.cache.3] An entry is used only if each layout it allocates registers
- *             under the same number with the same header word: both are constants of its code.
+ *             under the same number with the same header word: both are constants of its code. [jit.cache.4] An entry is
+ *             code: it is read only from a regular file of this user or root that nobody else may write, of at most
+ *             256 MiB. Anything else counts as damaged.
  */
 #ifndef ECHO_JIT_ORC_OBJECT_CACHE_H
 #define ECHO_JIT_ORC_OBJECT_CACHE_H

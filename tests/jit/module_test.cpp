@@ -265,6 +265,32 @@ TEST(Cache, DamagedEntriesAreCompiledAgain) {
   }
 }
 
+/* [jit.cache.4] */
+TEST(Cache, EntriesThatOthersMayHaveWrittenAreCompiledAgain) {
+  namespace fs = std::filesystem;
+  const Folder folder;
+  EXPECT_EQ(1u, use(with_cache(folder)).modules_compiled);
+  const fs::path file = folder.files()[0];
+  const fs::path elsewhere = file.string() + ".moved";
+  const auto refused = [&](const char* what) {
+    const echo_jit_statistics statistics = use(with_cache(folder));
+    EXPECT_EQ(1u, statistics.cache_damaged) << what;
+    EXPECT_EQ(1u, statistics.modules_compiled) << what;
+    EXPECT_EQ(1u, use(with_cache(folder)).cache_hits) << what << ": it is replaced";
+  };
+  fs::permissions(file, fs::perms::others_write, fs::perm_options::add);
+  refused("writable by others");
+  fs::permissions(file, fs::perms::group_write, fs::perm_options::add);
+  refused("writable by the group");
+  fs::rename(file, elsewhere);
+  fs::create_symlink(elsewhere, file);
+  refused("a link");
+  fs::remove(file);
+  fs::resize_file(elsewhere, (uintmax_t{256} << 20) + 1);
+  fs::rename(elsewhere, file);
+  refused("too large");
+}
+
 TEST(Cache, ADirectoryThatIsNoneIsRefused) {
   FakeHeap heap;
   echo_jit_options options{};
