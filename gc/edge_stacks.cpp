@@ -36,7 +36,7 @@ void EdgeStacks::begin(std::size_t high_water, std::size_t region_bytes) {
 }
 
 bool EdgeStacks::is_empty() const {
-  return std::all_of(tops_.begin(), tops_.end() - 1, [](Top top) { return top == nullptr; });
+  return std::all_of(tops_.begin(), tops_.end() - 1, [](const std::uint32_t* top) { return top == nullptr; });
 }
 
 EdgeStacks::Top EdgeStacks::grow(Top below) {

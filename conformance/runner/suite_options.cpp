@@ -61,7 +61,8 @@ void defaults_are_values(Context& context) {
       text.append("=").append(row.default_value);
       std::string message;
       const echo_status status = create(plugin, text, &message);
-      EXPECT(status == ECHO_OK, "the default is refused: " + text + ": " + message);
+      text.append(": ").append(message);
+      EXPECT(status == ECHO_OK, "the default is refused: " + text);
     }
 }
 

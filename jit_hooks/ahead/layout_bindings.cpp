@@ -28,9 +28,9 @@ llvm::GlobalVariable* declare_binding(llvm::Module& module, const jit::Allocatio
                                       const llvm::GlobalVariable& descriptor, uint64_t offset) {
   llvm::LLVMContext& context = module.getContext();
   auto* const global = const_cast<llvm::GlobalVariable*>(&descriptor);
-  llvm::Constant* const address =
-      llvm::ConstantExpr::getGetElementPtr(llvm::Type::getInt8Ty(context), global,
-                                           llvm::ConstantInt::get(llvm::Type::getInt64Ty(context), offset));
+  llvm::Type* const word = llvm::Type::getInt64Ty(context);
+  llvm::Constant* const address = llvm::ConstantExpr::getAdd(llvm::ConstantExpr::getPtrToInt(global, word),
+                                                             llvm::ConstantInt::get(word, offset));
   llvm::Constant* const value = StructBuilder(context)
                                     .u64(0)
                                     .u32(0)
@@ -38,7 +38,7 @@ llvm::GlobalVariable* declare_binding(llvm::Module& module, const jit::Allocatio
                                     .u64(layout.fixed_bytes)
                                     .u32(layout.element_bytes)
                                     .u32(layout.kind)
-                                    .pointer(address)
+                                    .add(address)
                                     .finish();
   llvm::GlobalVariable* const binding = private_global(module, value, false, "echo.layout");
   llvm::appendToUsed(module, {binding});

@@ -91,8 +91,8 @@ void add_transitions(const echo_recipes& recipes, const StubTargets& targets, co
   std::string save = "subq $128, %rsp\n", restore;
   for (int i = 0; i < 8; ++i) {
     const std::string place = std::to_string(16 * i) + "(%rsp)", vector = "%xmm" + std::to_string(i);
-    save += "movups " + vector + ", " + place + "\n";
-    restore += "movups " + place + ", " + vector + "\n";
+    save.append("movups ").append(vector).append(", ").append(place).append("\n");
+    restore.append("movups ").append(place).append(", ").append(vector).append("\n");
   }
   restore += "addq $128, %rsp\n";
   const std::string pop_all = "popq %rax\npopq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\n"
