@@ -165,7 +165,7 @@ protected:
     slab = round_up(reinterpret_cast<Address>(words.get()), kSlabBytes);
     ASSERT_TRUE(bits.open(slab, kSlabBytes));
   }
-  void object(std::size_t granule, std::size_t granules) {
+  void object(std::size_t granule, std::size_t granules) const {
     auto* at = reinterpret_cast<std::uint64_t*>(slab) + granule;
     at[0] = bytes_layout.number;
     at[1] = granules * kGranule - 16;
