@@ -152,7 +152,7 @@ TEST(Pitfalls, P06PlainStoresAreMerged) {
   const auto wide_stores = [](uint32_t switches) {
     const std::vector<std::string> lines = disassemble(kCopyTwo, "f", 2, switches | ECHO_JIT_OMIT_BARRIERS);
     return std::count_if(lines.begin(), lines.end(), [](const std::string& line) {
-      return line.find("movup") != std::string::npos && line.find("xmm") < line.find("(");
+      return line.find("movup") != std::string::npos && line.find("xmm") < line.find('(');
     });
   };
   EXPECT_EQ(0, wide_stores(0));
