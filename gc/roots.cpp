@@ -31,39 +31,18 @@ echo_status FrameSource::walk_some(Mutator& mutator, echo_frame_cursor* cursor, 
                                    echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited,
                                    std::string* why) {
   const MutexLock lock(mutex_);
-  if (source_.walk == nullptr) {
-    *why = "a thread has managed frames but no frame source is set";
-    return ECHO_FRAME_WITHOUT_MAP;
-  }
-  echo_error error{};
-  *visited = 0;
-  const echo_status status =
-      source_.walk(source_.context, mutator.as_handle(), cursor, most, visited, visit, visitor, &error);
-  if (status != ECHO_OK) {
-    *why = error.message;
-  }
-  return status;
+  return walk_locked(mutator, cursor, most, visit, visitor, visited, why);
 }
 
 echo_status FrameSource::walk(Mutator& mutator, echo_visit_slot_fn visit, void* visitor,
                               std::uint64_t* frames, std::string* why) {
-  if (mutator.anchor_pc == 0) {
-    return ECHO_OK;
-  }
   const MutexLock lock(mutex_);
-  if (source_.walk == nullptr) {
-    *why = "a thread has managed frames but no frame source is set";
-    return ECHO_FRAME_WITHOUT_MAP;
-  }
   echo_frame_cursor cursor{mutator.anchor_sp, mutator.anchor_fp, mutator.anchor_pc};
   while (cursor.pc != 0) {
-    echo_error error{};
     std::uint32_t visited = 0;
-    const echo_status status = source_.walk(source_.context, mutator.as_handle(), &cursor, kFramesPerSlice,
-                                            &visited, visit, visitor, &error);
+    const echo_status status = walk_locked(mutator, &cursor, kFramesPerSlice, visit, visitor, &visited, why);
     *frames += visited;
     if (status != ECHO_OK) {
-      *why = error.message;
       return status;
     }
     if (visited == 0 && cursor.pc != 0) {
@@ -72,6 +51,23 @@ echo_status FrameSource::walk(Mutator& mutator, echo_visit_slot_fn visit, void* 
     }
   }
   return ECHO_OK;
+}
+
+echo_status FrameSource::walk_locked(Mutator& mutator, echo_frame_cursor* cursor, std::uint32_t most,
+                                     echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited,
+                                     std::string* why) {
+  *visited = 0;
+  if (source_.walk == nullptr) {
+    *why = "a thread has managed frames but no frame source is set";
+    return ECHO_FRAME_WITHOUT_MAP;
+  }
+  echo_error error{};
+  const echo_status status =
+      source_.walk(source_.context, mutator.as_handle(), cursor, most, visited, visit, visitor, &error);
+  if (status != ECHO_OK) {
+    *why = error.message;
+  }
+  return status;
 }
 
 echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutators, RootVisitor& visitor,

@@ -18,7 +18,7 @@ namespace echo {
 class FrameSource {
 public:
   echo_status set(const echo_frame_source* source, std::string* why) ECHO_EXCLUDES(mutex_);
-  // Visits at most `most` frames from *cursor on; *visited is 0 only at the end.
+  // Visits at most `most` frames from *cursor on; a source that is sound visits none only at the end.
   echo_status walk_some(Mutator& mutator, echo_frame_cursor* cursor, std::uint32_t most,
                         echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited, std::string* why)
       ECHO_EXCLUDES(mutex_);
@@ -27,6 +27,10 @@ public:
                    std::string* why) ECHO_EXCLUDES(mutex_);
 
 private:
+  echo_status walk_locked(Mutator& mutator, echo_frame_cursor* cursor, std::uint32_t most,
+                          echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited, std::string* why)
+      ECHO_REQUIRES(mutex_);
+
   Mutex mutex_;
   echo_frame_source source_ ECHO_GUARDED_BY(mutex_){};
 };

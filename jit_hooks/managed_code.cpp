@@ -115,8 +115,7 @@ Outcome ManagedCode::call(echo_thread* thread, void* function, const uint64_t* a
   uint32_t parameters = 0, result_bits = 0;
   {
     const CodeIndex::View view(index_);
-    const CodeUnit* const unit = view.unit_at(pc);
-    const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
+    const FunctionRange* const range = view.function_at(pc);
     if (range == nullptr || range->begin != pc || !range->signature.callable)
       return invalid(
           "the address is not that of a compiled function with at most 6 integer or pointer parameters");
@@ -165,8 +164,7 @@ void ManagedCode::raise(echo_thread* thread, void* context) {
 
 echo_status ManagedCode::function_at(uintptr_t pc, char* name, uint64_t capacity) const {
   const CodeIndex::View view(index_);
-  const CodeUnit* const unit = view.unit_at(pc);
-  const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
+  const FunctionRange* const range = view.function_at(pc);
   if (range == nullptr)
     return ECHO_MISSING_SYMBOL;
   const uint64_t length = range->name.size() < capacity - 1 ? range->name.size() : capacity - 1;
@@ -178,8 +176,7 @@ echo_status ManagedCode::function_at(uintptr_t pc, char* name, uint64_t capacity
 echo_status ManagedCode::function_type(const void* function, char* type, uint64_t capacity) const {
   const uintptr_t pc = reinterpret_cast<uintptr_t>(function);
   const CodeIndex::View view(index_);
-  const CodeUnit* const unit = view.unit_at(pc);
-  const FunctionRange* const range = unit != nullptr ? unit->function_at(pc) : nullptr;
+  const FunctionRange* const range = view.function_at(pc);
   if (range == nullptr || range->begin != pc || range->signature.type.empty() ||
       range->signature.type.size() >= capacity)
     return ECHO_INVALID_ARGUMENT;

@@ -6,7 +6,7 @@
  *             library. The runtime reads it before any of the code runs: was it compiled for the heap that is loaded,
  *             which layouts does it allocate, where are its roots, functions and stack maps.
  * Drawing     Image --> module, build              strings
- *                   --> cold[5]                    cells the stubs call through; shared by all objects of a program
+ *                   --> cold[kCellCount]           cells the stubs call through; shared by all objects of a program
  *                   --> maps_begin, maps_end       the stack map section of this object, or null
  *                   --> roots[root_count]          runs of root words
  *                   --> layouts[layout_count] --> LayoutBinding   numbers, filled at the start

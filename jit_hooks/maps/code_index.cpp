@@ -88,4 +88,9 @@ const CodeUnit* CodeIndex::View::unit_at(uintptr_t pc) const {
   return pc <= unit->end ? unit : nullptr;
 }
 
+const FunctionRange* CodeIndex::View::function_at(uintptr_t pc) const {
+  const CodeUnit* const unit = unit_at(pc);
+  return unit != nullptr ? unit->function_at(pc) : nullptr;
+}
+
 } // namespace echo::jit

@@ -75,6 +75,8 @@ public:
     View& operator=(const View&) = delete;
     /* The unit whose code contains pc, or null. */
     const CodeUnit* unit_at(uintptr_t pc) const;
+    /* The function whose code contains pc, or null. */
+    const FunctionRange* function_at(uintptr_t pc) const;
 
   private:
     const CodeIndex& index_;

@@ -4,6 +4,8 @@
  */
 #include "jit_fixture.h"
 
+#include "temporary_folder.h"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -111,28 +113,6 @@ echo_jit_statistics TestJit::statistics() {
   return all;
 }
 
-namespace {
-
-/* A directory in the temporary folder, removed with what is in it. */
-class Folder {
-public:
-  Folder() : path_((std::filesystem::temp_directory_path() / "echo-jit-XXXXXX").string()) {
-    EXPECT_NE(nullptr, mkdtemp(path_.data()));
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const std::string& path() const { return path_; }
-
-private:
-  std::string path_;
-};
-
-} // namespace
-
 std::string lowered(const std::string& module, uint32_t optimise, uint32_t switches) {
   const Folder folder;
   FakeHeap heap;
@@ -140,7 +120,7 @@ std::string lowered(const std::string& module, uint32_t optimise, uint32_t switc
   options.size = sizeof options;
   options.optimise = optimise;
   options.switches = switches;
-  options.dump_ir = folder.path().c_str();
+  options.dump_ir = folder.path();
   echo_jit* jit = nullptr;
   echo_error error{};
   EXPECT_EQ(ECHO_OK, echo_jit_create(heap.api(), heap.handle(), &options, &jit, &error)) << error.message;

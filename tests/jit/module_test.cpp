@@ -4,6 +4,7 @@
  * profilers, removed. [jit.cache.1] [jit.cache.2] [jit.cache.3] [jit.remove.1] [jit.index.3] [jit.roots.2]
  */
 #include "jit_fixture.h"
+#include "temporary_folder.h"
 
 #include <atomic>
 #include <cstring>
@@ -77,29 +78,6 @@ done:
 }
 )";
 constexpr uint64_t kSumOf100 = 99 * 100 / 2 + 99;
-
-class Folder {
-public:
-  Folder() : path_((std::filesystem::temp_directory_path() / "echo-cache-XXXXXX").string()) {
-    EXPECT_NE(nullptr, mkdtemp(path_.data()));
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  const char* path() const { return path_.c_str(); }
-  std::vector<std::filesystem::path> files() const {
-    std::vector<std::filesystem::path> all;
-    for (const auto& entry : std::filesystem::directory_iterator(path_))
-      all.push_back(entry.path());
-    return all;
-  }
-
-private:
-  std::string path_;
-};
 
 /* kPrelude with layouts that other modules do not see, and `text`. */
 std::string with_own_layouts(const std::string& text) {

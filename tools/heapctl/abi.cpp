@@ -51,24 +51,12 @@ Json structs() {
   static_assert(covers(kFields, sizeof(Type), alignof(Type)), "a field of " #type " has no row");            \
   all.push_back(struct_as_json(kName, sizeof(Type), kFields));                                               \
   }
-#define ECHO_GROUP(group)
-#define ECHO_CONSTANT(name)
-#define ECHO_GROUP_END(group)
 #include "rows.inc"
-#undef ECHO_STRUCT
-#undef ECHO_FIELD
-#undef ECHO_STRUCT_END
-#undef ECHO_GROUP
-#undef ECHO_CONSTANT
-#undef ECHO_GROUP_END
   return all;
 }
 
 Json constants() {
   Json all = Json::array();
-#define ECHO_STRUCT(type)
-#define ECHO_FIELD(type, field)
-#define ECHO_STRUCT_END(type)
 #define ECHO_GROUP(group)                                                                                    \
   {                                                                                                          \
     static constexpr const char* kGroup = #group;                                                            \
@@ -78,12 +66,6 @@ Json constants() {
   all.push_back({{"name", kGroup}, {"values", rows}});                                                       \
   }
 #include "rows.inc"
-#undef ECHO_STRUCT
-#undef ECHO_FIELD
-#undef ECHO_STRUCT_END
-#undef ECHO_GROUP
-#undef ECHO_CONSTANT
-#undef ECHO_GROUP_END
   return all;
 }
 
@@ -98,22 +80,11 @@ template <typename Type> Json recipe_field(const char* name, std::size_t offset,
 // Every field of echo_recipes and no other struct's.
 template <typename Type> Json fields_of_recipes(const Type& recipes) {
   Json all = Json::array();
-#define ECHO_STRUCT(type)
 #define ECHO_FIELD(type, field)                                                                              \
   if constexpr (std::is_same_v<Type, type>)                                                                  \
     all.push_back(recipe_field(#field, offsetof(type, field), recipes.field));
-#define ECHO_STRUCT_END(type)
-#define ECHO_GROUP(group)
-#define ECHO_CONSTANT(name)
-#define ECHO_GROUP_END(group)
   static_assert(std::is_same_v<Type, echo_recipes>);
 #include "rows.inc"
-#undef ECHO_STRUCT
-#undef ECHO_FIELD
-#undef ECHO_STRUCT_END
-#undef ECHO_GROUP
-#undef ECHO_CONSTANT
-#undef ECHO_GROUP_END
   return all;
 }
 

@@ -48,8 +48,7 @@ constexpr Row kRows[] = {
      "it to the first touch"},
     {"mark_region", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::mark_region,
      "part of the heap that the marker works on before it goes to the next, rounded up to a power of two; 0 "
-     "takes the "
-     "whole of a heap up to 256m, and 32m of a larger one"},
+     "takes the whole of a heap up to 256m, and 32m of a larger one"},
     {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
      "ask for transparent huge pages"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
@@ -64,8 +63,7 @@ constexpr Row kRows[] = {
      "yield the processor at random at every step of the stop protocol"},
     {"stress_frames", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_frames,
      "after a collection, check the references of older frames in portions, each before control comes back "
-     "to "
-     "it"},
+     "to it"},
     {"stress_barriers", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_barriers,
      "send every reference store down the cold path and verify at each stop that none was missed"},
     {"seed", ECHO_OPTION_COUNT, "1", "0..2^64-1", 0, std::numeric_limits<std::uint64_t>::max(), &Config::seed,
