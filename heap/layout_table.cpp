@@ -62,7 +62,7 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
   if (l.name == nullptr || l.name[0] == '\0' || ::strnlen(l.name, kMaxNameBytes + 1) > kMaxNameBytes) {
     return bad("the name must have 1 to 255 bytes");
   }
-  if (l.kind < ECHO_LAYOUT_FIXED || l.kind > ECHO_LAYOUT_MIXED_REF) {
+  if (l.kind < ECHO_LAYOUT_FIXED || l.kind > ECHO_LAYOUT_AMBIGUOUS) {
     return bad("kind " + std::to_string(l.kind) + " is none of echo_layout_kind");
   }
   if ((l.flags & ~kKnownFlags) != 0) {
@@ -73,7 +73,8 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
     return ECHO_NOT_SUPPORTED;
   }
   const bool array = is_array_kind(l.kind);
-  const bool plain_array = l.kind == ECHO_LAYOUT_RAW_ARRAY || l.kind == ECHO_LAYOUT_REF_ARRAY;
+  const bool ambiguous = l.kind == ECHO_LAYOUT_AMBIGUOUS;
+  const bool plain_array = l.kind == ECHO_LAYOUT_RAW_ARRAY || l.kind == ECHO_LAYOUT_REF_ARRAY || ambiguous;
   const bool ref_elements = l.kind == ECHO_LAYOUT_REF_ARRAY || l.kind == ECHO_LAYOUT_MIXED_REF;
   const std::uint64_t prefix = array ? 16 : 8;
   if (l.fixed_bytes < prefix || l.fixed_bytes > kMaxFixedBytes) {
@@ -110,8 +111,13 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
   if (l.slot_count != 0 && l.slots == nullptr) {
     return bad("slot_count is " + std::to_string(l.slot_count) + " but slots is null");
   }
-  if ((l.flags & ECHO_LAYOUT_LEAF) != 0 && (l.slot_count != 0 || ref_elements)) {
+  if ((l.flags & ECHO_LAYOUT_LEAF) != 0 && (l.slot_count != 0 || ref_elements || ambiguous)) {
     return bad("it is declared a leaf and has references");
+  }
+  if (ambiguous) {
+    *why = "layout '" + std::string(l.name) +
+           "': objects without a known layout are not supported by this plugin";
+    return ECHO_NOT_SUPPORTED;
   }
   slots->assign(l.slots, l.slots + l.slot_count);
   std::sort(slots->begin(), slots->end(),

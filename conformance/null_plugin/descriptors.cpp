@@ -81,7 +81,8 @@ std::string Layout::key() const {
 
 echo_status read_layout(const echo_layout& d, Layout* out, std::string* why) {
   const bool array = d.kind != ECHO_LAYOUT_FIXED;
-  const bool plain = d.kind == ECHO_LAYOUT_RAW_ARRAY || d.kind == ECHO_LAYOUT_REF_ARRAY;
+  const bool ambiguous = d.kind == ECHO_LAYOUT_AMBIGUOUS;
+  const bool plain = d.kind == ECHO_LAYOUT_RAW_ARRAY || d.kind == ECHO_LAYOUT_REF_ARRAY || ambiguous;
   const bool references = d.kind == ECHO_LAYOUT_REF_ARRAY || d.kind == ECHO_LAYOUT_MIXED_REF;
   const std::uint64_t first_offset = array ? 16 : 8;
   const bool elements_fit = references ? d.element_bytes == 8
@@ -89,7 +90,7 @@ echo_status read_layout(const echo_layout& d, Layout* out, std::string* why) {
                                        : d.element_bytes == 0;
   if (d.size < sizeof(echo_layout))
     *why = "size is " + std::to_string(d.size) + ", less than the struct has";
-  else if (d.kind < ECHO_LAYOUT_FIXED || d.kind > ECHO_LAYOUT_MIXED_REF)
+  else if (d.kind < ECHO_LAYOUT_FIXED || d.kind > ECHO_LAYOUT_AMBIGUOUS)
     *why = "kind " + std::to_string(d.kind) + " is unknown";
   else if (d.name == nullptr || *d.name == '\0' || strnlen(d.name, kMostNameBytes + 1) > kMostNameBytes)
     *why = "the name must have 1 to 255 bytes";
@@ -106,12 +107,16 @@ echo_status read_layout(const echo_layout& d, Layout* out, std::string* why) {
     *why = "alignment " + std::to_string(d.alignment) + " is none of 8, 16, 32, 64";
   else if ((d.flags & ~(ECHO_LAYOUT_FINALIZABLE | ECHO_LAYOUT_PINNED | ECHO_LAYOUT_LEAF)) != 0)
     *why = "flags has unknown bits";
-  else if ((d.flags & ECHO_LAYOUT_LEAF) != 0 && (d.slot_count != 0 || references))
+  else if ((d.flags & ECHO_LAYOUT_LEAF) != 0 && (d.slot_count != 0 || references || ambiguous))
     *why = "the layout is called a leaf but has references";
   if (!why->empty())
     return ECHO_BAD_LAYOUT;
   if (const echo_status status = read_slots(d, first_offset, out, why); status != ECHO_OK)
     return status;
+  if (ambiguous) {
+    *why = "layouts without known references are not supported";
+    return ECHO_NOT_SUPPORTED;
+  }
   if ((d.flags & ECHO_LAYOUT_FINALIZABLE) != 0) {
     *why = "finalizers are not supported";
     return ECHO_NOT_SUPPORTED;

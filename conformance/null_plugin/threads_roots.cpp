@@ -228,6 +228,25 @@ echo_status echo_verify(echo_thread* thread, std::uint32_t, echo_error* why) {
   return fail(why, ECHO_NOT_SUPPORTED, "this heap has no verifier");
 }
 
+static echo_status no_ambiguous_roots(const void* subject, echo_error* why) {
+  return subject == nullptr ? fail(why, ECHO_INVALID_ARGUMENT, "thread or heap is null")
+                            : fail(why, ECHO_NOT_SUPPORTED, "this heap has no ambiguous roots");
+}
+echo_status echo_ambiguous_stack(echo_thread* thread, std::uint32_t, echo_error* why) {
+  return no_ambiguous_roots(thread, why);
+}
+echo_status echo_ambiguous_range_add(echo_heap* heap, const void*, std::uint64_t, echo_error* why) {
+  return no_ambiguous_roots(heap, why);
+}
+echo_status echo_ambiguous_range_remove(echo_heap* heap, const void*, echo_error* why) {
+  return no_ambiguous_roots(heap, why);
+}
+echo_ref echo_resolve(echo_thread* thread, std::uintptr_t) {
+  if (thread != nullptr)
+    fail(&thread->last_error, ECHO_NOT_SUPPORTED, "this heap does not resolve words");
+  return nullptr;
+}
+
 echo_status echo_get_statistics(echo_heap* heap, echo_statistics* out) {
   if (heap == nullptr || out == nullptr || out->size < sizeof(std::uint32_t))
     return ECHO_INVALID_ARGUMENT;
@@ -297,6 +316,10 @@ static const echo_heap_api table = {
     echo_verify,
     echo_get_recipes,
     echo_identity_hash,
+    echo_ambiguous_stack,
+    echo_ambiguous_range_add,
+    echo_ambiguous_range_remove,
+    echo_resolve,
 };
 
 const echo_heap_api* echo_heap_plugin(std::uint32_t wanted_major, std::uint32_t wanted_minor,

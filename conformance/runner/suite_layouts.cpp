@@ -39,18 +39,22 @@ bool is_array(const echo_layout& d) {
 bool has_reference_elements(const echo_layout& d) {
   return d.kind == ECHO_LAYOUT_REF_ARRAY || d.kind == ECHO_LAYOUT_MIXED_REF;
 }
+bool is_plain_array(const echo_layout& d) {
+  return d.kind == ECHO_LAYOUT_RAW_ARRAY || d.kind == ECHO_LAYOUT_REF_ARRAY ||
+         d.kind == ECHO_LAYOUT_AMBIGUOUS;
+}
 
 std::optional<std::string> first_lie(const echo_layout& d) {
   const std::uint64_t prefix = is_array(d) ? 16 : 8;
   if (d.size < sizeof(echo_layout))
     return "size";
-  if (d.kind < ECHO_LAYOUT_FIXED || d.kind > ECHO_LAYOUT_MIXED_REF)
+  if (d.kind < ECHO_LAYOUT_FIXED || d.kind > ECHO_LAYOUT_AMBIGUOUS)
     return "kind";
   if (d.name == nullptr || *d.name == '\0' || std::strlen(d.name) > 255)
     return "name";
   if (d.fixed_bytes < prefix || d.fixed_bytes > 16u << 20)
     return "fixed_bytes";
-  if ((d.kind == ECHO_LAYOUT_RAW_ARRAY || d.kind == ECHO_LAYOUT_REF_ARRAY) && d.fixed_bytes != 16)
+  if (is_plain_array(d) && d.fixed_bytes != 16)
     return "fixed_bytes of an array";
   if (!is_array(d) && d.element_bytes != 0)
     return "element_bytes of a fixed layout";
@@ -62,7 +66,8 @@ std::optional<std::string> first_lie(const echo_layout& d) {
     return "alignment";
   if ((d.flags & ~7u) != 0)
     return "flags";
-  if ((d.flags & ECHO_LAYOUT_LEAF) != 0 && (d.slot_count != 0 || has_reference_elements(d)))
+  if ((d.flags & ECHO_LAYOUT_LEAF) != 0 &&
+      (d.slot_count != 0 || has_reference_elements(d) || d.kind == ECHO_LAYOUT_AMBIGUOUS))
     return "leaf";
   if (d.slot_count != 0 && d.slots == nullptr)
     return "slots";
@@ -82,6 +87,7 @@ bool needs_features(const echo_layout& d, const Plugin& plugin) {
   for (std::uint32_t i = 0; i < d.slot_count; ++i)
     weak = weak || d.slots[i].kind > ECHO_SLOT_TAGGED;
   return (weak && !plugin.has(ECHO_FEATURE_WEAK)) ||
+         (d.kind == ECHO_LAYOUT_AMBIGUOUS && !plugin.has(ECHO_FEATURE_AMBIGUOUS_ROOTS)) ||
          ((d.flags & ECHO_LAYOUT_FINALIZABLE) != 0 && !plugin.has(ECHO_FEATURE_FINALIZERS));
 }
 
@@ -254,7 +260,7 @@ void lies_are_refused(Context& context) {
   };
   for (const std::uint32_t size : {0u, 8u, std::uint32_t{sizeof(echo_layout)} - 1})
     lie([=](Descriptor& d) { d.d.size = size; });
-  for (const std::uint32_t kind : {0u, 6u, 255u, UINT32_MAX})
+  for (const std::uint32_t kind : {0u, 7u, 255u, UINT32_MAX})
     lie([=](Descriptor& d) { d.d.kind = kind; });
   lie([](Descriptor& d) { d.has_name = false; });
   lie([](Descriptor& d) { d.name = ""; });
@@ -304,6 +310,11 @@ void lies_are_refused(Context& context) {
   array(ECHO_LAYOUT_MIXED_RAW, 8, 1);
   array(ECHO_LAYOUT_MIXED_REF, 32, 4);
   array(ECHO_LAYOUT_MIXED_REF, 32, 8, ECHO_LAYOUT_LEAF);
+  array(ECHO_LAYOUT_AMBIGUOUS, 16, 0);
+  array(ECHO_LAYOUT_AMBIGUOUS, 16, 65537);
+  array(ECHO_LAYOUT_AMBIGUOUS, 8, 1);
+  array(ECHO_LAYOUT_AMBIGUOUS, 24, 1);
+  array(ECHO_LAYOUT_AMBIGUOUS, 16, 1, ECHO_LAYOUT_LEAF);
   lie([](Descriptor& d) { // a slot over the length word
     d.d = {sizeof(echo_layout), ECHO_LAYOUT_MIXED_RAW, nullptr, 32, 1, 0, 0, 0, nullptr};
   });
@@ -343,14 +354,21 @@ void missing_features_say_so(Context& context) {
   echo_layout_id id = 0;
   const echo_status expected = plugin.has(ECHO_FEATURE_FINALIZERS) ? ECHO_OK : ECHO_NOT_SUPPORTED;
   EXPECT_STATUS(try_register(heap, d.get(), &id), expected, "a finalizable layout");
+  Descriptor unknown;
+  unknown.d = {sizeof(echo_layout), ECHO_LAYOUT_AMBIGUOUS, nullptr, 16, 1, 0, 0, 0, nullptr};
+  EXPECT_STATUS(try_register(heap, unknown.get(), &id),
+                plugin.has(ECHO_FEATURE_AMBIGUOUS_ROOTS) ? ECHO_OK : ECHO_NOT_SUPPORTED,
+                "a layout without known references");
 }
 
 // A valid descriptor, at random.
-Descriptor random_honest(Random& random) {
+Descriptor random_honest(Random& random, const Plugin& plugin) {
   Descriptor d;
   d.name = "random " + std::to_string(random.below(1000000));
-  d.d.kind = static_cast<std::uint32_t>(random.between(1, 5));
-  const bool plain = d.d.kind == ECHO_LAYOUT_RAW_ARRAY || d.d.kind == ECHO_LAYOUT_REF_ARRAY;
+  const bool ambiguous = plugin.has(ECHO_FEATURE_AMBIGUOUS_ROOTS);
+  d.d.kind = static_cast<std::uint32_t>(
+      random.between(ECHO_LAYOUT_FIXED, ambiguous ? ECHO_LAYOUT_AMBIGUOUS : ECHO_LAYOUT_MIXED_REF));
+  const bool plain = is_plain_array(d.d);
   const std::uint64_t prefix_words = is_array(d.d) ? 2 : 1;
   const std::uint64_t words = plain ? 2 : prefix_words + random.below(random.chance(8) ? 3000 : 20);
   d.d.fixed_bytes = words * 8;
@@ -368,7 +386,8 @@ Descriptor random_honest(Random& random) {
           {w * 8, static_cast<std::uint32_t>(random.chance(4) ? ECHO_SLOT_TAGGED : ECHO_SLOT_STRONG)});
   for (std::size_t i = d.slots.size(); i > 1; --i)
     std::swap(d.slots[i - 1], d.slots[static_cast<std::size_t>(random.below(i))]);
-  if (d.slots.empty() && !has_reference_elements(d.d) && random.chance(2))
+  if (d.slots.empty() && !has_reference_elements(d.d) && d.d.kind != ECHO_LAYOUT_AMBIGUOUS &&
+      random.chance(2))
     d.d.flags |= ECHO_LAYOUT_LEAF;
   return d;
 }
@@ -377,7 +396,7 @@ void fuzzed_honest(Context& context) {
   const Plugin plugin(context.plugin_path);
   const Heap heap(plugin, "");
   for (int i = 0; i < 1000; ++i) {
-    Descriptor d = random_honest(context.random);
+    Descriptor d = random_honest(context.random, plugin);
     const echo_layout& layout = d.get();
     EXPECT(!first_lie(layout), "the test itself is wrong: " + describe(layout));
     echo_layout_id id = 0;
@@ -394,7 +413,7 @@ void fuzzed_noise(Context& context) {
   Random& random = context.random;
   int refused = 0;
   for (int i = 0; i < 4000; ++i) {
-    Descriptor d = random_honest(random);
+    Descriptor d = random_honest(random, plugin);
     constexpr std::uint64_t kOdd[] = {0,
                                       1,
                                       2,

@@ -65,7 +65,7 @@ TEST_F(LayoutTableTest, EveryRefusalNamesItsReason) {
   };
   const Refusal refusals[] = {
       {"kind 0 is none of echo_layout_kind", changed(plain, [](echo_layout& l) { l.kind = 0; })},
-      {"kind 6 is none of echo_layout_kind", changed(plain, [](echo_layout& l) { l.kind = 6; })},
+      {"kind 7 is none of echo_layout_kind", changed(plain, [](echo_layout& l) { l.kind = 7; })},
       {"unknown flags 8", changed(plain, [](echo_layout& l) { l.flags = 8 | ECHO_LAYOUT_PINNED; })},
       {"finalizable layouts are not supported by this plugin",
        changed(plain, [](echo_layout& l) { l.flags = ECHO_LAYOUT_FINALIZABLE; }), ECHO_NOT_SUPPORTED},

@@ -93,6 +93,10 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->verify, "echo_verify");
   same(api->recipes, "echo_get_recipes");
   same(api->identity_hash, "echo_identity_hash");
+  same(api->ambiguous_stack, "echo_ambiguous_stack");
+  same(api->ambiguous_range_add, "echo_ambiguous_range_add");
+  same(api->ambiguous_range_remove, "echo_ambiguous_range_remove");
+  same(api->resolve, "echo_resolve");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }
@@ -142,6 +146,11 @@ TEST_F(Features, MatchTheAnswers) {
   answers(ECHO_FEATURE_GLOBAL_ROOTS, echo_roots_add(heap, &word, 1, &why), "root words");
   answers(ECHO_FEATURE_GLOBAL_ROOTS, echo_roots_remove(heap, &word, &why), "root words");
   answers(ECHO_FEATURE_FRAME_SOURCE, echo_frame_source_set(heap, nullptr, &why), "frame source");
+  answers(ECHO_FEATURE_AMBIGUOUS_ROOTS, echo_ambiguous_stack(thread, 1, &why), "ambiguous stack");
+  answers(ECHO_FEATURE_AMBIGUOUS_ROOTS, echo_ambiguous_stack(thread, 0, &why), "ambiguous stack");
+  answers(ECHO_FEATURE_AMBIGUOUS_ROOTS, echo_ambiguous_range_add(heap, &word, sizeof word, &why),
+          "ambiguous range");
+  answers(ECHO_FEATURE_AMBIGUOUS_ROOTS, echo_ambiguous_range_remove(heap, &word, &why), "ambiguous range");
   echo_heap* stressed = nullptr;
   const echo_status status = echo_heap_create("stress_collect=1,poison=on,verify=on", &stressed, &why);
   EXPECT_EQ(status, has(ECHO_FEATURE_STRESS) ? ECHO_OK : ECHO_UNKNOWN_OPTION);

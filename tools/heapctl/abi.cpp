@@ -116,6 +116,15 @@ Json causes() {
   return all;
 }
 
+Json pins() {
+  Json all = Json::array();
+#define ECHO_ROW(name, sentence)                                                                             \
+  all.push_back({{"name", #name}, {"value", static_cast<int>(ECHO_PIN_##name)}, {"meaning", sentence}});
+  ECHO_PIN_TABLE(ECHO_ROW)
+#undef ECHO_ROW
+  return all;
+}
+
 Json header_word() {
   Json all = Json::array();
 #define ECHO_ROW(first, bits, name, meaning)                                                                 \
@@ -156,6 +165,7 @@ Json abi_as_json(const Plugin& plugin, const Heap& heap) {
   abi["features"] = features(api.features);
   abi["status"] = statuses();
   abi["causes"] = causes();
+  abi["pins"] = pins();
   abi["header_word"] = header_word();
   abi["recipes"] = {{"fastest", fields_of_recipes(heap.recipes(ECHO_RECIPES_FASTEST))},
                     {"portable", fields_of_recipes(heap.recipes(ECHO_RECIPES_PORTABLE))}};

@@ -46,6 +46,8 @@ std::vector<Constant> constants_of(const Json& abi) {
     all.push_back({"FEATURE_" + text(row), std::uint64_t{1} << row.at("bit").get<unsigned>()});
   for (const Json& row : abi.at("causes"))
     add("CAUSE_" + text(row), row.at("value"));
+  for (const Json& row : abi.at("pins"))
+    add("PIN_" + text(row), row.at("value"));
   for (const Json& row : abi.at("header_word")) {
     add("HEADER_" + text(row) + "_FIRST_BIT", row.at("first_bit"));
     add("HEADER_" + text(row) + "_BITS", row.at("bits"));

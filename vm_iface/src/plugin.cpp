@@ -216,6 +216,10 @@ constexpr echo_heap_api kApi = {
     echo_verify,
     echo_get_recipes,
     echo_identity_hash,
+    echo_ambiguous_stack,
+    echo_ambiguous_range_add,
+    echo_ambiguous_range_remove,
+    echo_resolve,
 };
 
 } // namespace
@@ -578,6 +582,31 @@ echo_status echo_frame_source_set(echo_heap* heap, const echo_frame_source* sour
   }
   return guarded(why,
                  [&](std::string* message) { return heap->collector.roots.frames.set(source, message); });
+}
+
+// --- ambiguous roots
+
+echo_status echo_ambiguous_stack(echo_thread* thread, uint32_t, echo_error* why) {
+  return thread == nullptr ? null_argument(why, "thread")
+                           : report(why, ECHO_NOT_SUPPORTED, "this plugin has no ambiguous roots");
+}
+
+echo_status echo_ambiguous_range_add(echo_heap* heap, const void*, uint64_t, echo_error* why) {
+  return heap == nullptr ? null_argument(why, "heap")
+                         : report(why, ECHO_NOT_SUPPORTED, "this plugin has no ambiguous roots");
+}
+
+echo_status echo_ambiguous_range_remove(echo_heap* heap, const void*, echo_error* why) {
+  return heap == nullptr ? null_argument(why, "heap")
+                         : report(why, ECHO_NOT_SUPPORTED, "this plugin has no ambiguous roots");
+}
+
+echo_ref echo_resolve(echo_thread* thread, uintptr_t) {
+  Mutator* m = nullptr;
+  if (echo::managed_or_error(thread, &m)) {
+    echo::set_error(*m, ECHO_NOT_SUPPORTED, "this plugin does not resolve words");
+  }
+  return nullptr;
 }
 
 // --- collection

@@ -38,7 +38,7 @@ ECHO_BEGIN_DECLS
   X(10, WEAK, "weak slots and ephemerons")                                                                   \
   X(11, FINALIZERS, "finalizable layouts")                                                                   \
   X(12, PERSISTENT_HANDLES, "handles without a scope")                                                       \
-  X(13, AMBIGUOUS_ROOTS, "ambiguous ranges")                                                                 \
+  X(13, AMBIGUOUS_ROOTS, "ambiguous stacks, data ranges and layouts; echo_resolve")                          \
   X(14, ASYNC_OBJECTS, "futures, tasks, stacks, channels, timers")                                           \
   X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")
 
@@ -120,6 +120,11 @@ typedef struct echo_heap_api {
   echo_status (*verify)(echo_thread* thread, uint32_t level, echo_error* why);
   echo_status (*recipes)(echo_heap* heap, uint32_t set, const echo_recipes** out);
   uint64_t (*identity_hash)(echo_thread* thread, echo_ref object);
+
+  echo_status (*ambiguous_stack)(echo_thread* thread, uint32_t on, echo_error* why);
+  echo_status (*ambiguous_range_add)(echo_heap* heap, const void* start, uint64_t bytes, echo_error* why);
+  echo_status (*ambiguous_range_remove)(echo_heap* heap, const void* start, echo_error* why);
+  echo_ref (*resolve)(echo_thread* thread, uintptr_t word);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
@@ -219,6 +224,33 @@ ECHO_EXPORT echo_status echo_roots_remove(echo_heap* heap, echo_ref* first, echo
 /* Sets the source that maps managed frames (copied); null removes it. WRONG_STATE if another one is set. */
 ECHO_EXPORT echo_status echo_frame_source_set(echo_heap* heap, const echo_frame_source* source,
                                               echo_error* why);
+
+/* --- ambiguous roots ---------------------------------------------------------------------------------------------- */
+
+/* Feature AMBIGUOUS_ROOTS. An ambiguous word is one of which nobody knows whether it is a reference: 8 aligned bytes of
+ * a stack, a saved register, a data range, or the payload of an object whose layout is ECHO_LAYOUT_AMBIGUOUS. If it
+ * points at an object's header or into the object [roots.ambiguous.2], it keeps the object alive and in place; it is
+ * never written. One past an object's end is not into it: whoever computes such addresses makes its objects a byte
+ * longer. */
+
+/* on = 1: from now on the calling thread's whole machine stack and its callee-saved registers are ambiguous words, in
+ * whatever state the thread is; what it holds when it enters native state counts until it leaves it. on = 0: no more.
+ * Setting what is set already is OK. NO-SAFEPOINT. NOT_SUPPORTED; INVALID_ARGUMENT (null thread, another value);
+ * WRONG_STATE (not managed; the thread runs on another stack than its own; the last collection could not read every
+ * root); WRONG_THREAD; SYSTEM_MEMORY. [roots.ambiguous.3] */
+ECHO_EXPORT echo_status echo_ambiguous_stack(echo_thread* thread, uint32_t on, echo_error* why);
+/* From now on every aligned word of [start, start + bytes) is ambiguous. Not owned; it must stay readable until it is
+ * removed, or the heap destroyed. Read at every collection, without barrier. Any thread, any state; waits for a stop in
+ * progress. NO-SAFEPOINT. NOT_SUPPORTED; INVALID_ARGUMENT: null, no bytes, beyond the address space, an overlap with
+ * another such range or with the heap; WRONG_STATE as above; SYSTEM_MEMORY. [roots.ambiguous.4] */
+ECHO_EXPORT echo_status echo_ambiguous_range_add(echo_heap* heap, const void* start, uint64_t bytes,
+                                                 echo_error* why);
+/* Removes the range that was added with this start. As above; INVALID_ARGUMENT if there is none. */
+ECHO_EXPORT echo_status echo_ambiguous_range_remove(echo_heap* heap, const void* start, echo_error* why);
+/* The object that `word` points at or into; null if none, or with an error of the thread (NOT_SUPPORTED, WRONG_STATE,
+ * SYSTEM_MEMORY). Never one that the last collection found dead. SAFEPOINT, but the answer is good: it stops the world
+ * only for a word into memory in which another thread allocates. [roots.resolve.1] */
+ECHO_EXPORT echo_ref echo_resolve(echo_thread* thread, uintptr_t word);
 
 /* --- collection -------------------------------------------------------------------------------------------------- */
 

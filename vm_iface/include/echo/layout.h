@@ -26,7 +26,9 @@ typedef enum echo_layout_kind {
   ECHO_LAYOUT_RAW_ARRAY = 2, /* element_bytes each, never traced; fixed_bytes is 16 */
   ECHO_LAYOUT_REF_ARRAY = 3, /* strong references, element_bytes is 8; fixed_bytes is 16 */
   ECHO_LAYOUT_MIXED_RAW = 4, /* fixed part with slots, then raw elements */
-  ECHO_LAYOUT_MIXED_REF = 5  /* fixed part with slots, then strong references */
+  ECHO_LAYOUT_MIXED_REF = 5, /* fixed part with slots, then strong references */
+  ECHO_LAYOUT_AMBIGUOUS =
+      6 /* as RAW_ARRAY, but every aligned word may be a reference; feature AMBIGUOUS_ROOTS */
 } echo_layout_kind;
 
 typedef enum echo_slot_kind {
@@ -55,7 +57,12 @@ typedef struct echo_slot {
   X(32, 8, VM, "the VM's own; 0 at birth")                                                                   \
   X(40, 24, RESERVED, "0 in an object; in a filler its size in granules")
 
-/* The same struct, as a constant, is what a program's module holds and its compiler reads. */
+/* ECHO_LAYOUT_AMBIGUOUS: for objects of which nobody knows where their references are. Each whole 8 bytes of the
+ * elements, counted from the first, is an ambiguous word (echo/heap.h): interior pointers count, what is hit stays in
+ * place, nothing is rewritten. LEAF contradicts it: elements without references are a RAW_ARRAY. Stores of pointers into
+ * it are announced like any other (the store recipe, or echo_store at offset 16 + 8 i).
+ *
+ * The same struct, as a constant, is what a program's module holds and its compiler reads. */
 typedef struct echo_layout {
   uint32_t size;          /* sizeof(echo_layout): later versions add at the end */
   uint32_t kind;          /* echo_layout_kind */

@@ -38,6 +38,20 @@ typedef enum echo_cause {
       ECHO_CAUSE_COUNT
 } echo_cause;
 
+/* X(name, sentence): which kind of ambiguous word hit an object first (echo/heap.h). */
+#define ECHO_PIN_TABLE(X)                                                                                    \
+  X(register, "a saved register of a thread at rest")                                                        \
+  X(stack, "a word of a thread's machine stack")                                                             \
+  X(range, "a word of a data range")                                                                         \
+  X(object, "a word of an object without a known layout")
+
+typedef enum echo_pin {
+#define ECHO_PIN_ENUM(name, sentence) ECHO_PIN_##name,
+  ECHO_PIN_TABLE(ECHO_PIN_ENUM)
+#undef ECHO_PIN_ENUM
+      ECHO_PIN_COUNT
+} echo_pin;
+
 typedef struct echo_statistics {
   uint32_t size; /* set by the caller: sizeof(echo_statistics) */
   uint32_t threads_attached;
@@ -67,6 +81,10 @@ typedef struct echo_statistics {
   uint64_t slabs_local, slabs_remote; /* handed to a thread of their own node, of another; cumulative */
   uint64_t slabs_migrated;            /* handed to a thread of another node than their last owner's */
   uint64_t bind_refusals;             /* chunks that the kernel did not bind to their node */
+  uint64_t ambiguous_words,
+      ambiguous_hits; /* looked at by marks; those that pointed into an object; cumulative */
+  uint64_t pinned_objects, pinned_slabs; /* by the last mark; slabs: 64 KiB blocks in which they begin */
+  uint64_t pinned_by[8]; /* these objects by the first word that hit them: indexed by echo_pin */
 } echo_statistics;
 
 ECHO_END_DECLS
