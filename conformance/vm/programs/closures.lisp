@@ -1,0 +1,16 @@
+; SPDX-License-Identifier: MIT
+; Counters with a variable of their own, functions that make functions, a stream that is computed when asked.
+(define counter (lambda (n) (lambda () (set n (+ n 1)))))
+(define a (counter 0))
+(define b (counter 100))
+(a) (a) (b)
+(print (a))
+(print (b))
+(define compose (lambda (f g) (lambda (x) (f (g x)))))
+(define times (lambda (f n) (if (< 1 n) (compose f (times f (- n 1))) f)))
+(print ((times (lambda (x) (+ (* 3 x) 1)) 10) 1))
+(define fibonacci (lambda (a b) (cons a (lambda () (fibonacci b (+ a b))))))
+(define nth (lambda (stream n) (if (= n 0) (first stream) (nth ((rest stream)) (- n 1)))))
+(print (nth (fibonacci 0 1) 90))
+(define fib (lambda (n) (if (< n 2) n (+ (fib (- n 1)) (fib (- n 2))))))
+(print (fib 13))

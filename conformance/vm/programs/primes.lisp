@@ -1,0 +1,22 @@
+; SPDX-License-Identifier: MIT
+; The sieve of Eratosthenes in a vector: how many primes there are below 700, their sum, the last ones.
+(define limit 700)
+(define sieve (make-vector limit))
+(define n 2)
+(define count 0)
+(define sum 0)
+(define found nil)
+(while (< n limit)
+  (if (not (vector-get sieve n))
+      (begin
+        (set count (+ count 1))
+        (set sum (+ sum n))
+        (set found (cons n found))
+        (let ((multiple (* n n)))
+          (while (< multiple limit)
+            (vector-set sieve multiple 'composite)
+            (set multiple (+ multiple n))))))
+  (set n (+ n 1)))
+(print count)
+(print sum)
+(print (cons (first found) (cons (first (rest found)) nil)))
