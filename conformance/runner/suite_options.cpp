@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <set>
+#include <unistd.h>
 
 namespace conformance {
 
@@ -40,7 +41,7 @@ void table_is_readable(Context& context) {
     EXPECT(names.insert(name).second, "two options are named " + name);
     EXPECT(name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string::npos,
            "the option name '" + name + "' has other characters than a-z, 0-9 and _");
-    EXPECT(row.type <= ECHO_OPTION_WORD, name + ": unknown type " + show(row.type));
+    EXPECT(row.type <= ECHO_OPTION_PATH, name + ": unknown type " + show(row.type));
     EXPECT(row.default_value != nullptr, name + ": no default");
     EXPECT(row.range != nullptr && *row.range != '\0', name + ": no range");
     EXPECT(row.sentence != nullptr && std::strlen(row.sentence) > 10, name + ": no sentence");
@@ -78,7 +79,9 @@ void unknown_option_is_named(Context& context) {
 void bad_values_are_named(Context& context) {
   const Plugin plugin(context.plugin_path);
   for (const echo_option_info& row : plugin.options()) {
-    std::vector<const char*> values = {"", "?"};
+    std::vector<const char*> values = {""};
+    if (row.type != ECHO_OPTION_PATH)
+      values.push_back("?");
     if (row.type == ECHO_OPTION_BYTES || row.type == ECHO_OPTION_COUNT)
       values.insert(values.end(),
                     {"x", "-1", "1q", "0x", "1.5.2", "99999999999999999999999", "18446744073709551616"});
@@ -152,6 +155,63 @@ void creator_overrides_environment(Context& context) {
          "the creator's max_heap does not override the environment's");
 }
 
+// A file of this text, gone at the end.
+class OptionsFile {
+public:
+  explicit OptionsFile(const std::string& text) {
+    const int file = mkstemp(path_);
+    EXPECT(file >= 0 && write(file, text.data(), text.size()) == static_cast<ssize_t>(text.size()),
+           "the test cannot write a file");
+    close(file);
+  }
+  ~OptionsFile() { unlink(path_); }
+  OptionsFile(const OptionsFile&) = delete;
+  OptionsFile& operator=(const OptionsFile&) = delete;
+  const char* path() const { return path_; }
+
+private:
+  char path_[32] = "/tmp/echo-options-XXXXXX";
+};
+
+void files_are_read(Context& context) {
+  const Plugin plugin(context.plugin_path);
+  plugin.skip_without_option("file");
+  constexpr std::uint64_t kBytes = 40 << 20;
+  unsetenv("ECHO_HEAP_OPTIONS");
+  unsetenv("ECHO_HEAP_OPTIONS_FILE");
+  const OptionsFile small("# small\nmax_heap=16m\n");
+  const std::string named = std::string("file=") + small.path();
+  EXPECT(!holds(plugin, "max_heap=128m," + named, kBytes), "max_heap of a file is not heeded");
+  EXPECT(holds(plugin, named + ",max_heap=128m", kBytes), "what stands behind a file does not override it");
+  setenv("ECHO_HEAP_OPTIONS_FILE", small.path(), 1);
+  EXPECT(!holds(plugin, "", kBytes), "ECHO_HEAP_OPTIONS_FILE is not heeded");
+  setenv("ECHO_HEAP_OPTIONS", "max_heap=128m", 1);
+  EXPECT(holds(plugin, "", kBytes), "ECHO_HEAP_OPTIONS does not override the file");
+}
+
+void bad_files_are_named(Context& context) {
+  const Plugin plugin(context.plugin_path);
+  plugin.skip_without_option("file");
+  const auto refused = [&](const std::string& text, echo_status status, const char* part) {
+    const OptionsFile file(text);
+    std::string message;
+    EXPECT_STATUS(create(plugin, std::string("file=") + file.path(), &message), status, "a bad options file");
+    for (const char* const wanted : {file.path(), part})
+      EXPECT(message.find(wanted) != std::string::npos,
+             std::string("the message does not have '") + wanted + "': " + message);
+  };
+  refused("\nno_such_option=1\n", ECHO_UNKNOWN_OPTION, "line 2");
+  refused("max_heap=128m\n\nmax_heap=fish\n", ECHO_BAD_OPTION_VALUE, "line 3");
+  refused("max_heap=fish\n", ECHO_BAD_OPTION_VALUE, "max_heap");
+  refused("file=/dev/null\n", ECHO_BAD_OPTION_VALUE, "line 1");
+  refused(std::string(1 << 20, '#'), ECHO_BAD_OPTION_VALUE, "bytes");
+  std::string message;
+  EXPECT_STATUS(create(plugin, "file=/no/such/file", &message), ECHO_IO_ERROR, "a file that is not there");
+  EXPECT(message.find("/no/such/file") != std::string::npos,
+         "the message does not name the file: " + message);
+  EXPECT_STATUS(create(plugin, "file=/dev/zero", &message), ECHO_BAD_OPTION_VALUE, "an endless file");
+}
+
 void fuzzed_text(Context& context) {
   const Plugin plugin(context.plugin_path);
   const auto rows = plugin.options();
@@ -170,7 +230,7 @@ void fuzzed_text(Context& context) {
     }
     const echo_status status = create(plugin, text);
     EXPECT(status == ECHO_OK || status == ECHO_UNKNOWN_OPTION || status == ECHO_BAD_OPTION_VALUE ||
-               status == ECHO_SYSTEM_MEMORY,
+               status == ECHO_SYSTEM_MEMORY || status == ECHO_IO_ERROR,
            "heap_create(\"" + text + "\") answers " + echo_status_name(status));
   }
 }
@@ -198,6 +258,10 @@ Suite options_suite() {
                "[abi.options.1]", creator_overrides_environment},
               {"fuzzed_text", "any text is accepted or refused in words (random)",
                "[abi.error.1] [abi.options.1]", fuzzed_text},
+              {"files_are_read", "options come from a file, where it stands and under the environment's",
+               "[abi.options.2]", files_are_read},
+              {"bad_files_are_named", "what is wrong in a file is named with file, line and option",
+               "[options.file.1] [options.file.3] [options.file.4]", bad_files_are_named},
           }};
 }
 

@@ -17,8 +17,10 @@ namespace {
 std::vector<echo_option_info> rows() {
   std::vector<echo_option_info> all;
   echo_option_info row{};
-  while (option_row(static_cast<std::uint32_t>(all.size()), &row)) {
-    all.push_back(row);
+  for (std::uint32_t index = 0; option_row(index, &row); ++index) {
+    if (row.type != ECHO_OPTION_PATH) { // options_file_test.cpp
+      all.push_back(row);
+    }
   }
   return all;
 }

@@ -141,7 +141,7 @@ std::string text_of(const char* text) {
 } // namespace
 
 const char* option_kind(std::uint32_t type) {
-  static constexpr std::array<const char*, 4> kKinds{"bytes", "count", "on|off", "word"};
+  static constexpr std::array<const char*, 5> kKinds{"bytes", "count", "on|off", "word", "path"};
   return type < kKinds.size() ? kKinds[type] : "unknown";
 }
 

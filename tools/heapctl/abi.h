@@ -18,7 +18,7 @@ inline constexpr int kSchema = 1;
 nlohmann::ordered_json options_as_json(const Plugin& plugin);
 nlohmann::ordered_json abi_as_json(const Plugin& plugin, const Heap& heap);
 
-// bytes, count, on|off or word.
+// bytes, count, on|off, word or path.
 const char* option_kind(std::uint32_t type);
 
 } // namespace echo::ctl

@@ -3,6 +3,8 @@
 // Purpose     The one table of options.
 #include "vm_iface/src/options.h"
 
+#include "vm_iface/src/options_file.h"
+
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -16,6 +18,7 @@ constexpr std::uint64_t kKiB = 1024;
 constexpr std::uint64_t kGiB = kKiB * kKiB * kKiB;
 constexpr std::uint64_t kMaxBytes = 1024 * kGiB;
 constexpr std::size_t kMaxText = 4096;
+constexpr const char* kFileOption = "file";
 
 using Field = std::variant<std::size_t Config::*, bool Config::*>;
 
@@ -80,6 +83,7 @@ const char* type_name(echo_option_type type) {
   case ECHO_OPTION_SWITCH:
     return "on or off";
   case ECHO_OPTION_WORD:
+  case ECHO_OPTION_PATH:
     break;
   }
   return "a word";
@@ -167,18 +171,29 @@ std::string quoted(std::string_view text) {
   return "'" + shown + "'";
 }
 
-echo_status parse_one(std::string_view item, Config* config, std::string* why) {
+enum class From { Text, File };
+
+echo_status nested_file(std::string* why) {
+  *why = std::string("option '") + kFileOption + "' stands in an options file, which cannot name another one";
+  return ECHO_BAD_OPTION_VALUE;
+}
+
+echo_status parse_one(std::string_view item, From file_from, Config* config, std::string* why) {
   const std::size_t equals = item.find('=');
   const std::string_view name = trim(item.substr(0, equals));
   const Row* row = find_row(name);
+  const std::string_view text = equals == std::string_view::npos ? "" : trim(item.substr(equals + 1));
+  if (row == nullptr && name == kFileOption) {
+    return file_from == From::File ? nested_file(why) : parse_options_file(text, config, why);
+  }
   if (row == nullptr) {
     *why = "option " + quoted(name) + " is unknown; known are:";
     for (const Row& known : kRows) {
       *why += std::string(" ") + known.name;
     }
+    *why += std::string(" ") + kFileOption;
     return ECHO_UNKNOWN_OPTION;
   }
-  const std::string_view text = equals == std::string_view::npos ? "" : trim(item.substr(equals + 1));
   std::uint64_t value = 0;
   if (!parse_value(*row, text, &value)) {
     *why = "option " + quoted(name) + " has the value " + quoted(text) + ": expected " +
@@ -186,6 +201,22 @@ echo_status parse_one(std::string_view item, Config* config, std::string* why) {
     return ECHO_BAD_OPTION_VALUE;
   }
   apply(*row, value, config);
+  return ECHO_OK;
+}
+
+// Items between commas; the error is that of the first bad one.
+echo_status parse_items(std::string_view text, From from, Config* config, std::string* why) {
+  while (!text.empty()) {
+    const std::size_t comma = text.find(',');
+    const std::string_view item = trim(text.substr(0, comma));
+    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
+    if (item.empty()) {
+      continue;
+    }
+    if (const echo_status status = parse_one(item, from, config, why); status != ECHO_OK) {
+      return status;
+    }
+  }
   return ECHO_OK;
 }
 
@@ -197,14 +228,30 @@ echo_status parse_options(std::string_view text, Config* config, std::string* wh
     return ECHO_BAD_OPTION_VALUE;
   }
   Config parsed = *config; // nothing is half applied
-  while (!text.empty()) {
-    const std::size_t comma = text.find(',');
-    const std::string_view item = trim(text.substr(0, comma));
-    text.remove_prefix(comma == std::string_view::npos ? text.size() : comma + 1);
-    if (item.empty()) {
-      continue;
+  const echo_status status = parse_items(text, From::Text, &parsed, why);
+  if (status == ECHO_OK) {
+    *config = parsed;
+  }
+  return status;
+}
+
+echo_status parse_options_file(std::string_view path, Config* config, std::string* why) {
+  std::string text;
+  if (const echo_status status = read_options_file(path, &text, why); status != ECHO_OK) {
+    return status;
+  }
+  Config parsed = *config;
+  std::string_view rest = text;
+  for (std::size_t line = 1; !rest.empty(); ++line) {
+    const std::size_t end = rest.find('\n');
+    std::string_view items = rest.substr(0, end);
+    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    if (!items.empty() && items.back() == '\r') {
+      items.remove_suffix(1);
     }
-    if (const echo_status status = parse_one(item, &parsed, why); status != ECHO_OK) {
+    items = items.substr(0, items.find('#'));
+    if (const echo_status status = parse_items(items, From::File, &parsed, why); status != ECHO_OK) {
+      *why = "in the options file " + quoted_path(path) + ", line " + std::to_string(line) + ": " + *why;
       return status;
     }
   }
@@ -214,7 +261,14 @@ echo_status parse_options(std::string_view text, Config* config, std::string* wh
 
 echo_status parse_environment(Config* config, std::string* why) {
   // secure_getenv: null in set-user-ID and set-group-ID processes.
-  const char* text = ::secure_getenv("ECHO_HEAP_OPTIONS");
+  const char* const path = ::secure_getenv("ECHO_HEAP_OPTIONS_FILE");
+  if (path != nullptr && *path != '\0') {
+    if (const echo_status from_file = parse_options_file(path, config, why); from_file != ECHO_OK) {
+      *why = "in ECHO_HEAP_OPTIONS_FILE: " + *why;
+      return from_file;
+    }
+  }
+  const char* const text = ::secure_getenv("ECHO_HEAP_OPTIONS");
   if (text == nullptr) {
     return ECHO_OK;
   }
@@ -226,7 +280,17 @@ echo_status parse_environment(Config* config, std::string* why) {
 }
 
 bool option_row(std::uint32_t index, echo_option_info* out) {
-  if (index >= std::size(kRows)) {
+  if (index == std::size(kRows)) {
+    out->type = ECHO_OPTION_PATH;
+    out->name = kFileOption;
+    out->default_value = "";
+    out->range = "a regular file of at most 64k";
+    out->sentence =
+        "more options, one or several to a line, from # on a comment; what stands behind this option "
+        "overrides them";
+    return true;
+  }
+  if (index > std::size(kRows)) {
     return false;
   }
   const Row& row = kRows[index];

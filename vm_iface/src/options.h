@@ -17,7 +17,10 @@ namespace echo {
 
 // Applies "name=value,name=value" to *config. Spaces around names and values are ignored; at most 4096 bytes.
 echo_status parse_options(std::string_view text, Config* config, std::string* why);
-// Options of the environment variable ECHO_HEAP_OPTIONS; ignored in set-user-ID processes.
+// The same from the lines of a file. [options.file.*]
+echo_status parse_options_file(std::string_view path, Config* config, std::string* why);
+// Options of the environment: the file that ECHO_HEAP_OPTIONS_FILE names, over it those of ECHO_HEAP_OPTIONS. Both
+// variables are ignored in set-user-ID processes.
 echo_status parse_environment(Config* config, std::string* why);
 // Row `index`; false past the end.
 bool option_row(std::uint32_t index, echo_option_info* out);

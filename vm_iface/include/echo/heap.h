@@ -61,7 +61,8 @@ typedef enum echo_option_type {
   ECHO_OPTION_BYTES = 0, /* 64k, 2m, 1g or plain bytes */
   ECHO_OPTION_COUNT = 1,
   ECHO_OPTION_SWITCH = 2, /* on / off */
-  ECHO_OPTION_WORD = 3    /* one of the words in `range` */
+  ECHO_OPTION_WORD = 3,   /* one of the words in `range` */
+  ECHO_OPTION_PATH = 4    /* the path of a file; since 1.1 */
 } echo_option_type;
 
 typedef struct echo_option_info {
@@ -134,9 +135,10 @@ ECHO_EXPORT const echo_heap_api* echo_heap_plugin(uint32_t wanted_major, uint32_
 
 /* --- heaps ------------------------------------------------------------------------------------------------------- */
 
-/* Creates a heap. `options` ("max_heap=2g,mode=stw"; null = none) override ECHO_HEAP_OPTIONS, which is ignored in
- * set-user-ID processes. Any thread. NO-SAFEPOINT. UNKNOWN_OPTION, BAD_OPTION_VALUE, SYSTEM_MEMORY. The caller owns
- * *out until echo_heap_destroy. */
+/* Creates a heap. `options` ("max_heap=2g,poison=on"; null = none) override ECHO_HEAP_OPTIONS, which overrides the file
+ * that ECHO_HEAP_OPTIONS_FILE names; both are ignored in set-user-ID processes. Option `file` reads a file where it
+ * stands. Any thread. NO-SAFEPOINT. UNKNOWN_OPTION, BAD_OPTION_VALUE, IO_ERROR (a file), WRONG_STATE (a file in a
+ * set-user-ID process), SYSTEM_MEMORY. The caller owns *out until echo_heap_destroy. */
 ECHO_EXPORT echo_status echo_heap_create(const char* options, echo_heap** out, echo_error* why);
 /* Frees everything. THREADS_ATTACHED (nothing is freed) while a thread is attached. NO-SAFEPOINT. */
 ECHO_EXPORT echo_status echo_heap_destroy(echo_heap* heap, echo_error* why);
