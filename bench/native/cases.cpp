@@ -277,44 +277,59 @@ void fragmentation(const Echo& allocator, const Report& report) {
   }
 }
 
-template <class Allocator> void run_all(const Allocator& allocator, bool quick, const Report& report) {
+template <class Allocator>
+void run_all(const Allocator& allocator, const Settings& settings, const Report& report) {
+  const auto wanted = [&settings](const std::string& kind) { return kind.starts_with(settings.only); };
+  const bool quick = settings.quick;
   // First of all: the loop whose pages nobody has touched yet.
-  loops(allocator, 128, quick ? 10 : 40, true, report);
+  if (wanted("loop")) {
+    loops(allocator, 128, quick ? 10 : 40, true, report);
+  }
   const int batches = quick ? 300 : 2000;
   for (const std::size_t bytes : SIZE_CLASSES) {
     const std::string size = std::to_string(bytes);
-    report("pair " + size, pairs(allocator, bytes, 1, batches));
-    report("pair 2 threads " + size, pairs(allocator, bytes, 2, batches));
-    report("remote " + size, remote(allocator, bytes, batches));
-    if (bytes != 128) {
+    if (wanted("pair")) {
+      report("pair " + size, pairs(allocator, bytes, 1, batches));
+      report("pair 2 threads " + size, pairs(allocator, bytes, 2, batches));
+    }
+    if (wanted("remote")) {
+      report("remote " + size, remote(allocator, bytes, batches));
+    }
+    if (wanted("loop") && bytes != 128) {
       loops(allocator, bytes, quick ? 3 : 10, false, report);
     }
   }
-  false_sharing(allocator, batches, report);
-  const auto control = [](std::uint64_t i) {
-    static thread_local volatile std::uint64_t words[64];
-    for (std::uint64_t k = 0; k < 8; ++k) {
-      words[(i + k) % 64] = words[(i + k + 1) % 64] + i;
-    }
-  };
-  report("control", on_threads(1, batches, control));
-  report("control 2 threads", on_threads(2, batches, control));
+  if (wanted("sharing")) {
+    false_sharing(allocator, batches, report);
+  }
+  if (wanted("pair")) {
+    const auto control = [](std::uint64_t i) {
+      static thread_local volatile std::uint64_t words[64];
+      for (std::uint64_t k = 0; k < 8; ++k) {
+        words[(i + k) % 64] = words[(i + k + 1) % 64] + i;
+      }
+    };
+    report("control", on_threads(1, batches, control));
+    report("control 2 threads", on_threads(2, batches, control));
+  }
 }
 
 } // namespace
 
-void run_cases(bool echo, bool quick, const Report& report) {
+void run_cases(bool echo, const Settings& settings, const Report& report) {
   if (!echo) {
-    run_all(Libc{}, quick, report);
+    run_all(Libc{}, settings, report);
     return;
   }
   const slab_allocator_config_t config = SLAB_ALLOCATOR_DEFAULT_CONFIG();
   const Echo allocator{global_slab_allocator_create(&config)};
-  run_all(allocator, quick, report);
+  run_all(allocator, settings, report);
   global_slab_allocator_destroy(allocator.slabs);
-  const Echo fresh{global_slab_allocator_create(&config)};
-  fragmentation(fresh, report);
-  global_slab_allocator_destroy(fresh.slabs);
+  if (std::string("fragmentation").starts_with(settings.only)) {
+    const Echo fresh{global_slab_allocator_create(&config)};
+    fragmentation(fresh, report);
+    global_slab_allocator_destroy(fresh.slabs);
+  }
 }
 
 } // namespace echo::bench

@@ -22,6 +22,10 @@ namespace echo::bench {
 using Report = std::function<void(const std::string& name, double ns)>;
 
 // Both sides write the same bytes. `echo`: the slab allocator of libecho_memory_pool, else malloc and free.
-void run_cases(bool echo, bool quick, const Report& report);
+struct Settings {
+  bool quick = false; // fewer batches
+  std::string only;   // cases whose name begins with it; what a case needs is measured with it
+};
+void run_cases(bool echo, const Settings& settings, const Report& report);
 
 } // namespace echo::bench

@@ -34,15 +34,15 @@ void SlabLock::lock_slow() {
 }
 
 void ClassCache::open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints,
-                      CachedCell* cells) {
+                      void** cells) {
   const CellShape& shape = shape_of(cell);
   cells_ = cells;
   table_ = space->table();
   base_ = space->base();
   slab_count_ = space->slab_count();
-  magic_ = shape.magic;
+  live_bits_ = space->live_bits();
+  starts_ = &starts_of(cell);
   capacity_ = shape.capacity;
-  words_ = shape.words;
   cell_ = cell;
   thread_ = thread;
   pool_ = pool;
@@ -102,14 +102,15 @@ void ClassCache::disown(SlabRecord& record) {
 // ----------------------------------------------------------------------------------------------
 
 void* ClassCache::allocate_slow() {
-  if (requested_.load(std::memory_order_relaxed)) {
+  settle();
+  if (floor_.load(std::memory_order_relaxed) == kRequested) {
     acknowledge_requests();
   }
-  if (state_.load(std::memory_order_relaxed) >> 32 == 0) {
+  if (state_.load(std::memory_order_relaxed) < kOneTurn) {
     grant_turns();
     thread_->service(true);
   }
-  if (cached() == 0) {
+  if (stacked() == 0) {
     bump(refills_);
     if (!refill()) {
       return nullptr;
@@ -175,34 +176,29 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
     }
   }
   const Address start = space_->slab_start(record.slab);
-  const std::uint32_t cell_bytes = shape_of(cell_).bytes;
-  std::atomic<std::uint64_t>* const live = record.live();
-  std::uint32_t taken = 0;
+  const BitWord* const live = space_->live_of(record.slab);
+  std::uint32_t left = want; // entries [1, left] are not filled yet
   std::uint32_t w = record.first_word;
-  for (; w < words_ && taken < want; ++w) {
-    std::uint64_t free = ~live[w].load(std::memory_order_relaxed);
-    const std::uint32_t cells_left = capacity_ - 64 * w;
-    if (cells_left < 64) {
-      free &= bit(cells_left) - 1;
-    }
-    while (free != 0 && taken < want) {
-      const auto cell = 64 * w + static_cast<std::uint32_t>(std::countr_zero(free));
-      free &= free - 1;
-      cells_[want - ++taken] = {reinterpret_cast<void*>(start + cell * cell_bytes),
-                                CachedCell::pack(&live[w], cell)};
+  for (; w < kSlabWords && left != 0; ++w) {
+    std::uint64_t free = (*starts_)[w] & ~live[w].load(std::memory_order_relaxed);
+    const Address at = start + w * (64 * kGranule);
+    for (; free != 0 && left != 0; free &= free - 1) {
+      cells_[left--] =
+          reinterpret_cast<void*>(at + static_cast<std::size_t>(std::countr_zero(free)) * kGranule);
     }
     if (free != 0) {
       break;
     }
   }
   record.first_word = static_cast<std::uint16_t>(w);
+  const std::uint32_t taken = want - left;
   if (taken == 0) {
     return 0;
   }
-  if (taken < want) {
-    std::copy_n(cells_ + (want - taken), taken, cells_);
+  if (left != 0) {
+    std::copy_n(cells_ + 1 + left, taken, cells_ + 1);
   }
-  set_cached(taken);
+  set_stacked(taken);
   record.quiet_takes = static_cast<std::uint8_t>(std::min(record.quiet_takes + 1u, kQuietTakes));
   if (record.counted) {
     record.counted = false;
@@ -212,16 +208,16 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
 }
 
 bool ClassCache::take_slab() {
-  // Zeroed the first time; afterwards its bits are 0 again and its lock must not be touched.
+  // Zeroed the first time; afterwards its lock must not be touched.
   // [native.record.1]
-  auto* const record = static_cast<SlabRecord*>(space_->records().take(SlabRecord::bytes_for(cell_), false));
+  auto* const record = static_cast<SlabRecord*>(space_->records().take(sizeof(SlabRecord), false));
   if (record == nullptr) {
     return false;
   }
   std::uint8_t node = 0;
   SlabIndex slab{};
   if (!space_->take_slab(thread_->node(), thread_->number(), &slab, &node)) {
-    space_->records().give(record, SlabRecord::bytes_for(cell_));
+    space_->records().give(record, sizeof(SlabRecord));
     return false;
   }
   {
@@ -229,7 +225,6 @@ bool ClassCache::take_slab() {
     record->pool = pool_;
     record->slab = slab;
     record->cell = cell_;
-    record->words = words_;
     record->first_word = 0;
     record->node = node;
     record->counted = false;
@@ -240,8 +235,9 @@ bool ClassCache::take_slab() {
   own(*record);
   list(*record);
   SlabEntry& entry = entry_of(*record);
+  // The owner first: whoever finds the record finds the owner.
+  entry.owner.store(word(OwnerTag::Biased), std::memory_order_relaxed);
   entry.record.store(record, std::memory_order_release);
-  entry.owner.store(word(OwnerTag::Biased), std::memory_order_release);
   policy_.on_slab();
   return true;
 }
@@ -257,20 +253,26 @@ void ClassCache::note_free_cell(SlabRecord& record, std::uint32_t word) {
   }
 }
 
-// L1 is full: the cell stays in its slab.
-void ClassCache::put_aside(SlabRecord& record, std::uint32_t cell) {
+// L1 is full: the cell, whose live bit is cleared, stays in its slab.
+bool ClassCache::put_aside(void* last, void* next) {
+  last_freed_.store(next, std::memory_order_release);
+  const auto at = reinterpret_cast<Address>(last);
+  SlabRecord& record = *table_[(at - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
   bump(aside_);
-  note_free_cell(record, cell / 64);
-  if (record.live()[cell / 64].load(std::memory_order_relaxed) == 0) {
-    note_if_empty(record, cell / 64);
+  const std::uint32_t word = word_of(at % kSlabBytes);
+  note_free_cell(record, word);
+  if (live_word(at).load(std::memory_order_relaxed) == 0 && !record.counted) {
+    note_if_empty(record, word);
     space_->settle();
   }
+  return true;
 }
 
 bool ClassCache::is_empty(SlabRecord& record, std::uint32_t first_word) const {
+  const BitWord* const live = space_->live_of(record.slab);
   // From the word just emptied: neighbours were probably freed together, so a live cell is found soon.
-  for (std::uint32_t i = 0, w = first_word; i < words_; ++i, w = w + 1 == words_ ? 0 : w + 1) {
-    if (record.live()[w].load(std::memory_order_relaxed) != 0) {
+  for (std::uint32_t i = 0; i < kSlabWords; ++i) {
+    if (live[(first_word + i) % kSlabWords].load(std::memory_order_relaxed) != 0) {
       return false;
     }
   }
@@ -287,16 +289,18 @@ void ClassCache::note_if_empty(SlabRecord& record, std::uint32_t first_word) {
   }
 }
 
-void ClassCache::free_own(SlabRecord& record, std::uint32_t cell, void* p) {
-  std::atomic<std::uint64_t>& live = record.live()[cell / 64];
-  live.store(live.load(std::memory_order_relaxed) & ~bit(cell), std::memory_order_relaxed);
-  const std::uint32_t count = cached();
+void ClassCache::free_own(SlabRecord& record, void* p) {
+  settle();
+  const auto at = reinterpret_cast<Address>(p);
+  BitWord& live = live_word(at);
+  live.store(live.load(std::memory_order_relaxed) & ~bit_of(at), std::memory_order_relaxed);
+  const std::uint32_t count = stacked();
   if (count < limit_) {
-    cells_[count] = {p, CachedCell::pack(&live, cell)};
-    set_cached(count + 1);
+    cells_[count + 1] = p;
+    set_stacked(count + 1);
   } else {
     bump(aside_);
-    note_free_cell(record, cell / 64);
+    note_free_cell(record, word_of(at % kSlabBytes));
   }
 }
 
@@ -312,26 +316,27 @@ void ClassCache::notify(SlabRecord& record) {
 bool ClassCache::collect_remote(SlabRecord& record) {
   SlabEntry& entry = entry_of(record);
   const bool requested = tag_of(entry.owner.load(std::memory_order_relaxed)) == OwnerTag::Requested;
-  std::atomic<std::uint64_t>* const live = record.live();
-  std::atomic<std::uint64_t>* const remote = record.remote();
+  BitWord* const live = space_->live_of(record.slab);
+  BitWord* const remote = space_->remote_of(record.slab);
   bool any = false;
-  for (std::uint32_t w = 0; w < words_; ++w) {
-    std::uint64_t freed = remote[w].load(std::memory_order_relaxed);
-    if (freed == 0) {
-      continue;
+  for (std::uint32_t part = 0; part < std::size(record.remote_words); ++part) {
+    for (std::uint64_t words = record.remote_words[part]; words != 0; words &= words - 1) {
+      const std::uint32_t w = 64 * part + static_cast<std::uint32_t>(std::countr_zero(words));
+      std::uint64_t freed = remote[w].load(std::memory_order_relaxed);
+      remote[w].store(0, std::memory_order_relaxed);
+      const std::uint64_t before = live[w].load(std::memory_order_relaxed);
+      if ((freed & ~before) != 0) {
+        // [native.free.3] The owner freed the cell in the same moment; it counts as freed once.
+        bump(late_double_frees_, static_cast<std::uint64_t>(std::popcount(freed & ~before)));
+        freed &= before;
+      }
+      live[w].store(before & ~freed, std::memory_order_relaxed);
+      if (freed != 0) {
+        record.first_word = std::min(record.first_word, static_cast<std::uint16_t>(w));
+        any = true;
+      }
     }
-    remote[w].store(0, std::memory_order_relaxed);
-    const std::uint64_t before = live[w].load(std::memory_order_relaxed);
-    if ((freed & ~before) != 0) {
-      // [native.free.3] The owner freed the cell in the same moment; it counts as freed once.
-      bump(late_double_frees_, static_cast<std::uint64_t>(std::popcount(freed & ~before)));
-      freed &= before;
-    }
-    live[w].store(before & ~freed, std::memory_order_relaxed);
-    if (freed != 0) {
-      record.first_word = std::min(record.first_word, static_cast<std::uint16_t>(w));
-      any = true;
-    }
+    record.remote_words[part] = 0;
   }
   if (requested) {
     entry.owner.store(word(OwnerTag::Shared), std::memory_order_relaxed);
@@ -345,13 +350,13 @@ void ClassCache::request(SlabRecord& record) {
   if (!record.notified) {
     notify(record);
   }
-  requested_.store(true, std::memory_order_seq_cst);
+  floor_.store(kRequested, std::memory_order_seq_cst);
 }
 
 // Other threads have freed cells of slabs for the first time. [native.free.3]
 void ClassCache::acknowledge_requests() {
   // Cleared first: a request that comes now is seen the next time at the latest.
-  requested_.exchange(false, std::memory_order_seq_cst);
+  floor_.exchange(kOneTurn, std::memory_order_seq_cst);
   collect_pending();
 }
 
@@ -377,14 +382,14 @@ void ClassCache::collect_pending() {
 
 void ClassCache::purge(SlabIndex slab) {
   const Address start = space_->slab_start(slab);
-  const std::uint32_t count = cached();
+  const std::uint32_t count = stacked();
   std::uint32_t kept = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    if (reinterpret_cast<Address>(cells_[i].address) - start >= kSlabBytes) {
-      cells_[kept++] = cells_[i];
+  for (std::uint32_t i = 1; i <= count; ++i) {
+    if (reinterpret_cast<Address>(cells_[i]) - start >= kSlabBytes) {
+      cells_[++kept] = cells_[i];
     }
   }
-  set_cached(kept);
+  set_stacked(kept);
   bump(dropped_, count - kept);
 }
 
@@ -402,7 +407,7 @@ bool ClassCache::retire(SlabRecord& record) {
   disown(record);
   const SlabIndex slab = record.slab;
   space_->put_slab(slab);
-  space_->records().give(&record, SlabRecord::bytes_for(cell_));
+  space_->records().give(&record, sizeof(SlabRecord));
   return true;
 }
 
@@ -423,17 +428,18 @@ void ClassCache::retire_surplus(std::uint32_t keep, std::size_t* bytes) {
 
 // L1 to L2: the cells are in their slabs already, by their live bits.
 void ClassCache::flush_l1() {
-  const std::uint32_t count = cached();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const Address offset = reinterpret_cast<Address>(cells_[i].address) - base_;
+  const std::uint32_t count = stacked();
+  for (std::uint32_t i = 1; i <= count; ++i) {
+    const Address offset = reinterpret_cast<Address>(cells_[i]) - base_;
     SlabRecord& record = *table_[offset / kSlabBytes].record.load(std::memory_order_relaxed);
-    note_free_cell(record, cell_at(offset % kSlabBytes, magic_).index / 64);
+    note_free_cell(record, word_of(offset % kSlabBytes));
   }
-  set_cached(0);
+  set_stacked(0);
   bump(dropped_, count);
 }
 
 std::size_t ClassCache::trim(std::uint32_t keep) {
+  settle();
   std::size_t bytes = 0;
   flush_l1();
   acknowledge_requests();
@@ -451,17 +457,17 @@ std::size_t ClassCache::trim(std::uint32_t keep) {
 }
 
 bool ClassCache::give_slab_to(ClassCache& other, bool local) {
+  settle();
   flush_l1();
   acknowledge_requests();
   for (SlabRecord* record = partial_; record != nullptr; record = record->partial_next) {
     if (local && record->node != other.thread_->node()) {
       continue;
     }
+    const BitWord* const live = space_->live_of(record->slab);
     bool has_free = false;
-    for (std::uint32_t w = 0; w < words_ && !has_free; ++w) {
-      const std::uint32_t cells_left = capacity_ - 64 * w;
-      const std::uint64_t all = cells_left < 64 ? bit(cells_left) - 1 : ~std::uint64_t{0};
-      has_free = (record->live()[w].load(std::memory_order_relaxed) & all) != all;
+    for (std::uint32_t w = 0; w < kSlabWords && !has_free; ++w) {
+      has_free = ((*starts_)[w] & ~live[w].load(std::memory_order_relaxed)) != 0;
     }
     if (!has_free) {
       continue;
@@ -488,13 +494,14 @@ bool ClassCache::give_slab_to(ClassCache& other, bool local) {
 }
 
 std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
+  settle();
   std::size_t bytes = 0;
   const std::uint32_t cell_bytes = shape_of(cell_).bytes;
   for_each_slab([&](SlabRecord& record) {
+    const BitWord* const live = space_->live_of(record.slab);
     std::uint32_t live_cells = 0;
-    for (std::uint32_t w = 0; w < words_; ++w) {
-      live_cells +=
-          static_cast<std::uint32_t>(std::popcount(record.live()[w].load(std::memory_order_relaxed)));
+    for (std::uint32_t w = 0; w < kSlabWords; ++w) {
+      live_cells += static_cast<std::uint32_t>(std::popcount(live[w].load(std::memory_order_relaxed)));
     }
     if ((capacity_ - live_cells) * 100 < percent * capacity_) {
       return;
@@ -506,7 +513,8 @@ std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
           std::min(static_cast<std::uint32_t>((page + kPageBytes - 1) / cell_bytes), capacity_ - 1u);
       bool free = true;
       for (std::uint32_t cell = first; cell <= last && free; ++cell) {
-        free = (record.live()[cell / 64].load(std::memory_order_relaxed) & bit(cell)) == 0;
+        const std::size_t offset = std::size_t{cell} * cell_bytes;
+        free = (live[word_of(offset)].load(std::memory_order_relaxed) & bit_of(offset)) == 0;
       }
       // The last page of a slab may hold nothing but its tail, then first > last.
       bytes += free ? space_->discard(start + page, kPageBytes) : 0;
@@ -516,27 +524,33 @@ std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
 }
 
 void ClassCache::close() {
+  settle();
   for_each_slab([&](SlabRecord& record) {
     {
       const std::scoped_lock lock(record.lock);
       entry_of(record).owner.store(0, std::memory_order_relaxed);
       entry_of(record).record.store(nullptr, std::memory_order_relaxed);
-      for (std::uint32_t w = 0; w < words_; ++w) {
-        record.live()[w].store(0, std::memory_order_relaxed);
-        record.remote()[w].store(0, std::memory_order_relaxed);
+      // Bits of memory that nobody ever touched stay untouched.
+      for (std::uint32_t w = 0; w < kSlabWords; ++w) {
+        space_->live_of(record.slab)[w].store(0, std::memory_order_relaxed);
+        if ((record.remote_words[w / 64] >> (w % 64) & 1) != 0) {
+          space_->remote_of(record.slab)[w].store(0, std::memory_order_relaxed);
+        }
       }
+      std::fill(std::begin(record.remote_words), std::end(record.remote_words), 0);
     }
     space_->put_slab(record.slab);
-    space_->records().give(&record, SlabRecord::bytes_for(cell_));
+    space_->records().give(&record, sizeof(SlabRecord));
   });
   owned_ = partial_ = nullptr;
-  set_cached(0);
+  set_stacked(0);
 }
 
 // --- measurement
 // ---------------------------------------------------------------------------------------------
 
 void ClassCache::end_window(std::uint64_t elapsed_ns) {
+  settle();
   const std::uint64_t allocations = counters().allocations;
   policy_.on_window(allocations - window_allocations_, elapsed_ns);
   window_allocations_ = allocations;
@@ -547,7 +561,7 @@ void ClassCache::end_window(std::uint64_t elapsed_ns) {
     trim(policy_.keep()); // not hot: out of L1 [native.hot.1]
     return;
   }
-  if (cached() > limit_) {
+  if (stacked() > limit_) {
     flush_l1();
   }
   retire_surplus(policy_.keep(), &bytes);
@@ -555,29 +569,36 @@ void ClassCache::end_window(std::uint64_t elapsed_ns) {
 
 ClassCounters ClassCache::counters() const {
   ClassCounters out;
-  const auto get = [](const std::atomic<std::uint64_t>& counter) {
-    return counter.load(std::memory_order_relaxed);
-  };
-  std::uint64_t state = 0;
+  const auto get = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
+  std::uint32_t state = 0;
+  std::uint32_t last = 0;
   std::uint32_t before = 0;
   do {
     before = granting_.load(std::memory_order_acquire);
     out.allocations = get(granted_);
     state = get(state_);
+    last = last_freed_.load(std::memory_order_relaxed) != nullptr ? 1 : 0;
     std::atomic_thread_fence(std::memory_order_acquire);
   } while (before % 2 != 0 || before != granting_.load(std::memory_order_relaxed));
-  out.allocations -= state >> 32;
+  out.allocations -= state / kOneTurn;
   out.refills = get(refills_);
   out.late_double_frees = get(late_double_frees_);
   out.slabs = get(slabs_);
   out.rate = get(rate_);
-  const std::uint64_t pushes =
-      out.allocations + static_cast<std::uint32_t>(state) + get(dropped_) - get(refilled_);
+  const std::uint64_t pushes = out.allocations + state % kOneTurn + last + get(dropped_) - get(refilled_);
   out.frees = pushes + get(aside_) + get(remote_frees_);
   return out;
 }
 
 const char* ClassCache::check() {
+  if (const auto last = reinterpret_cast<Address>(last_freed_.load(std::memory_order_relaxed)); last != 0) {
+    const SlabEntry& entry = table_[(last - base_) / kSlabBytes];
+    if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this ||
+        (live_word(last).load(std::memory_order_relaxed) & bit_of(last)) == 0) {
+      return "the cell freed last is not one of an own slab with its bit set [native.last.1]";
+    }
+  }
+  settle();
   std::uint32_t listed = 0;
   std::uint32_t counted = 0;
   for (SlabRecord* record = partial_; record != nullptr; record = record->partial_next) {
@@ -596,37 +617,40 @@ const char* ClassCache::check() {
     counted += record->counted ? 1 : 0;
     const std::scoped_lock lock(record->lock);
     const bool biased = tag_of(entry.owner.load(std::memory_order_relaxed)) == OwnerTag::Biased;
-    for (std::uint32_t w = 0; w < words_; ++w) {
-      const std::uint64_t live = record->live()[w].load(std::memory_order_relaxed);
-      const std::uint64_t remote = record->remote()[w].load(std::memory_order_relaxed);
-      const std::uint32_t cells_left = capacity_ - 64 * w;
-      if (cells_left < 64 && (live >> cells_left) != 0) {
-        return "a live bit is set behind the last cell [native.live.1]";
+    for (std::uint32_t w = 0; w < kSlabWords; ++w) {
+      const std::uint64_t live = space_->live_of(record->slab)[w].load(std::memory_order_relaxed);
+      const std::uint64_t remote = space_->remote_of(record->slab)[w].load(std::memory_order_relaxed);
+      if ((live & ~(*starts_)[w]) != 0) {
+        return "a live bit is set where no cell starts [native.live.1]";
       }
       if ((biased && remote != 0) || (remote & ~live) != 0) {
         return "a remote bit is set where nothing lives [native.remote.1]";
+      }
+      if (remote != 0 && (record->remote_words[w / 64] >> (w % 64) & 1) == 0) {
+        return "a remote bit is set in a word that is not noted [native.remote.1]";
       }
     }
   }
   if (listed != 0 || counted != empty_) {
     return "the numbers of listed or empty slabs are wrong";
   }
-  const std::uint32_t count = cached();
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const Address offset = reinterpret_cast<Address>(cells_[i].address) - base_;
+  const std::uint32_t count = stacked();
+  if (cells_[0] != nullptr) {
+    return "the entry below L1 is not null";
+  }
+  for (std::uint32_t i = 1; i <= count; ++i) {
+    const Address offset = reinterpret_cast<Address>(cells_[i]) - base_;
     SlabEntry& entry = table_[offset / kSlabBytes];
     if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this) {
       return "a cached cell lies in a slab of another owner [native.cache.1]";
     }
-    const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
-    std::atomic<std::uint64_t>* const live =
-        entry.record.load(std::memory_order_relaxed)->live() + cell.index / 64;
-    if (!cell.is_start || cells_[i].where != CachedCell::pack(live, cell.index) ||
-        (live->load(std::memory_order_relaxed) & bit(cell.index)) != 0) {
+    const std::uint32_t w = word_of(offset % kSlabBytes);
+    const std::uint64_t free = (*starts_)[w] & ~live_word(base_ + offset).load(std::memory_order_relaxed);
+    if (offset % kGranule != 0 || (free & bit_of(offset)) == 0) {
       return "a cached cell is not a free cell [native.cache.1]";
     }
-    for (std::uint32_t k = 0; k < i; ++k) {
-      if (cells_[k].address == cells_[i].address) {
+    for (std::uint32_t k = 1; k < i; ++k) {
+      if (cells_[k] == cells_[i]) {
         return "a cell is cached twice [native.cache.1]";
       }
     }

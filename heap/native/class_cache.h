@@ -2,23 +2,30 @@
 //
 // Purpose     One thread's cells of one size: the hot path of native allocation.
 //
-//             L1  a LIFO stack of free cells        no lock, no atomic read-modify-write
+//             L1  the cell freed last, then a LIFO
+//                 stack of free cells               no lock, no atomic read-modify-write
 //             L2  a list of own slabs with free cells, refilling L1 in batches      the same
 //             L3  new slabs from the space; cells freed by other threads; slabs of threads that are gone
 //
-// Invariants  [native.cache.1] L1 holds cells of slabs this cache owns whose live bit is 0, each once. Of
+// Invariants  [native.cache.1] L1's stack holds cells of slabs this cache owns whose live bit is 0, each once. Of
 //             such a slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is
 //             empty when cells are taken, so live bits alone decide. Nothing is ever written into a free
 //             cell.
 //             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one
-//             bitmap test and one store. Any other pointer leaves the fast path. [native.free.3] Of two frees
+//             bitmap test and one store: a live bit stands at a cell's start only, and the owner has one size
+//             of cell. Any other pointer leaves the fast path. [native.free.3] Of two frees
 //             of one cell, ordered by happens-before, exactly the first succeeds, whichever threads they come
 //             from. If they race, and are the owner's and the first one ever from another thread, both may
 //             report success; the cell is still free once: the other thread has set the tag to Requested and
-//             the cache's `requested`, and the owner, who looks at that before it hands out the next cell,
+//             raised the cache's floor, and the owner, who looks at that before it hands out the next cell,
 //             drops the remote bits of cells that are not live. No check can do better without a fence in the owner's path
 //             (Attiya and others, Laws of Order, POPL 2011). Races between all others are decided by the
 //             slab's lock.
+//             [native.last.1] The cell freed last by the fast path waits in last_freed, free although its live bit
+//             is set, and is the first to be handed out again: a pair of allocation and free touches neither bit nor
+//             stack. It becomes an ordinary free cell before the owner does anything else. Whoever else reads a live
+//             bit with the slab's lock held reads last_freed first (acquire): if that is another cell, the bit is up
+//             to date.
 // Equations   allocations = granted - turns left
 //             pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
 #pragma once
@@ -29,6 +36,7 @@
 #include "heap/native/slab_record.h"
 
 #include <atomic>
+#include <bit>
 #include <cstdint>
 
 namespace echo::native {
@@ -44,44 +52,36 @@ struct ClassCounters {
   std::uint64_t rate = 0;              // uses per second in the last window
 };
 
-// A free cell in L1: its address, and where its live bit is.
-//             63                       16 15     6 5     0
-//             +--------------------------+--------+-------+
-//   where     | address of the live word |   0    |  bit  |
-//             +--------------------------+--------+-------+
-struct CachedCell {
-  void* address = nullptr;
-  std::uint64_t where = 0;
-
-  static std::uint64_t pack(std::atomic<std::uint64_t>* word, std::uint32_t cell) {
-    return reinterpret_cast<std::uint64_t>(word) << 16 | cell % 64;
-  }
-  std::atomic<std::uint64_t>* word() const {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(where >> 16);
-  }
-};
-static_assert(sizeof(CachedCell) == 16);
-
 class alignas(kCacheLine) ClassCache {
 public:
   void open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell cell, const CacheHints& hints,
-            CachedCell* cells);
+            void** cells);
+  // The cache of no size: has no cell and takes none.
+  void open_dead(void** cells) { cells_ = cells; }
 
   // --- called by the owning thread, or by whoever holds the pool's lock while the cache is idle ---
 
   // Null: this is not the fast path's business; allocate_slow() knows.
   void* try_allocate() {
-    const std::uint64_t state = state_.load(std::memory_order_relaxed);
-    const std::uint64_t next = state - kOneCell - kOneTurn;
-    if (__builtin_expect((next & kUnderflow) != 0 || requested_.load(std::memory_order_relaxed), 0)) {
+    std::uint32_t state = state_.load(std::memory_order_relaxed);
+    if (__builtin_expect(state < floor_.load(std::memory_order_relaxed), 0)) {
       return nullptr;
     }
-    const CachedCell& cell = cells_[static_cast<std::uint32_t>(next)];
-    std::atomic<std::uint64_t>& live = *cell.word();
-    live.store(live.load(std::memory_order_relaxed) | std::uint64_t{1} << (cell.where % 64),
-               std::memory_order_relaxed);
-    state_.store(next, std::memory_order_relaxed);
-    return cell.address;
+    void* p = last_freed_.load(std::memory_order_relaxed);
+    if (__builtin_expect(p != nullptr, 1)) {
+      last_freed_.store(nullptr, std::memory_order_relaxed); // its live bit was never cleared [native.last.1]
+    } else {
+      p = cells_[state % kOneTurn]; // null if there is none
+      if (__builtin_expect(p == nullptr, 0)) {
+        return nullptr;
+      }
+      const auto at = reinterpret_cast<Address>(p);
+      BitWord& live = live_word(at);
+      live.store(live.load(std::memory_order_relaxed) | bit_of(at), std::memory_order_relaxed);
+      state -= kOneCell;
+    }
+    state_.store(state - kOneTurn, std::memory_order_relaxed);
+    return p;
   }
   // Null: out of memory.
   void* allocate_slow();
@@ -90,42 +90,39 @@ public:
     return __builtin_expect(p != nullptr, 1) ? p : allocate_slow();
   }
 
-  // False: not a live cell of a biased slab of this cache; nothing has changed, and the pool finds out why.
-  bool free_fast(void* p) {
-    const Address offset = reinterpret_cast<Address>(p) - base_;
-    if (__builtin_expect(offset / kSlabBytes >= slab_count_, 0)) {
-      return false;
+  // `otherwise` gives the result if p is not a live cell of a biased slab of this cache: nothing has changed, and the
+  // pool finds out why. (A function and not a result, so that each way out is the caller's last step.)
+  template <class Otherwise> bool free_fast(void* p, Otherwise otherwise) {
+    // Rotated: an address that is no multiple of 8 becomes one far behind the last slab.
+    const Address granule = std::rotr(reinterpret_cast<Address>(p) - base_, 3);
+    const Address slab = granule / kGranulesPerSlab;
+    if (__builtin_expect(slab >= slab_count_, 0)) {
+      return otherwise();
     }
-    SlabEntry& entry = table_[offset / kSlabBytes];
-    if (__builtin_expect(entry.owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
-      return false;
+    if (__builtin_expect(table_[slab].owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
+      return otherwise();
     }
-    // cell_at() in its parts: with the condition as a value the compiler keeps it in a saved register.
-    const std::uint64_t product = (offset % kSlabBytes) * magic_;
-    if (__builtin_expect(static_cast<std::uint32_t>(product) >= magic_, 0)) {
-      return false;
+    if (__builtin_expect(
+            (live_bits_[granule / 64].load(std::memory_order_relaxed) >> (granule % 64) & 1) == 0, 0)) {
+      return otherwise();
     }
-    const auto index = static_cast<std::uint32_t>(product >> 32);
-    SlabRecord* const record = entry.record.load(std::memory_order_relaxed);
-    std::atomic<std::uint64_t>* const live = record->live() + index / 64;
-    const std::uint64_t before = live->load(std::memory_order_relaxed);
-    if (__builtin_expect((before >> (index % 64) & 1) == 0, 0)) {
-      return false;
+    void* const last = last_freed_.load(std::memory_order_relaxed);
+    if (__builtin_expect(last != nullptr, 0)) { // a pair falls through
+      if (__builtin_expect(last == p, 0)) {
+        return otherwise();
+      }
+      if (!spill(last)) {
+        return put_aside(last, p);
+      }
     }
-    live->store(before ^ bit(index), std::memory_order_relaxed);
-    const std::uint64_t state = state_.load(std::memory_order_relaxed);
-    const auto count = static_cast<std::uint32_t>(state);
-    if (__builtin_expect(count >= limit_, 0)) {
-      put_aside(*record, index);
-      return true;
-    }
-    cells_[count] = {p, CachedCell::pack(live, index)};
-    state_.store(state + kOneCell, std::memory_order_relaxed);
+    last_freed_.store(p, std::memory_order_release);
     return true;
   }
 
   // The free of a live cell of an own slab in any state.
-  void free_own(SlabRecord& record, std::uint32_t cell, void* p);
+  void free_own(SlabRecord& record, void* p);
+  // The cell is free although its live bit may be set. Any thread that holds the slab's lock, before it reads the bit.
+  bool is_last_freed(const void* p) const { return last_freed_.load(std::memory_order_acquire) == p; }
   // A free of somebody else's cell by this cache's thread has succeeded.
   void count_remote_free() { bump(remote_frees_); }
 
@@ -155,7 +152,9 @@ public:
   Cell cell() const { return cell_; }
   // For tests of the policy and the levels. Owner only.
   const CachePolicy& policy() const { return policy_; }
-  std::uint32_t cached() const { return static_cast<std::uint32_t>(state_.load(std::memory_order_relaxed)); }
+  std::uint32_t cached() const {
+    return stacked() + (last_freed_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
+  }
   std::uint32_t limit() const { return limit_; }
 
   template <class Function> void for_each_slab(Function function) {
@@ -172,15 +171,15 @@ public:
   std::uintptr_t word(OwnerTag tag) const {
     return reinterpret_cast<std::uintptr_t>(this) | static_cast<std::uintptr_t>(tag);
   }
-  static constexpr std::uint64_t bit(std::uint32_t cell) { return std::uint64_t{1} << (cell % 64); }
 
 private:
-  // The state word: cells in L1 (low half) and allocations until the next look at the clock (high half).
-  // Taking a cell subtracts one of each; if either was 0, the sign bit of its half is set afterwards.
-  static constexpr std::uint64_t kOneCell = 1;
-  static constexpr std::uint64_t kOneTurn = std::uint64_t{1} << 32;
-  static constexpr std::uint64_t kUnderflow = std::uint64_t{1} << 63 | std::uint64_t{1} << 31;
-  static constexpr std::uint64_t kTurns = 4096;
+  // The state word: cells in L1's stack (low half) and allocations until the next look at the clock (high half). Below
+  // the floor the slow path is due: no turns are left, or another thread has made a request, which raises the floor.
+  static constexpr std::uint32_t kOneCell = 1;
+  static constexpr std::uint32_t kOneTurn = std::uint32_t{1} << 16;
+  static constexpr std::uint32_t kTurns = 4096;
+  static constexpr std::uint32_t kRequested = ~std::uint32_t{0};
+  static_assert(kMaxCached < kOneTurn);
 
   static void bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
     counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
@@ -192,11 +191,38 @@ private:
   bool collect_remote(SlabRecord& record);
   void collect_pending();
   void acknowledge_requests();
-  void set_cached(std::uint32_t count) {
-    const std::uint64_t state = state_.load(std::memory_order_relaxed);
-    state_.store((state >> 32 << 32) | count, std::memory_order_relaxed);
+  std::uint32_t stacked() const { return state_.load(std::memory_order_relaxed) % kOneTurn; }
+  void set_stacked(std::uint32_t count) {
+    const std::uint32_t state = state_.load(std::memory_order_relaxed);
+    state_.store(state / kOneTurn * kOneTurn + count, std::memory_order_relaxed);
   }
-  [[gnu::cold]] void put_aside(SlabRecord& record, std::uint32_t cell);
+  BitWord& live_word(Address at) const { return live_bits_[(at - base_) / (64 * kGranule)]; }
+  // The cell freed last becomes an ordinary free cell. False: L1 is full, put it aside.
+  bool spill(void* last) {
+    const auto at = reinterpret_cast<Address>(last);
+    BitWord& live = live_word(at);
+    live.store(live.load(std::memory_order_relaxed) & ~bit_of(at), std::memory_order_relaxed);
+    const std::uint32_t state = state_.load(std::memory_order_relaxed);
+    const std::size_t count = state % kOneTurn;
+    if (__builtin_expect(count >= limit_, 0)) {
+      return false;
+    }
+    cells_[count + 1] = last;
+    state_.store(state + kOneCell, std::memory_order_relaxed);
+    return true;
+  }
+  // Every function of the owner but the two fast paths begins with it. [native.last.1]
+  void settle() {
+    if (void* const last = last_freed_.load(std::memory_order_relaxed); last != nullptr) {
+      if (spill(last)) {
+        last_freed_.store(nullptr, std::memory_order_release);
+      } else {
+        put_aside(last, nullptr);
+      }
+    }
+  }
+  // The cell freed last is put aside, and another one takes its place. True.
+  [[gnu::noinline]] bool put_aside(void* last, void* next);
   void note_free_cell(SlabRecord& record, std::uint32_t word);
   void note_if_empty(SlabRecord& record, std::uint32_t first_word);
   bool is_empty(SlabRecord& record, std::uint32_t first_word) const;
@@ -213,21 +239,22 @@ private:
   void grant_turns();
   SlabEntry& entry_of(const SlabRecord& record) { return table_[record.slab.number]; }
 
-  // The hot line. Others write `requested` only, when they first free a cell of a slab.
-  std::atomic<std::uint64_t> state_{0};
-  CachedCell* cells_ = nullptr;
+  // The hot line. Others write the floor only, when they first free a cell of a slab.
+  std::atomic<std::uint32_t> state_{0};
+  std::atomic<std::uint32_t> floor_{kOneTurn};
+  void** cells_ = nullptr; // the stack from the second entry on; the first one is null
   SlabEntry* table_ = nullptr;
   Address base_ = 0;
   std::size_t slab_count_ = 0;
+  BitWord* live_bits_ = nullptr;
+  std::atomic<void*> last_freed_{nullptr}; // [native.last.1]
   std::uint32_t limit_ = 0;
-  std::uint32_t magic_ = 0;
-  std::atomic<bool> requested_{false};
-  Cell cell_{};
   std::uint16_t capacity_ = 0;
-  std::uint16_t words_ = 0;
+  Cell cell_{};
 
   // The warm lines: slow paths of the owner.
   alignas(kCacheLine) SlabRecord* partial_ = nullptr;
+  const SlabBits* starts_ = nullptr;
   SlabRecord* owned_ = nullptr;
   ThreadCache* thread_ = nullptr;
   Pool* pool_ = nullptr;

@@ -16,6 +16,9 @@ namespace {
 
 constexpr std::size_t kGigantic = std::size_t{1} << 30;
 constexpr std::uint32_t kChunksPerGigantic = kGigantic / kChunkBytes;
+constexpr std::size_t kBitBytesPerSlab = kSlabWords * sizeof(BitWord); // of one of the two tables
+constexpr std::size_t kBitBytesPerChunk = kSlabsPerChunk * kBitBytesPerSlab;
+static_assert(kBitBytesPerChunk % kPageBytes == 0);
 
 std::size_t default_reserve() {
   const long pages = ::sysconf(_SC_PHYS_PAGES);
@@ -28,6 +31,9 @@ std::size_t default_reserve() {
 NativeSpace::~NativeSpace() {
   if (base_ != 0) {
     os::release(reinterpret_cast<void*>(base_), slab_count_ * kSlabBytes);
+  }
+  if (live_bits_ != nullptr) {
+    os::release(live_bits_, 2 * slab_count_ * kBitBytesPerSlab);
   }
   if (table_ != nullptr) {
     os::release(table_, round_up(slab_count_ * sizeof(SlabEntry), kPageBytes));
@@ -44,15 +50,26 @@ bool NativeSpace::open(const SpaceConfig& config) {
       round_up(config.reserve_bytes == 0 ? default_reserve() : config.reserve_bytes, kChunkBytes);
   const std::size_t alignment = config.pages == PageKind::Gigantic ? kGigantic : kChunkBytes;
   void* reservation = nullptr;
+  void* bits = nullptr;
   // A limited address space gets what fits.
-  while ((reservation = os::reserve(bytes, alignment)) == nullptr && bytes > 16 * kChunkBytes) {
-    bytes = round_up(bytes / 2, kChunkBytes);
-  }
-  if (reservation == nullptr) {
-    return false;
+  for (;; bytes = round_up(bytes / 2, kChunkBytes)) {
+    reservation = os::reserve(bytes, alignment);
+    bits = reservation == nullptr ? nullptr
+                                  : os::reserve(2 * (bytes / kSlabBytes) * kBitBytesPerSlab, kPageBytes);
+    if (bits != nullptr) {
+      break;
+    }
+    if (reservation != nullptr) {
+      os::release(reservation, bytes);
+    }
+    if (bytes <= 16 * kChunkBytes) {
+      return false;
+    }
   }
   base_ = reinterpret_cast<Address>(reservation);
   slab_count_ = bytes / kSlabBytes;
+  live_bits_ = static_cast<BitWord*>(bits);
+  remote_bits_ = live_bits_ + slab_count_ * kSlabWords;
   chunk_count_ = static_cast<std::uint32_t>(bytes / kChunkBytes);
   // Zeroed memory is an empty table: the entries are atomics of zero, and a chunk is made when first touched.
   table_ = static_cast<SlabEntry*>(
@@ -172,9 +189,19 @@ void NativeSpace::put_slab(SlabIndex slab) {
 // --- chunks
 // --------------------------------------------------------------------------------------------------
 
+// The bits are 0 when their pages are touched, and again whenever a slab is put back.
+bool NativeSpace::commit_bits(std::uint32_t chunk, std::size_t count) const {
+  const std::size_t first = std::size_t{chunk} * kSlabsPerChunk * kSlabWords;
+  return os::commit(live_bits_ + first, count * kBitBytesPerChunk) &&
+         os::commit(remote_bits_ + first, count * kBitBytesPerChunk);
+}
+
 bool NativeSpace::commit_gigantic(std::uint32_t chunk, unsigned node) {
   void* const at = reinterpret_cast<void*>(chunk_start(chunk));
   if (chunk_count_ - chunk < kChunksPerGigantic || !is_aligned(chunk_start(chunk), kGigantic)) {
+    return false;
+  }
+  if (!commit_bits(chunk, kChunksPerGigantic)) {
     return false;
   }
   if (!topology_.map_huge(at, kGigantic, kGigantic)) {
@@ -190,7 +217,7 @@ bool NativeSpace::commit_gigantic(std::uint32_t chunk, unsigned node) {
 
 bool NativeSpace::commit(std::uint32_t chunk, std::size_t count, unsigned node) {
   void* const at = reinterpret_cast<void*>(chunk_start(chunk));
-  if (!os::commit(at, count * kChunkBytes)) {
+  if (!commit_bits(chunk, count) || !os::commit(at, count * kChunkBytes)) {
     return false;
   }
   if (config_.pages == PageKind::Base) {

@@ -3,6 +3,9 @@
 // Purpose     Where native memory comes from: one reservation of chunks, handed out as slabs of 64 KiB or as
 //             whole chunks, by NUMA node; and how it goes back to the system.
 //
+//             Beside it two tables of bits, one per granule of 8 bytes: live and remote (slab_record.h). They are
+//             committed with their chunk and touched with their slab: 1.6 % each.
+//
 //             A chunk (2 MiB) is   Untouched -> Free <-> Slabs | Runs | Large,   Free <-> Returning
 //
 // Invariants  [native.space.1] A slab or chunk is handed out once until it is put back, and is then
@@ -65,6 +68,9 @@ public:
   Address base() const { return base_; }
   std::size_t slab_count() const { return slab_count_; }
   SlabEntry* table() const { return table_; }
+  BitWord* live_bits() const { return live_bits_; }
+  BitWord* live_of(SlabIndex slab) const { return live_bits_ + std::size_t{slab.number} * kSlabWords; }
+  BitWord* remote_of(SlabIndex slab) const { return remote_bits_ + std::size_t{slab.number} * kSlabWords; }
   Topology& topology() { return topology_; }
   MetadataArena& arena() { return arena_; }
   MetadataArena& records() { return records_; } // slab records only [native.record.1]
@@ -146,6 +152,7 @@ private:
   void release_chunk(std::uint32_t chunk) ECHO_REQUIRES(free_mutex_);
   // False: nothing left to give back, or the system refuses. Adds what was in memory to *bytes.
   bool return_chunk(std::size_t keep, std::size_t* bytes);
+  bool commit_bits(std::uint32_t chunk, std::size_t count) const;
   bool commit(std::uint32_t chunk, std::size_t count, unsigned node) ECHO_REQUIRES(free_mutex_);
   bool commit_gigantic(std::uint32_t chunk, unsigned node) ECHO_REQUIRES(free_mutex_);
   std::size_t return_slabs_of_shard(Shard& shard, std::uint64_t deadline_ns);
@@ -154,6 +161,8 @@ private:
   Address base_ = 0;
   std::size_t slab_count_ = 0;
   SlabEntry* table_ = nullptr;
+  BitWord* live_bits_ = nullptr;   // of the whole reservation, committed with the chunks
+  BitWord* remote_bits_ = nullptr; // behind it
   Chunk* chunks_ = nullptr;
   std::uint32_t chunk_count_ = 0;
   unsigned nodes_ = 1;

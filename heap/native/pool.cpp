@@ -37,6 +37,24 @@ void ThreadCache::service(bool look) {
   pool_->space().settle();
 }
 
+namespace {
+
+// L1 of one cache: an entry that is null, and the cells; whole cache lines.
+constexpr std::size_t kCellsBytes = round_up((kMaxCached + 1) * sizeof(void*), kCacheLine);
+
+ClassCache& no_size() {
+  static void* none = nullptr;
+  alignas(ClassCache) static std::byte place[sizeof(ClassCache)];
+  static ClassCache* const cache = [] {
+    auto* const dead = new (place) ClassCache;
+    dead->open_dead(&none);
+    return dead;
+  }();
+  return *cache;
+}
+
+} // namespace
+
 Pool::Pool(NativeSpace& space, const PoolConfig& config)
     : only_size_(config.only_size), space_(space), hints_(config.hints) {
   if (only_size_ == 0) {
@@ -90,7 +108,7 @@ void Pool::destroy(Pool* pool) {
 }
 
 std::size_t Pool::cache_bytes() const {
-  return sizeof(ThreadCache) + cell_count_ * (sizeof(ClassCache) + kMaxCached * sizeof(CachedCell));
+  return sizeof(ThreadCache) + cell_count_ * (sizeof(ClassCache) + kCellsBytes);
 }
 
 ThreadCache* Pool::make_cache() {
@@ -101,11 +119,18 @@ ThreadCache* Pool::make_cache() {
   auto* const cache = new (memory) ThreadCache;
   cache->pool_ = this;
   cache->number_ = cache_count_++;
-  auto* const cells = reinterpret_cast<CachedCell*>(&cache->cache(cell_count_));
+  auto* const cells = reinterpret_cast<std::byte*>(&cache->cache(cell_count_));
   for (std::uint32_t i = 0; i < cell_count_; ++i) {
     const Cell cell{static_cast<std::uint8_t>(first_cell_ + i)};
-    (new (&cache->cache(i)) ClassCache)->open(cache, this, &space_, cell, hints_, cells + i * kMaxCached);
+    (new (&cache->cache(i)) ClassCache)
+        ->open(cache, this, &space_, cell, hints_, reinterpret_cast<void**>(cells + i * kCellsBytes));
   }
+  if (only_size_ == 0) {
+    for (std::size_t words = 1; words < cache->by_words_.size(); ++words) {
+      cache->by_words_[words] = &cache->cache(kCellOfWords[words]);
+    }
+  }
+  cache->by_words_[0] = &no_size();
   cache->next_ = caches_;
   caches_ = cache;
   return cache;
@@ -230,12 +255,11 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   if (entry.record.load(std::memory_order_relaxed) != record || record->pool != this) {
     return record->pool == this ? FreeResult::AlreadyFree : FreeResult::Foreign;
   }
-  const CellShape& shape = shape_of(record->cell);
-  const CellIndex at = cell_at(offset % kSlabBytes, shape.magic);
-  if (!at.is_start || at.index >= shape.capacity) {
+  const std::uint32_t w = word_of(offset % kSlabBytes);
+  const std::uint64_t bit = bit_of(offset);
+  if (offset % kGranule != 0 || (starts_of(record->cell)[w] & bit) == 0) {
     return FreeResult::NotAStart;
   }
-  const std::uint64_t bit = ClassCache::bit(at.index);
   const std::uintptr_t word = entry.owner.load(std::memory_order_relaxed);
   ClassCache* const owner = ClassCache::owner_of(word);
   const bool own = mine != nullptr && owner == &mine->cache(index_of(record->cell));
@@ -243,19 +267,23 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
     // From here on the owner looks before it hands out a cell of this slab, or frees one. [native.free.3]
     owner->request(*record);
   }
-  std::atomic<std::uint64_t>& remote = record->remote()[at.index / 64];
+  if (owner->is_last_freed(p)) { // before the bit is read [native.last.1]
+    return FreeResult::AlreadyFree;
+  }
+  BitWord& remote = space_.remote_of(record->slab)[w];
   const std::uint64_t freed = remote.load(std::memory_order_relaxed);
-  if ((record->live()[at.index / 64].load(std::memory_order_seq_cst) & bit) == 0 || (freed & bit) != 0) {
+  if ((space_.live_of(record->slab)[w].load(std::memory_order_seq_cst) & bit) == 0 || (freed & bit) != 0) {
     return FreeResult::AlreadyFree;
   }
   if (record->cell != cell) {
     return FreeResult::WrongSize;
   }
   if (own) {
-    owner->free_own(*record, at.index, p);
+    owner->free_own(*record, p);
     return FreeResult::Done;
   }
   remote.store(freed | bit, std::memory_order_relaxed);
+  record->remote_words[w / 64] |= std::uint64_t{1} << (w % 64);
   ++record->foreign_frees;
   if (!record->notified) {
     owner->notify(*record);
@@ -329,13 +357,13 @@ std::size_t Pool::usable_bytes(void* p) {
     if (entry.record.load(std::memory_order_relaxed) != record || record->pool != this) {
       return 0;
     }
-    const CellShape& shape = shape_of(record->cell);
-    const CellIndex at = cell_at(offset % kSlabBytes, shape.magic);
+    const std::uint32_t w = word_of(offset % kSlabBytes);
+    const ClassCache* const owner = ClassCache::owner_of(entry.owner.load(std::memory_order_relaxed));
     const bool lives =
-        at.is_start && at.index < shape.capacity &&
-        (record->live()[at.index / 64].load(std::memory_order_relaxed) &
-         ~record->remote()[at.index / 64].load(std::memory_order_relaxed) & ClassCache::bit(at.index)) != 0;
-    return lives ? shape.bytes : 0;
+        offset % kGranule == 0 && !owner->is_last_freed(p) &&
+        (space_.live_of(record->slab)[w].load(std::memory_order_relaxed) &
+         ~space_.remote_of(record->slab)[w].load(std::memory_order_relaxed) & bit_of(offset)) != 0;
+    return lives ? shape_of(record->cell).bytes : 0;
   }
   void* const note = space_.chunk_owner(address);
   PageRuns* const runs = note == nullptr ? nullptr : runs_of(note);

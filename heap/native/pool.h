@@ -40,10 +40,15 @@ struct PoolCounters {
   std::array<std::uint64_t, kClassCount> class_rate{}; // uses per second, all threads
 };
 
-// One thread's caches in one pool. Its class caches follow it in memory.
+// One thread's caches in one pool. Its class caches and their cells follow it in memory.
 class alignas(kCacheLine) ThreadCache {
 public:
-  ClassCache& cache(std::uint32_t index) { return reinterpret_cast<ClassCache*>(this + 1)[index]; }
+  // The first of its caches: the one of a pool of one size.
+  ClassCache& first() { return *reinterpret_cast<ClassCache*>(this + 1); }
+  ClassCache& cache(std::uint32_t index) { return (&first())[index]; }
+  // In a pool of any size: the cache for `words` words of 8 bytes, at most those of the largest cell; the dead cache
+  // for 0. A pool of one size has none there.
+  ClassCache& for_words(std::size_t words) { return *by_words_[words]; }
   unsigned node() const { return node_; }
   unsigned number() const { return number_; }
   // From slow paths of the owner: ends measurement windows, notices trims. `look`: look at the clock.
@@ -59,6 +64,7 @@ private:
   std::uint32_t events_ = 0;
   std::uint32_t trims_seen_ = 0;
   std::uint64_t window_start_ = 0;
+  std::array<ClassCache*, kMaxCellBytes / 8 + 1> by_words_{};
 };
 
 class Pool {
@@ -70,31 +76,74 @@ public:
 
   // For pools of any size. bytes > 0. Null: out of memory.
   void* allocate(std::size_t bytes) {
-    return __builtin_expect(bytes <= kMaxCellBytes, 1) ? allocate_cell(cell_for(bytes)) : allocate_run(bytes);
+    void* const p = try_allocate(slot_, bytes);
+    return __builtin_expect(p != nullptr, 1) ? p
+           : bytes <= kMaxCellBytes          ? allocate_slow(cell_for(bytes))
+                                             : allocate_run(bytes);
   }
   FreeResult free(void* p, std::size_t bytes) {
-    return __builtin_expect(bytes - 1 < kMaxCellBytes, 1) ? free_cell(p, cell_for(bytes))
-                                                          : free_run(p, bytes);
+    FreeResult result = FreeResult::Done;
+    try_free(slot_, p, bytes, [&] {
+      result = bytes - 1 < kMaxCellBytes ? free_slow(p, cell_for(bytes)) : free_run(p, bytes);
+      return true;
+    });
+    return result;
   }
   // For pools of one size.
   void* allocate_object() {
-    return cell_count_ != 0 ? allocate_cell(first_cell()) : allocate_run(only_size_);
+    if (cell_count_ == 0) {
+      return allocate_run(only_size_);
+    }
+    void* const p = try_allocate_object(slot_);
+    return __builtin_expect(p != nullptr, 1) ? p : allocate_slow(first_cell());
   }
   FreeResult free_object(void* p) {
-    return cell_count_ != 0 ? free_cell(p, first_cell()) : free_run(p, only_size_);
+    if (cell_count_ == 0) {
+      return free_run(p, only_size_);
+    }
+    FreeResult result = FreeResult::Done;
+    try_free_object(slot_, p, [&] {
+      result = free_slow(p, first_cell());
+      return true;
+    });
+    return result;
   }
 
-  // The fast paths alone, for callers that keep the slot at hand. Null or false: use the functions above.
+  // The fast paths alone, for callers that keep the slot at hand. Null, or `otherwise`: use the functions above.
   static ThreadCache* cache_of_slot(std::uint32_t slot) {
     return this_thread.caches[slot].load(std::memory_order_relaxed);
   }
-  static void* try_allocate(std::uint32_t slot, std::uint32_t index) {
+  // Of pools of any size; any number of bytes.
+  static void* try_allocate(std::uint32_t slot, std::size_t bytes) {
+    const std::size_t words = (bytes + 7) / 8; // 0 also where the sum overflows
     ThreadCache* const cache = cache_of_slot(slot);
-    return __builtin_expect(cache != nullptr, 1) ? cache->cache(index).try_allocate() : nullptr;
+    return __builtin_expect(words <= kMaxCellBytes / 8 && cache != nullptr, 1)
+               ? cache->for_words(words).try_allocate()
+               : nullptr;
   }
-  static bool try_free(std::uint32_t slot, std::uint32_t index, void* p) {
+  template <class Otherwise>
+  static bool try_free(std::uint32_t slot, void* p, std::size_t bytes, Otherwise otherwise) {
+    const std::size_t words = (bytes + 7) / 8;
+    if (__builtin_expect(words > kMaxCellBytes / 8, 0)) {
+      return otherwise();
+    }
     ThreadCache* const cache = cache_of_slot(slot);
-    return __builtin_expect(cache != nullptr, 1) && cache->cache(index).free_fast(p);
+    if (__builtin_expect(cache == nullptr, 0)) {
+      return otherwise();
+    }
+    return cache->for_words(words).free_fast(p, otherwise);
+  }
+  // Of pools of one size.
+  static void* try_allocate_object(std::uint32_t slot) {
+    ThreadCache* const cache = cache_of_slot(slot);
+    return __builtin_expect(cache != nullptr, 1) ? cache->first().try_allocate() : nullptr;
+  }
+  template <class Otherwise> static bool try_free_object(std::uint32_t slot, void* p, Otherwise otherwise) {
+    ThreadCache* const cache = cache_of_slot(slot);
+    if (__builtin_expect(cache == nullptr, 0)) {
+      return otherwise();
+    }
+    return cache->first().free_fast(p, otherwise);
   }
   std::uint32_t slot() const { return slot_; }
   // False: the only size is one of page runs.
@@ -142,14 +191,6 @@ private:
 
   Pool(NativeSpace& space, const PoolConfig& config);
   Cell first_cell() const { return Cell{static_cast<std::uint8_t>(first_cell_)}; }
-  // The pool serves the cell.
-  void* allocate_cell(Cell cell) {
-    void* const p = try_allocate(slot_, index_of(cell));
-    return __builtin_expect(p != nullptr, 1) ? p : allocate_slow(cell);
-  }
-  FreeResult free_cell(void* p, Cell cell) {
-    return __builtin_expect(try_free(slot_, index_of(cell), p), 1) ? FreeResult::Done : free_slow(p, cell);
-  }
   std::uint32_t index_of(Cell cell) const { return cell.number - first_cell_; }
   bool serves(Cell cell) const { return std::uint32_t{cell.number} - first_cell_ < cell_count_; }
   std::size_t cache_bytes() const;

@@ -4,11 +4,12 @@
 //             its cells are live, which were freed by other threads.
 //
 // Drawing     offset 0                           64                          128
-//                    +---------------------------+---------------------------+------------+------------+
-//                    | owner's links and numbers | lock, notified, pending   | live bits  | remote bits|
-//                    +---------------------------+---------------------------+------------+------------+
-//             Each part is a whole number of cache lines, so what one thread writes shares no line with what
-//             another writes.
+//                    +---------------------------+---------------------------+
+//                    | owner's links and numbers | lock, notified, pending   |
+//                    +---------------------------+---------------------------+
+//             Live and remote bits lie in two tables of the space, 1 KiB per slab each, so that a free finds its live
+//             bit from the address alone. Each part is a whole number of cache lines: what one thread writes shares no
+//             line with what another writes.
 //
 // Invariants  [native.owner.1] A slab has one owner, a class cache; only it takes cells from the slab and
 //             only it writes live bits. [native.owner.2] The owner changes with the slab's lock held.
@@ -68,7 +69,6 @@ struct SlabRecord {
   Pool* pool = nullptr;
   SlabIndex slab{};
   std::uint16_t first_word = 0; // no word of live bits before this one has a free cell the caches do not hold
-  std::uint16_t words = 0;
   Cell cell{};
   bool listed = false;  // in the owner's list of slabs with free cells
   bool counted = false; // counted as empty by the owner
@@ -81,18 +81,10 @@ struct SlabRecord {
   std::uint32_t foreign_frees = 0; // by other threads since the owner last took cells
   SlabRecord* pending_next = nullptr;
 
-  std::atomic<std::uint64_t>* live() {
-    return reinterpret_cast<std::atomic<std::uint64_t>*>(reinterpret_cast<std::byte*>(this) +
-                                                         sizeof(SlabRecord));
-  }
-  std::atomic<std::uint64_t>* remote() { return live() + padded_words(words); }
-
-  static constexpr std::size_t padded_words(std::size_t words) { return round_up(words, kCacheLine / 8); }
-  static constexpr std::size_t bytes_for(Cell cell) {
-    return 2 * kCacheLine + 2 * 8 * padded_words(shape_of(cell).words);
-  }
+  std::uint64_t remote_words[kSlabWords / 64] = {}; // the words of remote bits that are not 0
 };
 static_assert(sizeof(SlabRecord) == 2 * kCacheLine && alignof(SlabRecord) == kCacheLine);
+using BitWord = std::atomic<std::uint64_t>;
 static_assert(sizeof(std::atomic<std::uint64_t>) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
 // One per slab of the reservation, dense.

@@ -370,14 +370,18 @@ TEST_F(PoolTest, CheckFiresWhenBitsAreBroken) {
   void* const p = pool->allocate(64);
   SlabEntry& entry = space->table()[(reinterpret_cast<Address>(p) - space->base()) / kSlabBytes];
   SlabRecord& record = *entry.record.load();
-  std::atomic<std::uint64_t>& live = record.live()[0];
+  BitWord& live = space->live_of(record.slab)[0];
   const std::uint64_t good = live.load();
-  live.store(good | std::uint64_t{1} << 3); // a cell in L1 called live
+  live.store(good | bit_of(3 * 64)); // a cell in L1 called live
   EXPECT_NE(std::string(pool->check()).find("native.cache.1"), std::string::npos);
   live.store(good);
-  record.remote()[0].store(1);
+  live.store(good | bit_of(8)); // no cell of 64 bytes starts there
+  EXPECT_NE(std::string(pool->check()).find("native.live.1"), std::string::npos);
+  live.store(good);
+  BitWord& remote = space->remote_of(record.slab)[0];
+  remote.store(1);
   EXPECT_NE(std::string(pool->check()).find("native.remote.1"), std::string::npos);
-  record.remote()[0].store(0);
+  remote.store(0);
   const std::uintptr_t owner = entry.owner.load();
   entry.owner.store(0);
   EXPECT_NE(std::string(pool->check()).find("native.owner.1"), std::string::npos);

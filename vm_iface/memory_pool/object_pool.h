@@ -20,8 +20,11 @@ struct ObjectPool {
 
   bool open(const object_pool_config_t& config, SpaceKind kind);
 
-  void* try_allocate() { return native::Pool::try_allocate(slot, 0); }
-  bool try_deallocate(void* p) { return native::Pool::try_free(slot, 0, p); }
+  void* try_allocate() { return native::Pool::try_allocate_object(slot); }
+  // Sets the error only where the fast path does not apply.
+  bool deallocate(void* p) {
+    return native::Pool::try_free_object(slot, p, [&] { return deallocate_slow(p); });
+  }
   // Both set the error.
   [[gnu::noinline]] void* allocate_slow();
   [[gnu::noinline]] bool deallocate_slow(void* p);
@@ -39,14 +42,11 @@ template <class Handle> inline void* allocate_from(Handle* handle, ObjectPool Ha
   return fail<void*>(POOL_ERROR_NULL_POINTER);
 }
 template <class Handle> inline bool deallocate_to(Handle* handle, ObjectPool Handle::* objects, void* p) {
-  if (__builtin_expect(handle != nullptr, 1)) {
-    succeed();
-    if (__builtin_expect((handle->*objects).try_deallocate(p), 1)) {
-      return true;
-    }
-    return (handle->*objects).deallocate_slow(p);
+  if (__builtin_expect(handle == nullptr, 0)) {
+    return fail<bool>(POOL_ERROR_NULL_POINTER);
   }
-  return fail<bool>(POOL_ERROR_NULL_POINTER);
+  succeed();
+  return (handle->*objects).deallocate(p);
 }
 
 } // namespace echo::memory_pool

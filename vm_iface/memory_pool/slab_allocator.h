@@ -28,11 +28,9 @@ template <class Handle>
 inline void* allocate_from(Handle* handle, SlabAllocator Handle::* slabs, std::size_t size) {
   if (__builtin_expect(handle != nullptr, 1)) {
     succeed(); // first: nothing is left to do after the fast path
-    if (__builtin_expect(size - 1 < native::kMaxCellBytes, 1)) {
-      void* const p = native::Pool::try_allocate((handle->*slabs).slot, native::cell_for(size).number);
-      if (__builtin_expect(p != nullptr, 1)) {
-        return p;
-      }
+    if (void* const p = native::Pool::try_allocate((handle->*slabs).slot, size);
+        __builtin_expect(p != nullptr, 1)) {
+      return p;
     }
     return (handle->*slabs).allocate_slow(size);
   }
@@ -40,16 +38,12 @@ inline void* allocate_from(Handle* handle, SlabAllocator Handle::* slabs, std::s
 }
 template <class Handle>
 inline bool deallocate_to(Handle* handle, SlabAllocator Handle::* slabs, void* p, std::size_t size) {
-  if (__builtin_expect(handle != nullptr, 1)) {
-    succeed(); // first: nothing is left to do after the fast path
-    if (__builtin_expect(size - 1 < native::kMaxCellBytes &&
-                             native::Pool::try_free((handle->*slabs).slot, native::cell_for(size).number, p),
-                         1)) {
-      return true;
-    }
-    return (handle->*slabs).deallocate_slow(p, size);
+  if (__builtin_expect(handle == nullptr, 0)) {
+    return fail<bool>(POOL_ERROR_NULL_POINTER);
   }
-  return fail<bool>(POOL_ERROR_NULL_POINTER);
+  succeed(); // first: nothing is left to do after the fast path
+  return native::Pool::try_free((handle->*slabs).slot, p, size,
+                                [&] { return (handle->*slabs).deallocate_slow(p, size); });
 }
 
 // 1 - live / committed, 0 if nothing is committed.
