@@ -10,15 +10,16 @@ namespace echo {
 
 namespace {
 struct Reaching final : RootVisitor {
-  explicit Reaching(const SlabTable& table) : slabs(table) {}
-  const SlabTable& slabs;
+  explicit Reaching(const Memory& of) : memory(of) {}
+  const Memory& memory;
   std::unordered_set<Address> seen;
   std::vector<Address> grey;
   void root(ObjectRef ref) override {
-    if (ref && slabs.contains(ref.address) && seen.insert(ref.address).second) {
+    if (ref && memory.pool.slabs().contains(ref.address) && seen.insert(ref.address).second) {
       grey.push_back(ref.address);
     }
   }
+  void ambiguous(AmbiguousWord word, echo_pin) override { root(memory.words.resolve(word)); }
 };
 } // namespace
 
@@ -57,7 +58,7 @@ std::string BarrierAudit::compare(const std::vector<DeletionRecord>& log) {
 
 void BarrierAudit::remember(const std::vector<Mutator*>& mutators) {
   slots_.clear();
-  Reaching reach(memory_.pool.slabs());
+  Reaching reach(memory_);
   std::string why;
   if (enumerate_roots(roots_, mutators, reach, &why) != ECHO_OK) {
     return; // the collection reports it
@@ -72,6 +73,8 @@ void BarrierAudit::remember(const std::vector<Mutator*>& mutators) {
       slots_[slot] = {word, object};
       reach.root({word});
     });
+    for_each_ambiguous_word(memory_.layouts, {object},
+                            [&](AmbiguousWord word) { reach.ambiguous(word, ECHO_PIN_object); });
   }
 }
 

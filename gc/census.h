@@ -20,22 +20,23 @@ public:
 
   // Objects in the spans, fillers not counted.
   std::uint64_t count(const std::vector<RetiredSpan>& spans) const;
-  // Calls visit(ObjectRef) for every object of a span; stops early at a word that is no header.
-  template <class Visit> void for_each(const RetiredSpan& span, Visit visit) const {
+  // Calls visit(ObjectRef) for every object of a span; stops early, and returns false, at a word that is no header.
+  template <class Visit> bool for_each(const RetiredSpan& span, Visit visit) const {
     for (Address at = span.start; at < span.end;) {
       const HeaderWord header = load_header({at});
       if (!known(header)) {
-        return;
+        return false;
       }
       const std::size_t bytes = layouts_.object_bytes({at});
       if (bytes == 0 || bytes > span.end - at) {
-        return; // a length was overwritten
+        return false; // a length was overwritten
       }
       if (!header.is_filler()) {
         visit(ObjectRef{at});
       }
       at += bytes;
     }
+    return true;
   }
 
 private:

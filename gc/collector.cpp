@@ -19,8 +19,8 @@ constexpr std::size_t kMaxThreads = 1u << 16;
 }
 
 Collector::Collector(const Config& c)
-    : config(c), memory(c), safepoints(pauses, c.stress_yield, c.seed), marker_(memory),
-      verifier_(memory, roots), audit_(memory, roots), service_(memory, c.poison) {}
+    : config(c), memory(c), safepoints(pauses, c.stress_yield, c.seed), starts(memory, safepoints),
+      marker_(memory), verifier_(memory, roots), audit_(memory, roots), service_(memory, c.poison) {}
 
 Collector::~Collector() {
   service_.stop();
@@ -33,6 +33,7 @@ echo_status Collector::open(std::string* why) {
            " bytes; lower max_heap or reserve, or raise the process's address-space limit";
     return ECHO_SYSTEM_MEMORY;
   }
+  roots.ambiguous.open(memory.pool.slabs().base(), memory.pool.slabs().bytes());
   if (!service_.start()) {
     *why = "the operating system refused the heap's background thread";
     return ECHO_SYSTEM_MEMORY;
@@ -158,6 +159,7 @@ void Collector::statistics(echo_statistics* out) {
   out->slabs_remote = nodes.remote_slabs;
   out->slabs_migrated = nodes.migrated_slabs;
   out->bind_refusals = nodes.bind_refusals;
+  memory.pins.report(out);
 }
 
 } // namespace echo

@@ -17,6 +17,7 @@
 #include "gc/roots.h"
 #include "gc/safepoint.h"
 #include "gc/service_thread.h"
+#include "gc/start_index.h"
 #include "gc/verifier.h"
 #include "heap/config.h"
 #include "heap/memory.h"
@@ -60,6 +61,11 @@ public:
   std::string verify(Mutator& mutator, bool objects);
   void statistics(echo_statistics* out);
 
+  // echo_ambiguous_*: gc/ambiguous_roots.cpp. The first on the thread itself, managed; the others in any state.
+  echo_status ambiguous_stack(Mutator& mutator, bool on, std::string* why);
+  echo_status add_ambiguous_range(const void* start, std::uint64_t bytes, std::string* why);
+  echo_status remove_ambiguous_range(const void* start, std::string* why);
+
   // Runs in a stop.
   void run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause);
   std::string verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment, bool objects);
@@ -73,6 +79,7 @@ public:
   Pauses pauses;
   Safepoints safepoints;
   RootSet roots;
+  StartIndex starts;
   DeletionSink deletions;
 
 private:

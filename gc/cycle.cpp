@@ -57,6 +57,7 @@ private:
 
 struct UnseenRoots final : RootVisitor {
   void root(ObjectRef) override {}
+  void ambiguous(AmbiguousWord, echo_pin) override {}
 };
 
 // Frames that have not run since the last mark hold marked objects only. [roots.frames.1]
@@ -96,9 +97,17 @@ echo_frame_cursor anchor_of(const Mutator& m) {
 }
 
 struct MarkRoots final : RootVisitor {
-  explicit MarkRoots(Marker& m) : marker(m) {}
+  MarkRoots(Marker& m, Memory& of) : marker(m), memory(of) {}
   Marker& marker;
+  Memory& memory;
   void root(ObjectRef ref) override { marker.push_root(ref); }
+  void ambiguous(AmbiguousWord word, echo_pin where) override {
+    if (const ObjectRef hit = memory.words.resolve(word)) {
+      memory.pins.pin(hit, where);
+      marker.push_root(hit);
+    }
+  }
+  void looked_at(std::uint64_t words) override { memory.pins.saw(words); }
 };
 
 } // namespace
@@ -180,7 +189,7 @@ bool Collector::audit_and_verify_before(const std::vector<Mutator*>& mutators) {
   UnseenRoots unseen;
   std::string why;
   if (broken.empty() && config.verify && enumerate_roots(roots, mutators, unseen, &why) == ECHO_OK) {
-    broken = verify_in_stop(mutators, Verifier::Moment::Anytime, true);
+    broken = verify_in_stop(mutators, Verifier::Moment::BeforeMark, true);
   }
   if (!broken.empty()) {
     set_failure(ECHO_HEAP_CORRUPT, broken);
@@ -201,7 +210,7 @@ bool Collector::mark(const std::vector<Mutator*>& mutators) {
   }
   memory.large.clear_marks(memory.bits);
   marker_.reset();
-  MarkRoots visitor(marker_);
+  MarkRoots visitor(marker_, memory);
   std::string why;
   echo_status status = enumerate_roots(roots, mutators, visitor, &why);
   if (status == ECHO_OK) {
@@ -211,8 +220,15 @@ bool Collector::mark(const std::vector<Mutator*>& mutators) {
       why = marker_.corruption();
     }
   }
+  if (status == ECHO_OK && !starts.is_complete()) { // [starts.walk.1]
+    status = ECHO_HEAP_CORRUPT;
+    why = "the header of an object allocated since the last collection was overwritten: what lies behind it "
+          "cannot be "
+          "found";
+  }
   set_failure(status, why);
   verifier_.set_marks_whole(status == ECHO_OK);
+  starts.end_mark(status == ECHO_OK);
   objects_marked_.fetch_add(marker_.objects(), std::memory_order_relaxed);
   bytes_marked_.fetch_add(marker_.bytes(), std::memory_order_relaxed);
   mark_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
@@ -260,6 +276,7 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
     m->barrier.log.flush(deletions);
   }
   const bool sound = audit_and_verify_before(mutators);
+  starts.begin_mark();
   // Nobody retires a span in a stop: the log is counted without its lock, and leaves it in one step with the
   // count.
   const std::uint64_t born =

@@ -120,13 +120,34 @@ void Marker::reject_header(Address object) {
                       : "points at no object header");
 }
 
+// Ambiguous words: what they hit is pinned and followed.
+template <class Edges> Edges Marker::push_hits(Address from, std::size_t words, Edges edges) {
+  memory_.pins.saw(words);
+  for (std::size_t i = 0; i < words; ++i) {
+    const Address word = load_word(from + i * sizeof(Address));
+    if (!memory_.pool.slabs().contains(word)) {
+      continue;
+    }
+    if (const ObjectRef hit = memory_.words.resolve({word})) {
+      memory_.pins.pin(hit, ECHO_PIN_object);
+      edges.push(hit.address);
+    }
+  }
+  return edges;
+}
+
 template <class Edges> Edges Marker::scan_slice(Slice slice, Edges edges) {
   const LayoutRecord& record = memory_.layouts.record({load_header({slice.array}).layout_number()});
-  const std::size_t left = static_cast<std::size_t>(load_length({slice.array})) - slice.next;
+  const std::uint64_t length = load_length({slice.array});
+  const std::size_t left = (record.traced_elements ? length : record.ambiguous_words(length)) - slice.next;
   const std::size_t now = left < kSliceWords ? left : kSliceWords;
   const Address from = slice.array + record.fixed_bytes + slice.next * sizeof(Address);
-  for (std::size_t i = 0; i < now; ++i) {
-    edges.push(load_word(from + i * sizeof(Address)));
+  if (record.ambiguous_elements) {
+    edges = push_hits(from, now, edges);
+  } else {
+    for (std::size_t i = 0; i < now; ++i) {
+      edges.push(load_word(from + i * sizeof(Address)));
+    }
   }
   if (left > now) {
     ECHO_CHECK(slices_top_ != slices_end_, "[mark.bound.1] more slices than long arrays");
@@ -177,7 +198,7 @@ template <class Edges> Edges Marker::scan_general(Address object, const LayoutRe
   if (record.has_long_slots) {
     edges = scan_long_slots(object, record, edges);
   }
-  if (record.traced_elements && load_length({object}) != 0) {
+  if (record.ambiguous_elements || (record.traced_elements && load_length({object}) != 0)) {
     edges = scan_slice({object, 0}, edges);
   }
   return edges;

@@ -54,6 +54,7 @@ private:
   // Each takes the stacks and returns them: the loop keeps their words in registers.
   template <class Edges> Edges scan_general(Address object, const LayoutRecord& record, Edges edges);
   template <class Edges> Edges scan_slice(Slice slice, Edges edges);
+  template <class Edges> Edges push_hits(Address from, std::size_t words, Edges edges);
   template <class Edges> Edges scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const;
   bool accept_outside_slabs(Address word);
   void reject_header(Address object);

@@ -11,10 +11,12 @@
 #include "barriers/store_barrier.h"
 #include "echo/heap.h"
 #include "gc/handles.h"
+#include "gc/machine_stack.h"
 #include "gc/watermark.h"
 #include "heap/run_allocator.h"
 #include "heap/thread_block.h"
 
+#include <memory>
 #include <pthread.h>
 
 namespace echo {
@@ -53,6 +55,8 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
     allocator.retire();
     lend_span();
   }
+  // The state in which it waits inside the heap. [stack.rest.1]
+  ThreadState state_at_rest() const { return stack == nullptr ? ThreadState::Native : ThreadState::Captured; }
   bool is_current_thread() const { return ::pthread_equal(os_thread, ::pthread_self()) != 0; }
 
   Collector& collector;
@@ -60,6 +64,8 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   BarrierState barrier;
   HandleStack handles;
   Watermark watermark; // of the managed frames: written in stops and by the thread itself
+  std::unique_ptr<MachineStack>
+      stack; // of a thread whose stack is ambiguous: changed by the managed thread itself
   echo_error last_error{};
   const pthread_t os_thread;
   const bool allocates_inline;

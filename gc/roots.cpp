@@ -84,7 +84,7 @@ echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutator
       return status;
     }
   }
-  return ECHO_OK;
+  return roots.ambiguous.enumerate(mutators, visitor, why);
 }
 
 } // namespace echo

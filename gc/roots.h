@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Enumerates, in a stop, every root: handles, registered words, and the managed frames of every
-//             thread.
+// Purpose     Enumerates, in a stop, every root: handles, registered words, the managed frames of every thread, and
+//             ambiguous words.
 // Invariants  [roots.all.1] Nothing else keeps an object alive. [frames.source.1] A frame that cannot be
 //             mapped fails the enumeration; the caller then frees nothing.
 #pragma once
 
 #include "echo/frames.h"
+#include "gc/ambiguous_roots.h"
 #include "gc/global_roots.h"
 #include "gc/mutator.h"
 
@@ -38,11 +39,16 @@ private:
 struct RootSet {
   FrameSource frames;
   GlobalRoots globals;
+  AmbiguousRoots ambiguous;
 };
 
 struct RootVisitor {
   virtual ~RootVisitor() = default;
   virtual void root(ObjectRef ref) = 0;
+  // A word that points into the heap's reservation, but perhaps at no object.
+  virtual void ambiguous(AmbiguousWord word, echo_pin where) = 0;
+  // Ambiguous words were read, most of which point elsewhere.
+  virtual void looked_at(std::uint64_t) {}
 };
 
 // In a stop. ECHO_OK, or the first error of a frame source with its sentence.

@@ -73,13 +73,17 @@ void Safepoints::wait_for_idle() {
 
 void Safepoints::to_rest(Mutator& mutator) {
   if (mutator.state.load(std::memory_order_relaxed) == ThreadState::Managed) {
-    mutator.state.store(ThreadState::Native);
+    mutator.state.store(mutator.state_at_rest());
     maybe_yield();
     arrive();
   }
 }
 
 void Safepoints::enter_native(Mutator& mutator, ThreadState state) {
+  if (mutator.stack != nullptr) {
+    mutator.stack->save_copy();
+    state = state == ThreadState::Native ? ThreadState::Captured : state;
+  }
   mutator.state.store(state);
   maybe_yield();
   if (phase_of(stop_word_.load()) != kIdle) {
@@ -94,8 +98,8 @@ void Safepoints::entered_native() {
   }
 }
 
-// Native -> managed; the time since which a stop held the thread, or 0.
-std::uint64_t Safepoints::to_managed(Mutator& mutator) {
+// From the state `rest` to managed; the time since which a stop held the thread, or 0.
+std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
   std::uint64_t held_since = 0;
   for (;;) {
     mutator.state.store(ThreadState::Managed);
@@ -113,7 +117,7 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator) {
     if (held_since == 0) {
       held_since = os::monotonic_ns();
     }
-    mutator.state.store(ThreadState::Native);
+    mutator.state.store(rest);
     maybe_yield();
     arrive(); // whoever saw us managed for a moment has left the work to us
     wait_for_idle();
@@ -122,13 +126,16 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator) {
 }
 
 void Safepoints::leave_native(Mutator& mutator) {
-  if (const std::uint64_t held_since = to_managed(mutator); held_since != 0) {
+  const ThreadState left = mutator.state.load(std::memory_order_relaxed);
+  const ThreadState rest = left == ThreadState::Managed ? ThreadState::Native : left; // the recipe's exchange
+  if (const std::uint64_t held_since = to_managed(mutator, rest); held_since != 0) {
     pauses_.record(last_cause_.load(), os::monotonic_ns() - held_since);
   }
 }
 
 void Safepoints::poll(Mutator& mutator) {
   ++mutator.cold_polls;
+  save_in_place(mutator);
   const std::uint64_t held_since = os::monotonic_ns();
   const bool held = phase_of(stop_word_.load()) != kIdle;
   if (held) {
@@ -136,7 +143,7 @@ void Safepoints::poll(Mutator& mutator) {
     wait_for_idle();
   }
   // Native if a stop was on; without one this writes the poll word back.
-  if (to_managed(mutator) != 0 || held) {
+  if (to_managed(mutator, mutator.state_at_rest()) != 0 || held) {
     pauses_.record(last_cause_.load(), os::monotonic_ns() - held_since);
   }
 }
@@ -144,6 +151,7 @@ void Safepoints::poll(Mutator& mutator) {
 bool Safepoints::stop(Mutator* self, StopWork& work) {
   const std::uint64_t held_since = os::monotonic_ns();
   if (self != nullptr) {
+    save_in_place(*self);
     to_rest(*self);
   }
   bool done = false;
@@ -169,7 +177,7 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
     }
   }
   if (self != nullptr) {
-    (void)to_managed(*self);
+    (void)to_managed(*self, self->state_at_rest());
     pauses_.record(work.cause, os::monotonic_ns() - held_since);
   }
   return done;

@@ -50,6 +50,9 @@ public:
   // `leave` runs with the list frozen, the mutator native and already off the list.
   template <class Leave>
   void detach(Mutator* mutator, Leave leave) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
+    if (mutator->state.load(std::memory_order_relaxed) == ThreadState::Managed) {
+      save_in_place(*mutator);
+    }
     to_rest(*mutator);
     const MutexLock frozen(list_mutex_);
     const MutexLock lock(registry_mutex_);
@@ -83,6 +86,15 @@ public:
       read();
     }
   }
+  // Runs `body` while no stop is on: of a managed thread that is so, for any other stops are kept away. Not to be called in
+  // a stop.
+  template <class Body> auto excluding_stops(Body body) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
+    if (is_attached(::pthread_self()) && !is_at_rest(::pthread_self())) {
+      return body();
+    }
+    const MutexLock frozen(list_mutex_);
+    return body();
+  }
   std::size_t attached() ECHO_EXCLUDES(registry_mutex_) {
     const MutexLock lock(registry_mutex_);
     return mutators_.size();
@@ -96,8 +108,14 @@ private:
   static constexpr std::uint32_t phase_of(std::uint32_t word) { return word & 3; }
   static constexpr std::uint32_t sequence_of(std::uint32_t word) { return word >> 2; }
 
+  // In the function whose frame stays until the thread is managed again. [stack.rest.1]
+  [[gnu::always_inline]] static void save_in_place(Mutator& mutator) {
+    if (mutator.stack != nullptr) {
+      mutator.stack->save_in_place();
+    }
+  }
   void to_rest(Mutator& mutator);
-  std::uint64_t to_managed(Mutator& mutator);
+  std::uint64_t to_managed(Mutator& mutator, ThreadState rest);
   void unlist(Mutator* mutator) ECHO_REQUIRES(registry_mutex_);
   void arrive() ECHO_NO_THREAD_ANALYSIS; // the list is frozen while the work runs
   void wait_for_idle();

@@ -6,6 +6,7 @@
 
 #include "gc/census.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 
@@ -21,7 +22,9 @@ std::string at_address(const char* what, Address a) {
 
 struct Collecting final : RootVisitor {
   std::vector<Address> found;
+  std::vector<AmbiguousWord> words;
   void root(ObjectRef ref) override { found.push_back(ref.address); }
+  void ambiguous(AmbiguousWord word, echo_pin) override { words.push_back(word); }
 };
 
 } // namespace
@@ -89,6 +92,38 @@ std::string Verifier::check_bitmaps() const {
   return marked == small ? "" : "objects are marked that no root reaches";
 }
 
+void Verifier::list_starts() {
+  all_starts_.assign(starts_.begin(), starts_.end());
+  all_starts_.insert(all_starts_.end(), large_.begin(), large_.end());
+  const SlabTable& slabs = memory_.pool.slabs();
+  const std::uint32_t end = memory_.pool.slab_high_water();
+  for (SlabIndex s{0}; s.number < end; ++s.number) {
+    if (slabs.kind(s) == SlabKind::Old && marks_whole_) {
+      for_each_marked(slabs.address_of(s), memory_.bits,
+                      [this](Address object) { all_starts_.push_back(object); });
+    }
+  }
+  std::sort(all_starts_.begin(), all_starts_.end());
+}
+
+// After a mark that was given up, the marks do not tell the starts: the index does.
+Address Verifier::resolve(AmbiguousWord ambiguous) const {
+  const auto word = static_cast<Address>(ambiguous.bits);
+  if (!marks_whole_) {
+    if (const ObjectRef hit = memory_.words.resolve(ambiguous)) {
+      return hit.address;
+    }
+  }
+  const auto above = std::upper_bound(all_starts_.begin(), all_starts_.end(), word);
+  if (above == all_starts_.begin()) {
+    return 0;
+  }
+  const Address start = *std::prev(above);
+  const HeaderWord header = load_header({start});
+  const bool sound = memory_.layouts.knows({header.layout_number()});
+  return !sound || word - start < memory_.layouts.object_bytes({start}) ? start : 0;
+}
+
 std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment moment, bool objects) {
   if (const char* broken = memory_.pool.check(); broken[0] != '\0') {
     return broken;
@@ -108,10 +143,13 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
     spans.push_back({m->allocator.overflow().start, m->allocator.overflow().cursor});
   }
   for (const RetiredSpan& span : spans) {
-    census.for_each(span, [this](ObjectRef object) { starts_.insert(object.address); });
+    (void)census.for_each(span, [this](ObjectRef object) { starts_.insert(object.address); });
   }
   const std::vector<Address> large = memory_.large.snapshot();
   large_ = {large.begin(), large.end()};
+  if (memory_.pins.is_open() && (moment != Moment::AfterMark || all_starts_.empty())) {
+    list_starts();
+  }
 
   Collecting roots;
   std::string why;
@@ -133,6 +171,9 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
   for (const Address root : roots.found) {
     reach(root, "the root");
   }
+  for (const AmbiguousWord word : roots.words) {
+    reach(resolve(word), "the object that an ambiguous word hits:");
+  }
   while (!grey.empty() && why.empty()) {
     const Address object = grey.back();
     grey.pop_back();
@@ -145,9 +186,16 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
         }
       }
     });
+    for_each_ambiguous_word(memory_.layouts, {object}, [&](AmbiguousWord word) {
+      reach(memory_.pool.slabs().contains(word.bits) ? resolve(word) : 0,
+            "the object that a word of an object without a known layout hits:");
+    });
   }
   if (why.empty() && moment == Moment::AfterMark) {
     why = check_bitmaps();
+  }
+  if (moment != Moment::BeforeMark) {
+    all_starts_.clear();
   }
   return why;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Proves, in a stop, that the heap is what its invariants say.
+//             For ambiguous words it has its own list of starts, sorted.
 // Checks      structure  the pool's equations [heap.pool.*]
 //             objects    from all roots, by an own traversal with an own set of visited objects: every
 //                        reference is null, outside the reservation, or the start of an object: marked by the
@@ -23,7 +24,8 @@ class Verifier {
 public:
   Verifier(Memory& memory, RootSet& roots) : memory_(memory), roots_(roots) {}
 
-  enum class Moment { Anytime, AfterMark };
+  // BeforeMark: AfterMark follows in the same stop, and then resolves words as before the mark.
+  enum class Moment { Anytime, BeforeMark, AfterMark };
   // "" if all is well, else the first violation. `mutators` have retired their memory, or their spans are
   // given.
   std::string verify(const std::vector<Mutator*>& mutators, Moment moment, bool objects);
@@ -34,12 +36,16 @@ public:
 private:
   std::string check_reference(Address ref, const char* holder);
   std::string check_bitmaps() const;
+  void list_starts();
+  Address resolve(AmbiguousWord word) const;
 
   Memory& memory_;
   RootSet& roots_;
   std::unordered_set<Address> starts_; // allocated since the last mark
   std::unordered_set<Address> large_;  // large objects
   std::unordered_set<Address> visited_;
+  std::vector<Address>
+      all_starts_; // sorted: of the mark before the last one and since, if words are ambiguous
   bool marks_whole_ = true;
 };
 
@@ -60,6 +66,16 @@ template <class Visit> void for_each_reference(const LayoutTable& layouts, Objec
       const Address slot = object.address + record.fixed_bytes + i * sizeof(Address);
       visit(slot, load_slot(slot));
     }
+  }
+}
+
+// Calls visit(AmbiguousWord) for every word of an object without a known layout.
+template <class Visit>
+void for_each_ambiguous_word(const LayoutTable& layouts, ObjectRef object, Visit visit) {
+  const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
+  const std::uint64_t words = record.ambiguous_elements ? record.ambiguous_words(load_length(object)) : 0;
+  for (std::uint64_t i = 0; i < words; ++i) {
+    visit(AmbiguousWord{load_slot(object.address + record.fixed_bytes + i * sizeof(Address))});
   }
 }
 

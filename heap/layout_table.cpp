@@ -114,11 +114,6 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
   if ((l.flags & ECHO_LAYOUT_LEAF) != 0 && (l.slot_count != 0 || ref_elements || ambiguous)) {
     return bad("it is declared a leaf and has references");
   }
-  if (ambiguous) {
-    *why = "layout '" + std::string(l.name) +
-           "': objects without a known layout are not supported by this plugin";
-    return ECHO_NOT_SUPPORTED;
-  }
   slots->assign(l.slots, l.slots + l.slot_count);
   std::sort(slots->begin(), slots->end(),
             [](const echo_slot& a, const echo_slot& b) { return a.offset < b.offset; });
@@ -169,6 +164,7 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
   r.alignment = static_cast<std::uint8_t>(l.alignment == 0 ? 8 : l.alignment);
   r.is_array = is_array_kind(l.kind);
   r.traced_elements = l.kind == ECHO_LAYOUT_REF_ARRAY || l.kind == ECHO_LAYOUT_MIXED_REF;
+  r.ambiguous_elements = l.kind == ECHO_LAYOUT_AMBIGUOUS;
   r.exact_fixed_bytes = std::max<std::uint64_t>(l.fixed_bytes, kMinObjectBytes);
   r.fixed_bytes = static_cast<std::uint32_t>(round_up(r.exact_fixed_bytes, kGranule));
   r.element_bytes = l.element_bytes;

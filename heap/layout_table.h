@@ -39,14 +39,18 @@ struct alignas(kCacheLine) LayoutRecord {
   bool traced_elements = false;
   bool has_long_slots = false; // slots at word 64 and above: in `slots`
   bool is_array = false;
-  bool is_simple = false; // fixed, small, no slots but strong ones in the first 64 words
-  std::uint8_t reserved = 0;
+  bool is_simple = false;          // fixed, small, no slots but strong ones in the first 64 words
+  bool ambiguous_elements = false; // every whole word of the elements may be a reference
   std::uint32_t slot_count = 0;
   const echo_slot* slots = nullptr; // sorted by offset
   const char* name = nullptr;
   std::uint64_t exact_fixed_bytes = 0; // as registered, at least kMinObjectBytes: for enumeration
 
-  bool is_leaf() const { return slot_count == 0 && !traced_elements; }
+  bool is_leaf() const { return slot_count == 0 && !traced_elements && !ambiguous_elements; }
+  // Of an object's elements. Precondition: its bytes do not overflow.
+  std::uint64_t ambiguous_words(std::uint64_t length) const {
+    return ambiguous_elements ? length * element_bytes / sizeof(Address) : 0;
+  }
 };
 static_assert(sizeof(LayoutRecord) == 64, "one cache line");
 

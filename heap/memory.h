@@ -8,25 +8,31 @@
 #include "heap/config.h"
 #include "heap/large_space.h"
 #include "heap/layout_table.h"
+#include "heap/pin_set.h"
 #include "heap/run_allocator.h"
 #include "heap/side_metadata.h"
 #include "heap/slab_pool.h"
+#include "heap/word_resolver.h"
 
 namespace echo {
 
 class Memory {
 public:
   explicit Memory(const Config& config)
-      : supply(pool, bits, layouts, config.poison), large(pool), config_(config) {}
+      : supply(pool, bits, layouts, config.poison), large(pool), words(pool, bits, layouts, large),
+        config_(config) {}
 
   // False if the operating system refused address space.
   bool open() {
     return layouts.open() && pool.open(config_) && bits.open(pool.slabs().base(), pool.slabs().bytes());
   }
-  // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records.
+  // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records. Of pins at most.
   std::size_t metadata_bytes() {
     const std::size_t slabs = pool.slab_high_water();
-    return SideMetadata::bytes_for(slabs * kSlabBytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord);
+    const std::size_t bytes = slabs * kSlabBytes;
+    return SideMetadata::bytes_for(bytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord) +
+           (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
+           (pins.is_open() ? PinSet::bytes_for(bytes) : 0);
   }
 
   LayoutTable layouts;
@@ -34,6 +40,8 @@ public:
   SideMetadata bits;
   SlabSupply supply;
   LargeSpace large;
+  WordResolver words;
+  PinSet pins;
 
 private:
   const Config config_;

@@ -5,6 +5,8 @@
 
 #include "heap/os_memory.h"
 
+#include <initializer_list>
+
 namespace echo {
 
 SideMetadata::~SideMetadata() {
@@ -19,9 +21,12 @@ SideMetadata::~SideMetadata() {
 bool SideMetadata::open(Address heap_base, std::size_t heap_bytes) {
   heap_base_ = heap_base;
   mapped_bytes_ = round_up(bytes_for(heap_bytes) / 2, kChunkBytes);
-  marks_ = static_cast<std::uint64_t*>(os::map_zeroed(mapped_bytes_, kChunkBytes));
-  odd_ = static_cast<std::uint64_t*>(os::map_zeroed(mapped_bytes_, kChunkBytes));
-  if (marks_ == nullptr || odd_ == nullptr) {
+  for (std::uint64_t** map : {&marks_, &odd_}) {
+    if (*map == nullptr) { // else of an attempt that failed half way
+      *map = static_cast<std::uint64_t*>(os::map_zeroed(mapped_bytes_, kChunkBytes));
+    }
+  }
+  if (!is_open()) {
     return false;
   }
   // A bitmap on small pages costs the marker a second TLB miss per object.

@@ -63,6 +63,13 @@ public:
     std::memset(&marks_[index_of(slab)], 0, kWordsPerSlab * sizeof(std::uint64_t));
     std::memset(&odd_[index_of(slab)], 0, kWordsPerSlab * sizeof(std::uint64_t));
   }
+  // Sets what `other`, of the same heap, has set in a slab.
+  void add_slab(const MarkBits& other, Address slab) const {
+    for (std::size_t i = index_of(slab); i < index_of(slab) + kWordsPerSlab; ++i) {
+      marks_[i] |= other.marks_[i];
+      odd_[i] |= other.odd_[i];
+    }
+  }
   static std::size_t bytes_for(std::size_t heap_bytes) { return 2 * (heap_bytes / (kCellBytes * 8)); }
   void prefetch(Address a) const { __builtin_prefetch(&marks_[index_of(a)], 1); }
 
@@ -80,7 +87,9 @@ protected:
 class SideMetadata : public MarkBits {
 public:
   ~SideMetadata();
+  // False if the operating system refused; may be tried again.
   bool open(Address heap_base, std::size_t heap_bytes);
+  bool is_open() const { return marks_ != nullptr && odd_ != nullptr; }
   MarkBits view() const { return *this; }
 
 private:

@@ -30,7 +30,8 @@ namespace echo {
 // Frame pointers are never above it: the poll falls through.
 inline constexpr std::uint64_t kPollIdle = ~std::uint64_t{0};
 
-enum class ThreadState : std::uint32_t { Managed = 0, Native = 1, Blocked = 2 };
+// Captured: native, and what the stack and registers held is known [stack.rest.1].
+enum class ThreadState : std::uint32_t { Managed = 0, Native = 1, Blocked = 2, Captured = 3 };
 
 struct ThreadBlock {
   std::uint64_t cursor = 0;

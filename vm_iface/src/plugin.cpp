@@ -35,7 +35,7 @@ constexpr std::size_t kMaxInlineBytes = 4096;
 constexpr std::uint64_t kFeatures = ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER |
                                     ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS |
                                     ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
-                                    ECHO_FEATURE_IDENTITY_HASH;
+                                    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH;
 
 echo_status report(echo_error* why, echo_status status, const std::string& message) {
   if (why != nullptr && status != ECHO_OK) {
@@ -145,7 +145,11 @@ void leave_native_cold(echo_thread* thread) {
   m.collector.safepoints.leave_native(m);
 }
 
-bool is_slot_of(const LayoutRecord& record, std::uint64_t offset) {
+bool is_slot_of(const LayoutRecord& record, ObjectRef object, std::uint64_t offset) {
+  if (record.ambiguous_elements) { // every whole word of the elements
+    return offset >= record.fixed_bytes && offset % sizeof(Address) == 0 &&
+           (offset - record.fixed_bytes) / sizeof(Address) < record.ambiguous_words(load_length(object));
+  }
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     if (record.slots[i].offset == offset) {
       return true;
@@ -162,7 +166,8 @@ echo_status transition(echo_thread* thread, ThreadState from, ThreadState to) {
   if (!m.is_current_thread()) {
     return ECHO_WRONG_THREAD;
   }
-  if (m.state.load(std::memory_order_relaxed) != from) {
+  const ThreadState state = m.state.load(std::memory_order_relaxed);
+  if ((state == ThreadState::Captured ? ThreadState::Native : state) != from) {
     return ECHO_WRONG_STATE;
   }
   if (to == ThreadState::Managed) {
@@ -299,6 +304,11 @@ echo_status echo_layout_register(echo_heap* heap, const echo_layout* layout, ech
   }
   return guarded(why, [&](std::string* message) {
     echo::LayoutId id;
+    if (layout->size >= sizeof(echo_layout) && layout->kind == ECHO_LAYOUT_AMBIGUOUS) {
+      if (const echo_status status = heap->collector.starts.use(message); status != ECHO_OK) {
+        return status;
+      }
+    }
     const echo_status status = heap->collector.memory.layouts.add(*layout, &id, message);
     *out = id.number;
     return status;
@@ -451,7 +461,7 @@ echo_status echo_store(echo_thread* thread, echo_ref object, uint64_t offset, ec
   if (!layouts.knows({number})) {
     return ECHO_INVALID_ARGUMENT;
   }
-  if (!echo::is_slot_of(layouts.record({number}), offset)) {
+  if (!echo::is_slot_of(layouts.record({number}), target, offset)) {
     return ECHO_OUT_OF_BOUNDS;
   }
   echo::store_reference(*m, m->barrier, m->collector.deletions, target.address + offset, echo::ref_of(value));
@@ -586,27 +596,48 @@ echo_status echo_frame_source_set(echo_heap* heap, const echo_frame_source* sour
 
 // --- ambiguous roots
 
-echo_status echo_ambiguous_stack(echo_thread* thread, uint32_t, echo_error* why) {
-  return thread == nullptr ? null_argument(why, "thread")
-                           : report(why, ECHO_NOT_SUPPORTED, "this plugin has no ambiguous roots");
-}
-
-echo_status echo_ambiguous_range_add(echo_heap* heap, const void*, uint64_t, echo_error* why) {
-  return heap == nullptr ? null_argument(why, "heap")
-                         : report(why, ECHO_NOT_SUPPORTED, "this plugin has no ambiguous roots");
-}
-
-echo_status echo_ambiguous_range_remove(echo_heap* heap, const void*, echo_error* why) {
-  return heap == nullptr ? null_argument(why, "heap")
-                         : report(why, ECHO_NOT_SUPPORTED, "this plugin has no ambiguous roots");
-}
-
-echo_ref echo_resolve(echo_thread* thread, uintptr_t) {
+echo_status echo_ambiguous_stack(echo_thread* thread, uint32_t on, echo_error* why) {
   Mutator* m = nullptr;
-  if (echo::managed_or_error(thread, &m)) {
-    echo::set_error(*m, ECHO_NOT_SUPPORTED, "this plugin does not resolve words");
+  if (const echo_status status = managed(thread, &m, why); status != ECHO_OK) {
+    return status;
   }
-  return nullptr;
+  if (on > 1) {
+    return report(why, ECHO_INVALID_ARGUMENT, "on is " + std::to_string(on) + ", it must be 0 or 1");
+  }
+  return guarded(why,
+                 [&](std::string* message) { return m->collector.ambiguous_stack(*m, on != 0, message); });
+}
+
+echo_status echo_ambiguous_range_add(echo_heap* heap, const void* start, uint64_t bytes, echo_error* why) {
+  if (heap == nullptr) {
+    return null_argument(why, "heap");
+  }
+  return guarded(
+      why, [&](std::string* message) { return heap->collector.add_ambiguous_range(start, bytes, message); });
+}
+
+echo_status echo_ambiguous_range_remove(echo_heap* heap, const void* start, echo_error* why) {
+  if (heap == nullptr) {
+    return null_argument(why, "heap");
+  }
+  return guarded(
+      why, [&](std::string* message) { return heap->collector.remove_ambiguous_range(start, message); });
+}
+
+echo_ref echo_resolve(echo_thread* thread, uintptr_t word) {
+  Mutator* m = nullptr;
+  if (!echo::managed_or_error(thread, &m)) {
+    return nullptr;
+  }
+  echo::ObjectRef found;
+  echo_error error{};
+  if (guarded(&error, [&](std::string* message) {
+        return m->collector.starts.resolve(*m, {word}, &found, message);
+      }) != ECHO_OK) {
+    m->last_error = error;
+    return nullptr;
+  }
+  return echo::as_ref(found);
 }
 
 // --- collection

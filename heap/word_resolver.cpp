@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The look-up.
+#include "heap/word_resolver.h"
+
+namespace echo {
+
+bool WordResolver::contains(Address start, Address word) const {
+  const HeaderWord header = load_header({start});
+  if (!layouts_.knows({header.layout_number()})) {
+    return true; // [resolve.corrupt.1]
+  }
+  const LayoutRecord& record = layouts_.record({header.layout_number()});
+  std::uint64_t bytes = 0;
+  return !LayoutTable::checked_object_bytes(record, record.is_array ? load_length({start}) : 0, &bytes) ||
+         word - start < bytes;
+}
+
+ObjectRef WordResolver::resolve(AmbiguousWord ambiguous) const {
+  const auto word = static_cast<Address>(ambiguous.bits);
+  const SlabKind kind = slabs_.kind_of_word(word);
+  if (kind == SlabKind::Large) {
+    const Address start = large_.find(word);
+    return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};
+  }
+  if (kind != SlabKind::Old) {
+    return {};
+  }
+  const Address slab = slabs_.address_of(slabs_.index_of(word));
+  const Address marked = base_ == Base::Marks ? last_start(bits_, slab, word) : 0;
+  const Address noted = starts_.is_open() ? starts_.find(slab, word) : 0;
+  const Address start = marked > noted ? marked : noted; // the nearer one: objects do not overlap
+  return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};
+}
+
+} // namespace echo
