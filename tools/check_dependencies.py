@@ -22,6 +22,7 @@ ALLOWED = {
     "barriers": {PUBLIC, "heap", "barriers"},
     "gc": {PUBLIC, "heap", "barriers", "gc"},
     "async_objects": {PUBLIC, "heap", "barriers", "gc", "async_objects"},
+    "vm_iface/echo_runtime": {PUBLIC, "vm_iface/echo_runtime"},
     "vm_iface/memory_pool": {PUBLIC, "heap", "vm_iface/memory_pool"},
     "vm_iface/src": {PUBLIC, "heap", "barriers", "gc", "async_objects", "vm_iface/src"},
     "jit_hooks": {PUBLIC, "jit_hooks"},
@@ -31,7 +32,7 @@ ALLOWED = {
 }
 SEES_ALL = ("tests", "bench")
 # An embedder links what is installed.
-INSTALLED_LIBRARIES = {"echo_heap", "echo_jit", "echo_memory_pool"}
+INSTALLED_LIBRARIES = {"echo_heap", "echo_jit", "echo_memory_pool", "echo_runtime"}
 EMBEDDERS = ("examples", "tools")
 MAY_USE_LLVM = ("jit_hooks",)
 C_HEADERS = {"assert.h", "stdalign.h", "stdatomic.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h", "time.h"}
