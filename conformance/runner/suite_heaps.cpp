@@ -222,6 +222,24 @@ void threads_outlive_the_plugin(Context& context) {
   EXPECT(!mapped, "the plugin is still mapped after dlclose");
 }
 
+// Unloaded too early: the library stays until its last heap is destroyed.
+void unloading_waits_for_heaps(Context& context) {
+  Plugin plugin(context.plugin_path);
+  const echo_heap_api& api = plugin.api();
+  echo_heap* heap = nullptr;
+  echo_thread* thread = nullptr;
+  echo_error why = untouched_error();
+  EXPECT_STATUS(api.heap_create("max_heap=16m", &heap, &why), ECHO_OK, "heap_create");
+  EXPECT_STATUS(api.attach(heap, &thread, &why), ECHO_OK, "attach");
+  plugin.close();
+  EXPECT(is_mapped(context.plugin_path), "the plugin is unmapped although a heap of it exists");
+  EXPECT_STATUS(api.heap_destroy(heap, &why), ECHO_THREADS_ATTACHED, "heap_destroy with a thread attached");
+  EXPECT(is_mapped(context.plugin_path), "the plugin is unmapped although a thread is attached");
+  EXPECT_STATUS(api.detach(thread, nullptr), ECHO_OK, "detach after dlclose");
+  EXPECT_STATUS(api.heap_destroy(heap, nullptr), ECHO_OK, "heap_destroy after dlclose");
+  EXPECT(!is_mapped(context.plugin_path), "the plugin is still mapped after dlclose and its last heap");
+}
+
 // A second copy of the library, as if it were another plugin.
 void two_plugins(Context& context) {
   const int from = open(context.plugin_path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -265,6 +283,8 @@ Suite heaps_suite() {
               {"threads_outlive_the_plugin", "threads that used the plugin end after it is unloaded",
                "[abi.unload.1]", threads_outlive_the_plugin},
               {"two_plugins", "two copies of the plugin work side by side", "[abi.heap.1]", two_plugins},
+              {"unloading_waits_for_heaps", "dlclose takes effect when the last heap is destroyed",
+               "[abi.unload.2] [abi.heap.2]", unloading_waits_for_heaps},
           }};
 }
 

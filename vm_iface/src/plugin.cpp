@@ -8,6 +8,7 @@
 #include "gc/collector.h"
 #include "heap/identity_hash.h"
 #include "vm_iface/src/options.h"
+#include "vm_iface/src/self_reference.h"
 
 #include <cstdio>
 #include <cstring>
@@ -20,6 +21,7 @@ struct echo_heap {
   explicit echo_heap(const echo::Config& config) : collector(config) {}
   echo::Collector collector;
   echo_recipes recipes{};
+  echo::SelfReference library; // [abi.unload.2]
 };
 
 namespace echo {
@@ -266,6 +268,9 @@ echo_status echo_heap_create(const char* options, echo_heap** out, echo_error* w
       return status;
     }
     auto heap = std::make_unique<echo_heap>(config);
+    if (!heap->library.acquire(message)) {
+      return ECHO_SYSTEM_MEMORY;
+    }
     if (status = heap->collector.open(message); status == ECHO_OK) {
       heap->recipes = echo::make_recipes({echo::allocate_cold, echo::store_cold, echo::poll_cold,
                                           echo::hash_cold, echo::enter_native_cold, echo::leave_native_cold},
@@ -276,16 +281,23 @@ echo_status echo_heap_create(const char* options, echo_heap** out, echo_error* w
   });
 }
 
-echo_status echo_heap_destroy(echo_heap* heap, echo_error* why) {
+// All of echo_heap_destroy but giving back the hold on the library: heap_destroy.S. Two registers.
+struct DestroyedHeap {
+  void* library;
+  std::uint64_t status;
+};
+DestroyedHeap echo_heap_destroy_body(echo_heap* heap, echo_error* why) {
   if (heap == nullptr) {
-    return null_argument(why, "heap");
+    return {nullptr, static_cast<std::uint64_t>(null_argument(why, "heap"))};
   }
   if (const std::size_t threads = heap->collector.safepoints.attached(); threads != 0) {
-    return report(why, ECHO_THREADS_ATTACHED,
-                  std::to_string(threads) + " threads are attached; detach them first");
+    return {nullptr, static_cast<std::uint64_t>(
+                         report(why, ECHO_THREADS_ATTACHED,
+                                std::to_string(threads) + " threads are attached; detach them first"))};
   }
+  void* const library = heap->library.release();
   delete heap;
-  return ECHO_OK;
+  return {library, ECHO_OK};
 }
 
 echo_status echo_option_get_info(uint32_t index, echo_option_info* out) {
