@@ -18,7 +18,7 @@ NAME = r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*\.(?:\d+|\*)"
 DEFINITION = re.compile(r"\*\*\[(" + NAME + r")\]\*\*([ ]*\*planned\*)?")
 # Several tags may share one pair of brackets, separated by commas.
 CITATION = re.compile(r"\[(" + NAME + r"(?:,\s*" + NAME + r")*)\]")
-CITING_SUFFIXES = {".py", ".cmake", ".sh", ".md", ".json", ".txt", ".ll", ".in"}
+CITING_SUFFIXES = {".py", ".cmake", ".sh", ".md", ".json", ".txt", ".ll", ".in", ".pml"}
 
 
 def cites(path):
