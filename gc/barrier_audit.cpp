@@ -73,8 +73,12 @@ void BarrierAudit::remember(const std::vector<Mutator*>& mutators) {
       slots_[slot] = {word, object};
       reach.root({word});
     });
-    for_each_ambiguous_word(memory_.layouts, {object},
-                            [&](AmbiguousWord word) { reach.ambiguous(word, ECHO_PIN_object); });
+    for_each_ambiguous_word(memory_.layouts, {object}, [&](Address slot, AmbiguousWord word) {
+      if (const ObjectRef hit = memory_.words.resolve(word)) {
+        slots_[slot] = {word.bits, object};
+        reach.root(hit);
+      }
+    });
   }
 }
 

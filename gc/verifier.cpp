@@ -186,7 +186,7 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
         }
       }
     });
-    for_each_ambiguous_word(memory_.layouts, {object}, [&](AmbiguousWord word) {
+    for_each_ambiguous_word(memory_.layouts, {object}, [&](Address, AmbiguousWord word) {
       reach(memory_.pool.slabs().contains(word.bits) ? resolve(word) : 0,
             "the object that a word of an object without a known layout hits:");
     });

@@ -69,13 +69,14 @@ template <class Visit> void for_each_reference(const LayoutTable& layouts, Objec
   }
 }
 
-// Calls visit(AmbiguousWord) for every word of an object without a known layout.
+// Calls visit(its address, AmbiguousWord) for every word of an object without a known layout.
 template <class Visit>
 void for_each_ambiguous_word(const LayoutTable& layouts, ObjectRef object, Visit visit) {
   const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
   const std::uint64_t words = record.ambiguous_elements ? record.ambiguous_words(load_length(object)) : 0;
   for (std::uint64_t i = 0; i < words; ++i) {
-    visit(AmbiguousWord{load_slot(object.address + record.fixed_bytes + i * sizeof(Address))});
+    const Address slot = object.address + record.fixed_bytes + i * sizeof(Address);
+    visit(slot, AmbiguousWord{load_slot(slot)});
   }
 }
 

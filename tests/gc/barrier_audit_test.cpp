@@ -113,6 +113,23 @@ TEST_F(BarrierAuditTest, TaggedSlotsNeedTheBarrierToo) {
   EXPECT_EQ(why, accusation(8, "tagged", a, {3}, "and no store was announced"));
 }
 
+TEST_F(BarrierAuditTest, AmbiguousWordsThatHitAnObjectNeedTheBarrierToo) {
+  const LayoutId unknown = heap.layout(test::describe("unknown", ECHO_LAYOUT_AMBIGUOUS, 16, 1));
+  std::string why;
+  ASSERT_EQ(heap.collector.starts.use(&why), ECHO_OK) << why;
+  const ObjectRef object = heap.make(unknown, 24);
+  heap.root(4, object);
+  heap.store(object, 16, {a.address + 8}); // into an object
+  heap.store(object, 24, {7});
+  heap.collect();
+  TestHeap::poke(object, 24, 8); // a number over a number is nobody's business
+  heap.store(object, 16, b);
+  heap.collect();
+  TestHeap::poke(object, 16, a.address + 16);
+  EXPECT_EQ(heap.collect(&why), ECHO_HEAP_CORRUPT);
+  EXPECT_EQ(why, accusation(16, "unknown", b, {a.address + 16}, "and no store was announced"));
+}
+
 TEST_F(BarrierAuditTest, LogsOfDetachedThreadsCount) {
   std::thread other([this] {
     Mutator* m = nullptr;

@@ -35,19 +35,13 @@ Literals::Added Literals::add(std::uint64_t address, std::uint64_t bytes) {
     return Added::Overlaps;
   }
   if (here == registered_.end()) {
-    exact_.emplace(address, 0);
-    try {
-      here = registered_.try_emplace(next, address);
-    } catch (...) {
-      exact_.erase(address);
-      throw;
-    }
+    here = registered_.try_emplace(next, address);
   }
+  recent_.fill({});
   if (bytes == 0) {
     ++here->second.empties;
   } else {
     here->second.bytes = bytes;
-    exact_.find(address)->second = static_cast<std::int64_t>(bytes);
   }
   return Added::Ok;
 }
@@ -60,14 +54,13 @@ bool Literals::remove(std::uint64_t address) {
   Entry& entry = here->second;
   if (entry.has_bytes()) {
     entry.bytes = 0;
-    exact_.find(address)->second = 0;
   } else {
     --entry.empties;
   }
   if (!entry.has_bytes() && entry.empties == 0) {
     registered_.erase(here);
-    exact_.erase(address);
   }
+  recent_.fill({});
   return true;
 }
 
@@ -77,6 +70,9 @@ std::int64_t Literals::in_registered(std::uint64_t address) const {
     return -1;
   }
   const auto& [start, entry] = *std::prev(next);
+  if (address == start) {
+    return static_cast<std::int64_t>(entry.bytes); // 0 if only an empty one lies here
+  }
   return address - start < entry.bytes ? static_cast<std::int64_t>(entry.bytes - (address - start)) : -1;
 }
 
@@ -93,10 +89,15 @@ std::int64_t Literals::in_symbols(std::uint64_t address) {
                                                     : -1;
 }
 
-std::int64_t Literals::room_at(std::uint64_t address) {
-  if (const auto found = exact_.find(address); found != exact_.end()) {
-    return found->second;
+std::int64_t Literals::find(std::uint64_t address) {
+  const std::int64_t room = look_up(address);
+  if (room >= 0) {
+    recent_of(address) = {address, room};
   }
+  return room;
+}
+
+std::int64_t Literals::look_up(std::uint64_t address) {
   if (const std::int64_t room = in_registered(address); room >= 0) {
     return room;
   }
