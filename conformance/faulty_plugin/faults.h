@@ -39,6 +39,12 @@
   X(roots_unbounded, "takes any number of root words")                                                       \
   X(skips_a_frame, "does not report the oldest frame")                                                       \
   X(ignores_missing_maps, "takes a frame without map for the end of the stack")                              \
+  X(forgets_ranges, "registers ambiguous ranges and does not read them")                                     \
+  X(keeps_ranges, "does not remove ambiguous ranges")                                                        \
+  X(forgets_stacks, "does not read stacks that were declared ambiguous")                                     \
+  X(traces_nothing_unknown, "takes objects without a known layout for raw bytes")                            \
+  X(resolves_starts, "resolves only the addresses of objects, nothing inside them")                          \
+  X(resolves_past_ends, "resolves one past an object's end to the object")                                   \
   X(never_collects, "says that it collected and did not")                                                    \
   X(crashes_on_collect, "dies in collect")                                                                   \
   X(hangs_on_collect, "never returns from collect")                                                          \

@@ -288,6 +288,46 @@ void break_frames() {
     };
 }
 
+void break_ambiguous_roots() {
+  switch (fault) {
+  case Fault::forgets_ranges:
+    table.ambiguous_range_add = [](echo_heap* heap, const void* start, std::uint64_t bytes, echo_error* why) {
+      const echo_status status = inner->ambiguous_range_add(heap, start, bytes, why);
+      return status == ECHO_OK ? inner->ambiguous_range_remove(heap, start, why) : status;
+    };
+    break;
+  case Fault::keeps_ranges:
+    table.ambiguous_range_remove = [](echo_heap*, const void*, echo_error*) { return ECHO_OK; };
+    break;
+  case Fault::forgets_stacks:
+    table.ambiguous_stack = [](echo_thread*, std::uint32_t, echo_error*) { return ECHO_OK; };
+    break;
+  case Fault::traces_nothing_unknown:
+    table.layout_register = [](echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
+                               echo_error* why) {
+      echo_layout raw = *layout;
+      if (raw.kind == ECHO_LAYOUT_AMBIGUOUS)
+        raw.kind = ECHO_LAYOUT_RAW_ARRAY;
+      return inner->layout_register(heap, &raw, out, why);
+    };
+    break;
+  case Fault::resolves_starts:
+    table.resolve = [](echo_thread* thread, std::uintptr_t word) {
+      const echo_ref object = inner->resolve(thread, word);
+      return reinterpret_cast<std::uintptr_t>(object) == word ? object : nullptr;
+    };
+    break;
+  case Fault::resolves_past_ends:
+    table.resolve = [](echo_thread* thread, std::uintptr_t word) {
+      const echo_ref object = inner->resolve(thread, word);
+      return object != nullptr ? object : inner->resolve(thread, word - 1);
+    };
+    break;
+  default:
+    break;
+  }
+}
+
 void break_collections() {
   switch (fault) {
   case Fault::never_collects:
@@ -391,6 +431,7 @@ bool load_inner() {
   break_objects();
   break_roots();
   break_frames();
+  break_ambiguous_roots();
   break_collections();
   break_threads();
   break_heaps_and_statistics();

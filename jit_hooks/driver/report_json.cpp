@@ -70,6 +70,14 @@ Json pauses_json(const echo_statistics& heap) {
   return pauses;
 }
 
+Json pins_json(const echo_statistics& heap) {
+  Json by = Json::object();
+#define ECHO_RUN_PIN(name, sentence) by[#name] = heap.pinned_by[ECHO_PIN_##name];
+  ECHO_PIN_TABLE(ECHO_RUN_PIN)
+#undef ECHO_RUN_PIN
+  return {{"objects", heap.pinned_objects}, {"slabs", heap.pinned_slabs}, {"by", std::move(by)}};
+}
+
 Json plugin_json(const Plugins& plugins) {
   const echo_heap_api& api = *plugins.heap;
   Json features = Json::array();
@@ -158,6 +166,9 @@ std::string report_json(const RunRecord& record) {
   json["log_entries"] = heap.log_entries;
   json["scoped_handles"] = heap.scoped_handles;
   json["global_root_words"] = heap.global_root_words;
+  json["ambiguous_words"] = heap.ambiguous_words;
+  json["ambiguous_hits"] = heap.ambiguous_hits;
+  json["pinned"] = pins_json(heap);
   json["large_objects"] = heap.large_objects;
   json["large_bytes"] = heap.large_bytes;
   json["bytes_returned"] = heap.bytes_returned;

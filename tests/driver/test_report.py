@@ -18,7 +18,8 @@ TOP = {
     "time_to_safepoint_us": dict, "live_bytes": int, "used_bytes": int, "object_bytes": int, "committed_bytes": int,
     "reserve_bytes": int, "nursery_bytes": int, "metadata_bytes": int, "peak_bytes": int, "fragmentation": float,
     "utilisation": float, "objects_marked": int, "bytes_marked": int, "barrier_cold": int, "poll_cold": int,
-    "allocate_cold": int, "log_entries": int, "scoped_handles": int, "global_root_words": int, "large_objects": int,
+    "allocate_cold": int, "log_entries": int, "scoped_handles": int, "global_root_words": int,
+    "ambiguous_words": int, "ambiguous_hits": int, "pinned": dict, "large_objects": int,
     "large_bytes": int, "bytes_returned": int, "threads_attached": int, "jit": dict,
 }
 DISTRIBUTION = ["count", "p50", "p90", "p99", "p99_9", "max", "sum"]
@@ -48,6 +49,8 @@ class Json(DriverTest):
             self.assertEqual([key for key in self.report[name] if key != "by_cause"], DISTRIBUTION)
         self.assertEqual(list(self.report["jit"]), JIT)
         self.assertEqual(list(self.report["collections"]), ["full", "young", "compact", "by_cause"])
+        self.assertEqual(self.report["pinned"],
+                         {"objects": 0, "slabs": 0, "by": dict.fromkeys(["register", "stack", "range", "object"], 0)})
 
     def test_documented(self):
         path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "docs", "echo-run.md")

@@ -3,20 +3,16 @@
 // Purpose     Words of which nobody knows whether they are references, in data ranges and in objects: what they hit lives,
 //             is pinned and counted; what they do not hit dies. echo_resolve answers as a mark would. [resolve.hit.1]
 //             [roots.ambiguous.1] [roots.ambiguous.2]
-#include "tests/gc/ambiguous_machine.h"
 #include "tests/gc/test_heap.h"
 #include "tests/heap/seed.h"
 
 #include <atomic>
 #include <map>
-#include <sys/mman.h>
 #include <thread>
 
 namespace echo {
 namespace {
 
-using test::Hidden;
-using test::hide;
 using test::kMiB;
 using test::quiet_config;
 using test::TestHeap;

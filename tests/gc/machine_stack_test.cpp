@@ -3,7 +3,7 @@
 // Purpose     Ambiguous stacks: a reference that is in one callee-saved register or one word of the stack survives every
 //             way of coming to rest; stacks that cannot be read end in an error, never in a lost object. [stack.rest.1]
 //             [roots.ambiguous.3]
-#include "tests/gc/ambiguous_machine.h"
+#include "conformance/runner/one_place.h"
 #include "tests/gc/test_heap.h"
 
 #include <atomic>
@@ -13,8 +13,8 @@
 namespace echo {
 namespace {
 
-using test::Hidden;
-using test::hide;
+using conformance::Hidden;
+using conformance::scrub_stack;
 using test::quiet_config;
 using test::TestHeap;
 
@@ -36,7 +36,7 @@ struct Scene {
   [[gnu::noinline]] void make() {
     const ObjectRef made = heap.make(heap.bytes, 100);
     TestHeap::poke(made, 16, 4711);
-    object = hide(made, 33);
+    object = Hidden(made.address + 33);
   }
   bool lives() { return TestHeap::peek({object.reveal() - 33}, 16) == 4711; }
   // From another thread, until it is done: this one must come to rest, or be native.
@@ -58,11 +58,11 @@ struct Scene {
 };
 
 void collects(void* scene) {
-  test::scrub_stack();
+  scrub_stack();
   static_cast<Scene*>(scene)->heap.collect();
 }
 void polls(void* scene) {
-  test::scrub_stack();
+  scrub_stack();
   auto& self = *static_cast<Scene*>(scene);
   self.collect_elsewhere([&self] {
     if (self.heap.mutator->poll_word.load() == 0) {
@@ -71,7 +71,7 @@ void polls(void* scene) {
   });
 }
 void allocates(void* scene) {
-  test::scrub_stack();
+  scrub_stack();
   auto& self = *static_cast<Scene*>(scene);
   const std::uint64_t before = self.heap.collector.cycles();
   self.heap.collector.memory.pool.set_trigger(std::size_t{2} << 20);
@@ -80,14 +80,14 @@ void allocates(void* scene) {
   }
 }
 void goes_native(void* scene) {
-  test::scrub_stack();
+  scrub_stack();
   auto& self = *static_cast<Scene*>(scene);
   self.heap.collector.safepoints.enter_native(*self.heap.mutator, ThreadState::Native);
   self.collect_elsewhere([] { std::this_thread::yield(); });
   self.heap.collector.safepoints.leave_native(*self.heap.mutator);
 }
 void blocks(void* scene) {
-  test::scrub_stack();
+  scrub_stack();
   auto& self = *static_cast<Scene*>(scene);
   self.heap.collector.safepoints.enter_native(*self.heap.mutator, ThreadState::Blocked);
   self.collect_elsewhere([] { std::this_thread::yield(); });
@@ -96,7 +96,7 @@ void blocks(void* scene) {
 
 struct Way {
   const char* name;
-  test::Call call;
+  echo_one_place_call call;
 };
 constexpr Way kWays[] = {{"collects", collects},
                          {"polls", polls},
@@ -106,14 +106,14 @@ constexpr Way kWays[] = {{"collects", collects},
 
 class ComingToRest : public ::testing::TestWithParam<Way> {
 protected:
-  using Holder = std::uint64_t (*)(std::uint64_t, test::Call, void*);
+  using Holder = std::uint64_t (*)(std::uint64_t, echo_one_place_call, void*);
   void check(const char* where, Holder hold, std::size_t cause) {
     Scene scene;
     scene.on();
     scene.make();
-    test::scrub_stack();
-    const std::uint64_t after = hold(scene.object.complement, GetParam().call, &scene);
-    EXPECT_EQ(after, scene.object.complement) << where << ": never rewritten";
+    scrub_stack();
+    const std::uint64_t after = hold(scene.object.complement(), GetParam().call, &scene);
+    EXPECT_EQ(after, scene.object.complement()) << where << ": never rewritten";
     EXPECT_TRUE(scene.lives()) << where;
     const echo_statistics all = scene.heap.statistics();
     EXPECT_GE(all.pinned_by[ECHO_PIN_register] + all.pinned_by[ECHO_PIN_stack], 1u) << where;
@@ -122,18 +122,18 @@ protected:
 };
 
 TEST_P(ComingToRest, ARegisterHoldsTheOnlyReference){
-#define ECHO_TEST_CHECK(reg) check(#reg, test::echo_test_call_with_##reg, ECHO_PIN_register);
-    ECHO_TEST_REGISTERS(ECHO_TEST_CHECK)
+#define ECHO_TEST_CHECK(reg) check(#reg, echo_one_place_with_##reg, ECHO_PIN_register);
+    ECHO_ONE_PLACE_REGISTERS(ECHO_TEST_CHECK)
 #undef ECHO_TEST_CHECK
 } TEST_P(ComingToRest, TheStackHoldsTheOnlyReference) {
-  check("stack", test::echo_test_call_with_stack, ECHO_PIN_stack);
+  check("stack", echo_one_place_with_stack, ECHO_PIN_stack);
 }
 // The tests above would notice: without an ambiguous stack the object is gone.
 TEST_P(ComingToRest, WithoutAnAmbiguousStackItIsLost) {
   Scene scene;
   scene.make();
-  test::scrub_stack();
-  (void)test::echo_test_call_with_rbx(scene.object.complement, GetParam().call, &scene);
+  scrub_stack();
+  (void)echo_one_place_with_rbx(scene.object.complement(), GetParam().call, &scene);
   EXPECT_FALSE(scene.lives());
 }
 TEST_P(ComingToRest, NoMore) {
@@ -142,8 +142,8 @@ TEST_P(ComingToRest, NoMore) {
   std::string why;
   ASSERT_EQ(scene.heap.collector.ambiguous_stack(*scene.heap.mutator, false, &why), ECHO_OK);
   scene.make();
-  test::scrub_stack();
-  (void)test::echo_test_call_with_stack(scene.object.complement, GetParam().call, &scene);
+  scrub_stack();
+  (void)echo_one_place_with_stack(scene.object.complement(), GetParam().call, &scene);
   EXPECT_FALSE(scene.lives());
 }
 
@@ -155,21 +155,21 @@ TEST(MachineStackTest, WhatANativeThreadHeldWhenItEnteredCounts) {
   Scene scene;
   scene.on();
   scene.make();
-  test::scrub_stack();
-  const std::uint64_t after = test::echo_test_call_and_move(
-      scene.object.complement,
+  scrub_stack();
+  const std::uint64_t after = echo_one_place_and_move(
+      scene.object.complement(),
       [](void* s) {
         auto& self = *static_cast<Scene*>(s);
         self.heap.collector.safepoints.enter_native(*self.heap.mutator, ThreadState::Native);
       },
       [](void* s) {
         auto& self = *static_cast<Scene*>(s);
-        test::scrub_stack();
+        scrub_stack();
         self.collect_elsewhere([] { std::this_thread::yield(); });
         self.heap.collector.safepoints.leave_native(*self.heap.mutator);
       },
       &scene);
-  EXPECT_EQ(after, scene.object.complement);
+  EXPECT_EQ(after, scene.object.complement());
   EXPECT_TRUE(scene.lives());
 }
 
@@ -178,7 +178,7 @@ TEST(MachineStackTest, TheNativeRecipeUsesTheAnchor) { // [stack.recipe.1]
   Scene scene;
   scene.on();
   scene.make();
-  test::scrub_stack();
+  scrub_stack();
   const auto by_recipe = [](void* s) {
     auto& self = *static_cast<Scene*>(s);
     Mutator& m = *self.heap.mutator;
@@ -191,7 +191,7 @@ TEST(MachineStackTest, TheNativeRecipeUsesTheAnchor) { // [stack.recipe.1]
     }
     m.anchor_sp = 0;
   };
-  (void)test::echo_test_call_with_stack(scene.object.complement, by_recipe, &scene);
+  (void)echo_one_place_with_stack(scene.object.complement(), by_recipe, &scene);
   EXPECT_TRUE(scene.lives());
   // Without an anchor the collection fails, and frees nothing.
   scene.heap.mutator->state.exchange(ThreadState::Native);

@@ -3,10 +3,11 @@
 // Purpose     Random-graph fuzzing against a shadow heap, through the C ABI only. Several threads, each with a world of
 //             its own, and one world that all of them change in turn. After every collection a thread compares its world
 //             with its shadow, and after every explicit one the shared world too.
-// Use         echo_shadow_heap_fuzz [--config=NAME|all] [--count=SEEDS] [--steps=N] [--break=omit-root|skip-barrier]
+// Use         echo_shadow_heap_fuzz [--config=NAME|all] [--count=SEEDS] [--steps=N] [--break=omit-root|skip-barrier|omit-range]
 //             The first seed is ECHO_TEST_SEED. A run with one thread repeats exactly; with several, what each does
 //             repeats, when it does it does not.
 // Break it    --break=omit-root: the frame source forgets a slot; the shadow finds the object gone.
+//             --break=omit-range: the words of an ambiguous world are not registered.
 //             --break=skip-barrier: some stores go round the barrier; the barrier audit names one.
 #include "tests/gc/shadow_world.h"
 
@@ -29,6 +30,7 @@ struct Configuration {
   std::size_t most_nodes; // of a world
   int steps;
   bool out_of_memory_expected;
+  enum Ambiguity : std::uint8_t { None, Words, WordsAndStacks } ambiguity = None;
 };
 
 constexpr Configuration kConfigurations[] = {
@@ -47,6 +49,15 @@ constexpr Configuration kConfigurations[] = {
      "max_heap=64m,reserve=1,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield=on,keep_"
      "free=0",
      3, 80, 1500, false},
+    // What the mark finds is compared with the shadow only where no stack keeps more.
+    {"ambiguous", "max_heap=64m,trigger=1m,reserve=1,poison=on,verify=on,stress_barriers=on", 1, 500, 6000,
+     false, Configuration::Words},
+    {"ambiguous7", "max_heap=64m,reserve=1,stress_collect=7,poison=on", 3, 150, 3000, false,
+     Configuration::Words},
+    {"stacks", "max_heap=64m,trigger=512k,reserve=1,poison=on,verify=on", 3, 300, 4000, false,
+     Configuration::WordsAndStacks},
+    {"stacks1", "max_heap=64m,reserve=1,stress_collect=1,stress_yield=on,poison=on", 2, 60, 800, false,
+     Configuration::WordsAndStacks},
 };
 
 class Run {
@@ -57,13 +68,13 @@ public:
     fail_.context = "rerun: ECHO_TEST_SEED=" + std::to_string(seed) +
                     " echo_shadow_heap_fuzz --config=" + config.name + " --steps=" + std::to_string(steps) +
                     (broken.empty() ? "" : " --break=" + broken);
-    shared_ = std::make_unique<World>(shapes_, fail_, seed * 1000 + 999, config.most_nodes);
+    shared_ = std::make_unique<World>(shapes_, fail_, seed * 1000 + 999, config.most_nodes, is_ambiguous());
   }
 
   void operator()() {
     const std::string options = std::string(config_.options) + ",seed=" + std::to_string(seed_);
     must([&](echo_error* why) { return echo_heap_create(options.c_str(), &heap_, why); });
-    shapes_.open(heap_, fail_);
+    shapes_.open(heap_, fail_, is_ambiguous());
     const echo_frame_source source{sizeof source, 0, nullptr, walk};
     must([&](echo_error* why) { return echo_frame_source_set(heap_, &source, why); });
     shared_->register_words(heap_);
@@ -90,6 +101,8 @@ public:
   }
 
 private:
+  bool is_ambiguous() const { return config_.ambiguity != Configuration::None; }
+  bool has_stacks() const { return config_.ambiguity == Configuration::WordsAndStacks; }
   void expect(echo_status status, const char* what) const {
     if (status != ECHO_OK) {
       fail_(std::string(echo_status_name(status)) + ": " + what);
@@ -120,6 +133,9 @@ private:
     echo_set_vm_word(actor.thread, &world);
     actor.recipes = std::make_unique<RecipeInterpreter>(*recipes, actor.thread);
     world.publish_frames(actor);
+    if (has_stacks()) {
+      must([&](echo_error* why) { return echo_ambiguous_stack(actor.thread, 1, why); });
+    }
   }
   void detach(Actor& actor, World& world) const {
     world.leave(actor);
@@ -164,6 +180,25 @@ private:
     }
   }
   void step(Actor& actor, World& world) {
+    if (has_stacks() && world.random.chance(10)) {
+      world.hold_on_stack(actor, [&] {
+        switch (world.random.below(4)) {
+        case 0:
+          must([&](echo_error* why) { return echo_collect(actor.thread, ECHO_COLLECT_FULL, why); });
+          break;
+        case 1:
+          expect(echo_enter_native(actor.thread), "echo_enter_native");
+          std::this_thread::yield();
+          expect(echo_leave_native(actor.thread), "echo_leave_native");
+          break;
+        case 2:
+          echo_poll(actor.thread);
+          break;
+        default:
+          allocate(actor, world);
+        }
+      });
+    }
     const std::size_t dice = world.random.below(1000);
     if (dice < 400) {
       allocate(actor, world);
@@ -216,7 +251,7 @@ private:
     }
   }
   void run_thread(unsigned number) {
-    World world(shapes_, fail_, seed_ * 1000 + number, config_.most_nodes);
+    World world(shapes_, fail_, seed_ * 1000 + number, config_.most_nodes, is_ambiguous());
     world.register_words(heap_);
     Actor actor;
     attach(actor, world);
@@ -251,6 +286,7 @@ private:
     World nothing(shapes_, fail_, seed_, 1);
     Actor actor;
     attach(actor, nothing);
+    must([&](echo_error* why) { return echo_ambiguous_stack(actor.thread, 0, why); }); // from here on exactly
     must([&](echo_error* why) { return echo_collect(actor.thread, ECHO_COLLECT_FULL, why); });
     const std::uint64_t live = shared_->check(actor);
     if (statistics().live_bytes != live) {

@@ -3,6 +3,8 @@
 // Purpose     A graph of objects on the heap under test and the same graph in plain C++ beside it. Random operations
 //             change both; a check walks both from the roots and compares everything: layouts, lengths, references,
 //             contents, and that one node is one object. Everything goes through the public C ABI.
+//             A world may be ambiguous: its words are a data range instead of roots, and there are objects without a known
+//             layout; both hold addresses inside objects.
 // Invariants  Between two calls that may reach a safepoint a reference is held in locals; over such calls only in root
 //             words, handles, frames and objects.
 #pragma once
@@ -40,17 +42,21 @@ struct Shape {
   std::vector<echo_slot> slots; // of the fixed part
   bool is_array = false;
   bool ref_elements = false;
+  bool ambiguous = false;            // elements are bytes, and every whole word of them an edge
   std::uint64_t least = 0, most = 0; // elements
   unsigned weight = 1;
 
   std::uint64_t bytes(std::uint64_t length) const {
     return (info.fixed_bytes + (is_array ? length * info.element_bytes : 0) + 7) / 8 * 8;
   }
+  std::uint64_t edges(std::uint64_t length) const {
+    return slots.size() + (ref_elements ? length : ambiguous ? length * info.element_bytes / 8 : 0);
+  }
 };
 
 class ShapeTable {
 public:
-  void open(echo_heap* heap, const Failure& fail) {
+  void open(echo_heap* heap, const Failure& fail, bool ambiguous) {
     const auto strong = [](std::uint32_t offset) { return echo_slot{offset, ECHO_SLOT_STRONG}; };
     const auto tagged = [](std::uint32_t offset) { return echo_slot{offset, ECHO_SLOT_TAGGED}; };
     add(heap, fail, "cell", ECHO_LAYOUT_FIXED, 16, 0, 8, {}, 0, 0, 10);
@@ -67,8 +73,14 @@ public:
     add(heap, fail, "large refs", ECHO_LAYOUT_REF_ARRAY, 16, 8, 32, {}, 4100, 9000, 1);
     add(heap, fail, "large bytes", ECHO_LAYOUT_RAW_ARRAY, 16, 8, 64, {}, 4095, 30000, 1);
     add(heap, fail, "large fixed", ECHO_LAYOUT_FIXED, 40000, 0, 8, {strong(39992), tagged(8)}, 0, 0, 1);
+    if (ambiguous) {
+      add(heap, fail, "unknown", ECHO_LAYOUT_AMBIGUOUS, 16, 1, 8, {}, 0, 200, 30);
+      add(heap, fail, "unknown triples", ECHO_LAYOUT_AMBIGUOUS, 16, 3, 16, {}, 0, 30, 5);
+      add(heap, fail, "large unknown", ECHO_LAYOUT_AMBIGUOUS, 16, 8, 8, {}, 4100, 6000, 1);
+    }
   }
   const Shape& operator[](std::size_t i) const { return shapes_[i]; }
+  const Shape& plain_bytes() const { return shapes_[8]; }
   std::size_t pick(Random& random) const {
     std::size_t left = random.below(weights_);
     std::size_t i = 0;
@@ -86,6 +98,7 @@ private:
     shape.slots = std::move(slots);
     shape.is_array = kind != ECHO_LAYOUT_FIXED;
     shape.ref_elements = kind == ECHO_LAYOUT_REF_ARRAY || kind == ECHO_LAYOUT_MIXED_REF;
+    shape.ambiguous = kind == ECHO_LAYOUT_AMBIGUOUS;
     shape.least = least;
     shape.most = most;
     shape.weight = weight;
@@ -123,8 +136,9 @@ class World {
 public:
   static constexpr std::size_t kWords = 24;
 
-  World(const ShapeTable& shapes, const Failure& fail, std::uint64_t seed, std::size_t most_nodes)
-      : random(seed), shapes_(shapes), fail_(fail), most_nodes_(most_nodes) {}
+  World(const ShapeTable& shapes, const Failure& fail, std::uint64_t seed, std::size_t most_nodes,
+        bool ambiguous = false)
+      : random(seed), shapes_(shapes), fail_(fail), most_nodes_(most_nodes), ambiguous_(ambiguous) {}
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
@@ -146,7 +160,8 @@ public:
     nodes_.push_back(std::make_unique<Node>());
     nodes_[n]->shape = s;
     nodes_[n]->length = length;
-    nodes_[n]->edges.resize(shape.slots.size() + (shape.ref_elements ? length : 0), kNull);
+    nodes_[n]->edges.resize(shape.edges(length), kNull);
+    nodes_[n]->inside.resize(shape.ambiguous ? shape.edges(length) : 0, 0);
     fill_payload(object, n);
     attach(actor, object, n);
     return true;
@@ -158,7 +173,7 @@ public:
       return;
     }
     const std::size_t e = random.below(nodes_[from.node]->edges.size());
-    if (is_tagged(from.node, e) && random.chance(40)) {
+    if ((is_tagged(from.node, e) || is_ambiguous(from.node)) && random.chance(40)) {
       const auto integer = static_cast<std::int64_t>(random.below(1 << 20));
       write(actor, from, e, reinterpret_cast<echo_ref>((integer << 3) | 5), kFirstInteger - integer);
     } else if (random.chance(15)) {
@@ -259,10 +274,45 @@ public:
     }
   }
   void register_words(echo_heap* heap) {
-    expect(echo_roots_add(heap, words_.data(), kWords, nullptr), "echo_roots_add");
+    if (ambiguous_ && fail_.broken == "omit-range") {
+      return;
+    }
+    expect(ambiguous_ ? echo_ambiguous_range_add(heap, words_.data(), sizeof words_, nullptr)
+                      : echo_roots_add(heap, words_.data(), kWords, nullptr),
+           "registering words");
   }
   void unregister_words(echo_heap* heap) {
-    expect(echo_roots_remove(heap, words_.data(), nullptr), "echo_roots_remove");
+    if (ambiguous_ && fail_.broken == "omit-range") {
+      return;
+    }
+    expect(ambiguous_ ? echo_ambiguous_range_remove(heap, words_.data(), nullptr)
+                      : echo_roots_remove(heap, words_.data(), nullptr),
+           "unregistering words");
+  }
+  // Objects that only this function's frame and registers know, over whatever `meanwhile` does. The thread's stack is
+  // ambiguous.
+  template <class Meanwhile> [[gnu::noinline]] void hold_on_stack(const Actor& actor, Meanwhile meanwhile) {
+    constexpr std::size_t kHeld = 8;
+    const Shape& shape = shapes_.plain_bytes();
+    volatile std::uintptr_t held[kHeld] = {};
+    const std::uint64_t contents = random.next();
+    for (std::size_t i = 0; i < kHeld; ++i) {
+      const std::uint64_t length = 8 + 8 * (contents >> (4 * i) & 15);
+      const echo_ref object = echo_allocate(actor.thread, shape.info.id, length);
+      if (object == nullptr) {
+        return; // out of memory
+      }
+      *(reinterpret_cast<std::uint64_t*>(object) + 2) = contents + i;
+      held[i] = reinterpret_cast<std::uintptr_t>(object) + (contents >> i) % (16 + length);
+    }
+    meanwhile();
+    for (std::size_t i = 0; i < kHeld; ++i) {
+      const echo_ref object = echo_resolve(actor.thread, held[i]);
+      if (object == nullptr || echo_object_layout(actor.heap, object) != shape.info.id ||
+          load(object, 16) != contents + i) {
+        fail_("an object that only the stack holds was freed or overwritten");
+      }
+    }
   }
 
   // --- the comparison
@@ -293,7 +343,11 @@ public:
       }
     };
     for (std::size_t i = 0; i < kWords; ++i) {
-      reach(words_[i], word_nodes_[i], "root word");
+      reach(word_at(i).ref, word_nodes_[i], "root word");
+      if (ambiguous_ && words_[i] != nullptr &&
+          echo_resolve(actor.thread, reinterpret_cast<std::uintptr_t>(words_[i])) != word_at(i).ref) {
+        fail_("a root word does not resolve to its object");
+      }
     }
     for (std::size_t i = 0; i < frames_.size(); ++i) {
       reach(frames_[i], frame_nodes_[i], "frame");
@@ -328,7 +382,7 @@ public:
             fail_("a tagged integer changed");
           }
         } else {
-          reach(reinterpret_cast<echo_ref>(word), node.edges[e], "slot");
+          reach(reinterpret_cast<echo_ref>(word - inside(node, e)), node.edges[e], "slot");
         }
       }
       bytes += shape.bytes(node.length);
@@ -354,6 +408,8 @@ private:
     std::uint64_t length = 0;
     std::uint64_t contents = 0; // seed of the payload
     std::vector<std::int64_t> edges;
+    std::vector<std::uint32_t>
+        inside; // of ambiguous edges: how far behind the start of the object they point
   };
   struct Place {
     echo_ref ref = nullptr;
@@ -381,6 +437,10 @@ private:
     return edge < shape.slots.size() ? shape.slots[edge].offset
                                      : shape.info.fixed_bytes + (edge - shape.slots.size()) * 8;
   }
+  static std::uint64_t inside(const Node& node, std::size_t edge) {
+    return edge < node.inside.size() ? node.inside[edge] : 0;
+  }
+  bool is_ambiguous(std::size_t node) const { return shapes_[nodes_[node]->shape].ambiguous; }
   bool is_tagged(std::size_t node, std::size_t edge) const {
     const Shape& shape = shapes_[nodes_[node]->shape];
     return edge < shape.slots.size() && shape.slots[edge].kind == ECHO_SLOT_TAGGED;
@@ -388,7 +448,7 @@ private:
   // Calls visit(address of a word, its index) for some raw words: all of a small object, a sample of a large one.
   template <class Visit> void for_payload(echo_ref object, std::size_t n, Visit visit) const {
     const Shape& shape = shapes_[nodes_[n]->shape];
-    if (!shape.slots.empty() || shape.ref_elements) {
+    if (!shape.slots.empty() || shape.ref_elements || shape.ambiguous) {
       if (shape.info.fixed_bytes == 32 && !shape.is_array) { // the pair has a raw word behind its slots
         visit(reinterpret_cast<std::uint64_t*>(object) + 3, 3);
       }
@@ -433,8 +493,7 @@ private:
       const auto& [handle, node] = scopes_.back().handles[r.below(scopes_.back().handles.size())];
       place = {echo_handle_get(actor.thread, handle), static_cast<std::size_t>(node)};
     } else {
-      const std::size_t i = r.below(kWords);
-      place = {words_[i], static_cast<std::size_t>(word_nodes_[i])};
+      place = word_at(r.below(kWords));
     }
     for (std::size_t steps = r.below(8); steps > 0 && place.ref != nullptr; --steps) {
       const Node& node = *nodes_[place.node];
@@ -443,24 +502,39 @@ private:
       }
       const std::size_t e = r.below(node.edges.size());
       if (node.edges[e] >= 0) {
-        place = {reinterpret_cast<echo_ref>(load(place.ref, slot_offset(place.node, e))),
+        place = {reinterpret_cast<echo_ref>(load(place.ref, slot_offset(place.node, e)) - inside(node, e)),
                  static_cast<std::size_t>(node.edges[e])};
       }
     }
     return place;
   }
   void set_word(std::size_t i, const Place& place) {
-    words_[i] = place.ref;
+    inside_[i] = ambiguous_ && place.ref != nullptr ? random.below(bytes_of(place.node)) : 0;
+    words_[i] = place.ref == nullptr
+                    ? nullptr
+                    : reinterpret_cast<echo_ref>(reinterpret_cast<std::uintptr_t>(place.ref) + inside_[i]);
     word_nodes_[i] = node_of(place);
+  }
+  Place word_at(std::size_t i) const {
+    return {reinterpret_cast<echo_ref>(reinterpret_cast<std::uintptr_t>(words_[i]) - inside_[i]),
+            static_cast<std::size_t>(word_nodes_[i])};
+  }
+  std::uint64_t bytes_of(std::size_t node) const {
+    return shapes_[nodes_[node]->shape].bytes(nodes_[node]->length);
   }
   void write(const Actor& actor, const Place& from, std::size_t e, echo_ref value, std::int64_t node) {
     const Shape& shape = shapes_[nodes_[from.node]->shape];
+    if (shape.ambiguous) {
+      const std::uint64_t offset = node >= 0 ? random.below(bytes_of(static_cast<std::size_t>(node))) : 0;
+      nodes_[from.node]->inside[e] = static_cast<std::uint32_t>(offset);
+      value = reinterpret_cast<echo_ref>(reinterpret_cast<std::uintptr_t>(value) + offset);
+    }
     if (fail_.broken == "skip-barrier" && random.chance(2)) {
       *reinterpret_cast<echo_ref*>(reinterpret_cast<char*>(from.ref) + slot_offset(from.node, e)) = value;
     } else if (random.chance(50)) {
       actor.recipes->store(from.ref, slot_offset(from.node, e), value);
-    } else if (e < shape.slots.size()) {
-      expect(echo_store(actor.thread, from.ref, shape.slots[e].offset, value), "echo_store");
+    } else if (e < shape.slots.size() || shape.ambiguous) {
+      expect(echo_store(actor.thread, from.ref, slot_offset(from.node, e), value), "echo_store");
     } else {
       expect(echo_array_store(actor.thread, from.ref, e - shape.slots.size(), value), "echo_array_store");
     }
@@ -517,7 +591,9 @@ private:
   const Failure& fail_;
   const std::size_t most_nodes_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  const bool ambiguous_;
   std::array<echo_ref, kWords> words_{};
+  std::array<std::uint64_t, kWords> inside_{}; // how far behind the start of its object a word points
   std::array<std::int64_t, kWords> word_nodes_ = [] {
     std::array<std::int64_t, kWords> none{};
     none.fill(kNull);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Purpose     The functions of ambiguous_machine.h for x86-64; nothing elsewhere.
+ * Purpose     The functions of one_place.h for x86-64; nothing elsewhere.
  */
 #if defined(__x86_64__)
 	.text
 	.macro	call_with reg
-	.globl	echo_test_call_with_\reg
-	.type	echo_test_call_with_\reg, @function
-echo_test_call_with_\reg:
+	.globl	echo_one_place_with_\reg
+	.type	echo_one_place_with_\reg, @function
+echo_one_place_with_\reg:
 	pushq	%\reg
 	movq	%rdi, %\reg
 	notq	%\reg
@@ -17,7 +17,7 @@ echo_test_call_with_\reg:
 	notq	%rax
 	popq	%\reg
 	retq
-	.size	echo_test_call_with_\reg, .-echo_test_call_with_\reg
+	.size	echo_one_place_with_\reg, .-echo_one_place_with_\reg
 	.endm
 	call_with rbx
 	call_with rbp
@@ -26,9 +26,9 @@ echo_test_call_with_\reg:
 	call_with r14
 	call_with r15
 
-	.globl	echo_test_call_with_stack
-	.type	echo_test_call_with_stack, @function
-echo_test_call_with_stack:
+	.globl	echo_one_place_with_stack
+	.type	echo_one_place_with_stack, @function
+echo_one_place_with_stack:
 	notq	%rdi
 	pushq	%rdi
 	movq	%rdx, %rdi
@@ -38,11 +38,11 @@ echo_test_call_with_stack:
 	notq	%rax
 	addq	$8, %rsp
 	retq
-	.size	echo_test_call_with_stack, .-echo_test_call_with_stack
+	.size	echo_one_place_with_stack, .-echo_one_place_with_stack
 
-	.globl	echo_test_call_and_move
-	.type	echo_test_call_and_move, @function
-echo_test_call_and_move:
+	.globl	echo_one_place_and_move
+	.type	echo_one_place_and_move, @function
+echo_one_place_and_move:
 	pushq	%rbx
 	pushq	%r12
 	pushq	%r13
@@ -64,6 +64,6 @@ echo_test_call_and_move:
 	popq	%r12
 	popq	%rbx
 	retq
-	.size	echo_test_call_and_move, .-echo_test_call_and_move
+	.size	echo_one_place_and_move, .-echo_one_place_and_move
 #endif
 	.section .note.GNU-stack,"",@progbits
