@@ -30,7 +30,7 @@ def check(root):
     violations, defined, planned, cited_by_code = [], {}, set(), set()
     citations = []
     for path in project_tree.files(root):
-        if not cites(path):
+        if not cites(path) or project_tree.is_frozen(path):
             continue
         text = project_tree.read(root, path)
         if text is None:

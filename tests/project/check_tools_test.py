@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "..", "tools"))
 sys.dont_write_bytecode = True
 
+import abi_snapshot  # noqa: E402
 import check_dependencies  # noqa: E402
 import check_headers  # noqa: E402
 import check_readme  # noqa: E402
@@ -119,6 +120,74 @@ class Dependencies(Tree):
     def test_llvm_linked_outside_jit_hooks(self):
         self.put("heap/CMakeLists.txt", "add_library(heap_lib STATIC slab.cpp)\ntarget_link_libraries(heap_lib PRIVATE LLVM)\n")
         self.says(self.violations(), "links LLVM")
+
+
+class AbiSnapshot(unittest.TestCase):
+    """Each kind of change to a released ABI is refused or listed."""
+
+    def setUp(self):
+        self.old = self.abi("1.0")
+        self.new = self.abi("1.1")
+
+    @staticmethod
+    def abi(release):
+        return {
+            "release": release,
+            "symbols": {"echo_a": "ECHO_1.0", "echo_b": "ECHO_1.0"},
+            "structs": {
+                "echo_s": {"size": 16, "fields": {"size": [0, 4], "x": [8, 8]}},
+                "echo_fixed": {"size": 8, "fields": {"x": [0, 8]}},
+            },
+            "constants": {"ECHO_OK": 0},
+            "options": {"max_heap": "bytes"},
+        }
+
+    def says(self, *expected):
+        violations, additions = abi_snapshot.compare(self.old, self.new)
+        self.assertEqual(len(violations), len(expected), violations)
+        for line, part in zip(violations, expected):
+            self.assertIn(part, line)
+        return additions
+
+    def test_what_is_the_same_passes(self):
+        self.assertEqual(self.says(), [])
+
+    def test_additions_at_the_end_are_listed(self):
+        self.new["symbols"]["echo_c"] = "ECHO_1.1"
+        self.new["constants"]["ECHO_MORE"] = 1
+        self.new["structs"]["echo_s"] = {"size": 24, "fields": {"size": [0, 4], "x": [8, 8], "y": [16, 8]}}
+        self.assertEqual(self.says(), ["symbol echo_c = ECHO_1.1", "constant ECHO_MORE = 1", "echo_s.y at 16"])
+
+    def test_an_addition_without_a_new_minor(self):
+        self.new["release"] = "1.0"
+        self.new["options"]["more"] = "count"
+        self.says("ECHO_ABI_MINOR still says 1.0")
+
+    def test_what_has_gone(self):
+        del self.new["symbols"]["echo_a"], self.new["constants"]["ECHO_OK"], self.new["options"]["max_heap"]
+        del self.new["structs"]["echo_fixed"]
+        self.says("symbol echo_a has gone", "constant ECHO_OK has gone", "option max_heap has gone", "struct echo_fixed has gone")
+
+    def test_what_has_changed(self):
+        self.new["symbols"]["echo_a"] = "ECHO_1.1"
+        self.new["constants"]["ECHO_OK"] = 1
+        self.new["options"]["max_heap"] = "count"
+        self.says("symbol echo_a was ECHO_1.0 and is ECHO_1.1", "ECHO_OK was 0 and is 1", "max_heap was bytes and is count")
+
+    def test_a_new_symbol_in_an_old_version(self):
+        self.new["symbols"]["echo_c"] = "ECHO_1.0"
+        self.says("echo_c is new and stands in the version ECHO_1.0 of a release")
+
+    def test_structs(self):
+        self.new["structs"]["echo_s"]["fields"]["x"] = [8, 4]
+        self.says("echo_s.x was at 8 with 8 bytes and is at 8 with 4")
+        self.new["structs"]["echo_s"] = {"size": 16, "fields": {"size": [0, 4], "y": [4, 4], "x": [8, 8]}}
+        self.says("echo_s.y at 4 is not at the end")
+        self.new["structs"]["echo_s"] = {"size": 8, "fields": {"size": [0, 4]}}
+        self.says("echo_s.x has gone", "echo_s had 16 bytes and has 8")
+        self.new = self.abi("1.1")
+        self.new["structs"]["echo_fixed"] = {"size": 16, "fields": {"x": [0, 8], "y": [8, 8]}}
+        self.says("echo_fixed grew from 8 to 16 bytes, and no field says its size")
 
 
 class Headers(Tree):

@@ -33,7 +33,7 @@
 
 /* [abi.version.1] A plugin serves one major version; within it, a minor version only adds at the end. */
 #define ECHO_ABI_MAJOR 1u
-#define ECHO_ABI_MINOR 0u
+#define ECHO_ABI_MINOR 1u
 
 ECHO_BEGIN_DECLS
 
