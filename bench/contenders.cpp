@@ -109,6 +109,9 @@ void Table::head(const char* title) const {
 }
 
 void Table::row(const std::string& what, double least, const char* against) {
+  if (figure("echo", what) == 0) {
+    return; // left out by --only or --quick
+  }
   double peer = 0;
   std::printf("  %-24s", what.c_str());
   for (const Contender& c : kContenders) {
@@ -134,6 +137,9 @@ void Table::row(const std::string& what, double least, const char* against) {
 
 void Table::limit(const std::string& what, const std::string& limit) const {
   const double floor = figure("echo", limit);
+  if (floor == 0) {
+    return;
+  }
   std::printf("  %-24s %9.2f   echo takes %.2f times it\n", limit.c_str(), floor,
               figure("echo", what) / floor);
   (*json_)[what]["limit"] = floor;

@@ -198,6 +198,9 @@ void RunAllocator::open_empty(SlabIndex* slab, Span* span) {
   *slab = empty_.slabs[empty_.next++];
   note_held();
   slabs.set_kind(*slab, SlabKind::Old);
+  if (filled_.count < kRemembered) {
+    filled_.slabs[filled_.count++] = *slab;
+  }
   const Address base = slabs.address_of(*slab);
   *span = {base, base, base + kSlabBytes};
 }
@@ -221,7 +224,8 @@ Address RunAllocator::refill_from_own(std::size_t bytes, std::size_t alignment) 
 Grant RunAllocator::take_empty(Urgency urgency) {
   policy_.on_refill();
   empty_.next = 0;
-  const Grant grant = supply_.pool().take_slabs(urgency, policy_.batch(), empty_.slabs.data(), &empty_.count);
+  const Grant grant = supply_.pool().take_slabs(urgency, policy_.batch(), empty_.slabs.data(), &empty_.count,
+                                                {filled_before_.slabs.data(), filled_before_.count});
   note_held();
   return grant;
 }
@@ -290,6 +294,8 @@ void RunAllocator::retire() {
     supply_.pool().put_slab(empty_.slabs[empty_.next++]);
   }
   recycled_ = empty_ = Batch{};
+  filled_before_ = filled_;
+  filled_.count = 0;
   note_held();
   hand_over_log();
 }

@@ -162,7 +162,8 @@ Grant SlabPool::extend(std::size_t count, std::size_t* first) {
   return Grant::Ok;
 }
 
-Grant SlabPool::take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count) {
+Grant SlabPool::take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count,
+                           std::span<const SlabIndex> preferred) {
   const unsigned node = std::min(current_node(), nodes_ - 1);
   const MutexLock lock(mutex_);
   last_node_ = node;
@@ -171,12 +172,34 @@ Grant SlabPool::take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, st
   const std::size_t bound = urgency == Urgency::Normal ? trigger_ : 0;
   const std::size_t left = (bound - std::min(bound, used_)) / kSlabBytes;
   want = std::min(want, std::max<std::size_t>(left / 8, 1));
-  for (*count = 0; *count < want; ++*count) {
-    if (const Grant grant = take_one(urgency, node, &out[*count]); grant != Grant::Ok) {
-      return *count == 0 ? grant : Grant::Ok;
+  *count = 0;
+  for (const SlabIndex slab : preferred) {
+    if (*count < want && is_at_hand(slab, node) && admit(kSlabBytes, urgency) == Grant::Ok) {
+      hand_out(slab, node);
+      out[(*count)++] = slab;
     }
   }
-  return Grant::Ok;
+  // A batch that found some of them takes no others, which may be another thread's.
+  Grant grant = Grant::Ok;
+  for (const std::size_t found = *count; found == 0 && *count < want && grant == Grant::Ok;) {
+    grant = take_one(urgency, node, &out[*count]);
+    *count += grant == Grant::Ok ? 1 : 0;
+  }
+  if (is_behind()) {
+    // By the count kept. What is wanted has become less since, and more may be there: a wake-up of the thread that
+    // populates costs 10 to 30 us.
+    const std::size_t wanted = wanted_ahead();
+    std::size_t gap = 0;
+    note_ahead(wanted, measure_ahead(wanted, &gap));
+  }
+  return *count == 0 ? grant : Grant::Ok;
+}
+
+// [heap.near.1]
+bool SlabPool::is_at_hand(SlabIndex slab, unsigned node) const {
+  const std::size_t chunk = slab.number / kSlabsPerChunk;
+  return (free_mask_[chunk] >> (slab.number % kSlabsPerChunk) & 1) != 0 &&
+         chunk_state_[chunk] == ChunkState::Committed && (nodes_ == 1 || node_of(slab) == node);
 }
 
 Grant SlabPool::take_one(Urgency urgency, unsigned node, SlabIndex* out) {
@@ -197,14 +220,22 @@ Grant SlabPool::take_one(Urgency urgency, unsigned node, SlabIndex* out) {
   if (const Grant grant = make_usable(chunk, node); grant != Grant::Ok) {
     return grant;
   }
+  const auto bit = static_cast<std::size_t>(std::countr_zero(free_mask_[chunk]));
+  out->number = static_cast<std::uint32_t>(chunk * kSlabsPerChunk + bit);
+  hand_out(*out, node);
+  return Grant::Ok;
+}
+
+// The slab is free and its chunk committed.
+void SlabPool::hand_out(SlabIndex slab, unsigned node) {
+  const std::size_t chunk = slab.number / kSlabsPerChunk;
+  const std::uint32_t mask = std::uint32_t{1} << (slab.number % kSlabsPerChunk);
   if (free_mask_[chunk] == kAllFree) {
     --empty_chunks_;
   }
-  const int bit = std::countr_zero(free_mask_[chunk]);
-  free_mask_[chunk] &= free_mask_[chunk] - 1;
+  free_mask_[chunk] &= ~mask;
   used_ += kSlabBytes;
   clean_[chunk] = false;
-  const std::uint32_t mask = std::uint32_t{1} << bit;
   if ((populated_[chunk] & mask) != 0) {
     const std::size_t ahead = ahead_.load(std::memory_order_relaxed);
     ahead_.store(ahead - std::min(ahead, kSlabBytes), std::memory_order_relaxed);
@@ -216,10 +247,8 @@ Grant SlabPool::take_one(Urgency urgency, unsigned node, SlabIndex* out) {
       target_ = std::min(2 * target_, kMaxAhead * populate_);
     }
   }
-  out->number = static_cast<std::uint32_t>(chunk * kSlabsPerChunk + static_cast<std::size_t>(bit));
-  slabs_.set_use(*out, SlabUse::Owned);
-  note_owner(*out, node);
-  return Grant::Ok;
+  slabs_.set_use(slab, SlabUse::Owned);
+  note_owner(slab, node);
 }
 
 void SlabPool::note_free(std::size_t chunk) {

@@ -11,6 +11,8 @@
 //             [heap.node.1] On a machine with several NUMA nodes a slab comes from a chunk of the caller's
 //             node, then from a new chunk bound to it, and only then from another node. A refused binding is
 //             counted and costs speed only. One node, or a kernel without NUMA: nothing is asked or bound.
+//             [heap.near.1] A thread that asks for empty slabs gets those it filled before the last collection first,
+//             if they are empty, committed and on its node: its processor's caches may hold them.
 // Equations   wanted ahead = min(target, trigger - used, keep);  target' = 2 target when a slab was handed out before
 //             its pages were there, target - target/8 at a collection without that; between the option `populate` and 8
 //             times it
@@ -25,6 +27,7 @@
 
 #include <atomic>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace echo {
@@ -72,9 +75,9 @@ public:
   const SlabTable& slabs() const { return slabs_; }
 
   // Up to `want` empty slabs, fewer where little is left to the bound, at least one; their contents are unspecified.
-  // *count is 0 if the grant is not Ok.
-  Grant take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count)
-      ECHO_EXCLUDES(mutex_);
+  // Those of `preferred` that are empty come first [heap.near.1]. *count is 0 if the grant is not Ok.
+  Grant take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, std::size_t* count,
+                   std::span<const SlabIndex> preferred = {}) ECHO_EXCLUDES(mutex_);
   Grant take_slab(Urgency urgency, SlabIndex* out) ECHO_EXCLUDES(mutex_) {
     std::size_t count = 0;
     return take_slabs(urgency, 1, out, &count);
@@ -132,6 +135,8 @@ private:
   void place(std::size_t chunk, unsigned node) ECHO_REQUIRES(mutex_);
   void note_owner(SlabIndex slab, unsigned node) ECHO_REQUIRES(mutex_);
   Grant take_one(Urgency urgency, unsigned node, SlabIndex* out) ECHO_REQUIRES(mutex_);
+  bool is_at_hand(SlabIndex slab, unsigned node) const ECHO_REQUIRES(mutex_);
+  void hand_out(SlabIndex slab, unsigned node) ECHO_REQUIRES(mutex_);
   Grant admit(std::size_t bytes, Urgency urgency) const ECHO_REQUIRES(mutex_);
   std::size_t wanted_ahead() const ECHO_REQUIRES(mutex_);
   std::size_t measure_ahead(std::size_t wanted, std::size_t* gap) const ECHO_REQUIRES(mutex_);

@@ -340,12 +340,62 @@ template <std::size_t Bytes, class Side> void run_size(const Settings& settings,
   }
 }
 
+// 60 % 16-48 B, 30 % 48-128 B and 10 % 128-1024 B, as in bench/native.
+void fragmentation(const Report& report) {
+  constexpr std::size_t kObjects = 100000;
+  Echo side(16, 64 * kMiB, false);
+  echo_error error{};
+  const echo_layout bytes_of = {sizeof(echo_layout), ECHO_LAYOUT_RAW_ARRAY, "bytes", 16, 8, 0, 0, 0, nullptr};
+  echo_layout_id layout = 0;
+  if (echo_layout_register(side.heap, &bytes_of, &layout, &error) != ECHO_OK) {
+    fail("registering a layout", error);
+  }
+  Echo::Worker worker(side);
+  worker.open_ring(kObjects);
+  std::uint64_t state = 7;
+  const auto below = [&state](std::uint64_t n) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    return (state >> 33) % n;
+  };
+  const auto replace = [&](std::size_t i) {
+    const std::uint64_t kind = below(10);
+    const std::uint64_t words = kind < 6 ? 2 + below(5) : kind < 9 ? 6 + below(11) : 16 + below(113);
+    echo_ref object = echo_allocate(worker.thread, layout, words - 2);
+    if (object == nullptr) {
+      (void)echo_last_error(worker.thread, &error);
+      fail("allocating", error);
+    }
+    worker.replace(i, object);
+  };
+  const auto measure = [&](const char* name) {
+    echo_statistics s{};
+    s.size = sizeof s;
+    if (echo_collect(worker.thread, ECHO_COLLECT_FULL, &error) != ECHO_OK ||
+        echo_get_statistics(side.heap, &s) != ECHO_OK) {
+      fail("collecting", error);
+    }
+    report(name, 100 * s.fragmentation);
+  };
+  for (std::size_t i = 0; i < kObjects; ++i) {
+    replace(i);
+  }
+  measure("fragmentation filled");
+  for (std::size_t i = 0; i < 10 * kObjects; ++i) {
+    replace(below(kObjects));
+  }
+  measure("fragmentation replaced");
+  worker.close_ring();
+}
+
 template <class Side> void run_all(const Settings& settings, const Report& report) {
   run_size<16, Side>(settings, report);
   run_size<32, Side>(settings, report);
   run_size<64, Side>(settings, report);
   run_size<128, Side>(settings, report);
   run_size<256, Side>(settings, report);
+  if (std::is_same_v<Side, Echo> && wanted(settings, "fragmentation")) {
+    fragmentation(report);
+  }
 }
 
 } // namespace

@@ -10,7 +10,7 @@
 // Equations   refill:           batch' = min(2 batch, ceiling);  limit' = max(limit, batch')
 //             slab taken:       keep'  = min(2 keep, kMaxKeep)
 //             window, no refill: batch' = max(batch - batch/8 - 1, floor);  limit' likewise
-//             window, no slab:  keep'  = max(keep - 1, least)
+//             window, no slab:  keep'  = max(keep - keep/8 - 1, least)
 //             A class is hot in a window if its uses per second exceed kHotPerSecond. [native.hot.1]
 #pragma once
 
@@ -22,7 +22,8 @@ namespace echo::native {
 inline constexpr std::uint64_t kHotPerSecond = 1000;
 inline constexpr std::uint64_t kWindowNs = 100'000'000;
 inline constexpr std::uint32_t kMaxCached = 256;
-inline constexpr std::uint32_t kMaxKeep = 16;
+inline constexpr std::uint32_t kMaxKeep = 128; // 8 MiB
+inline constexpr std::uint32_t kMaxLeastKeep = 16;
 
 struct CacheHints {
   std::uint32_t l1 = 32;         // cells in L1 to start with
@@ -37,8 +38,8 @@ public:
   CachePolicy(const CacheHints& hints, std::uint32_t cells_per_slab)
       : limit_floor_(std::clamp(hints.l1, 1u, kMaxCached)),
         batch_floor_(std::clamp(hints.batch, 1u, kMaxCached)),
-        least_keep_(
-            std::clamp(std::max(hints.l2 / std::max(cells_per_slab, 1u), hints.least_slabs), 1u, kMaxKeep)),
+        least_keep_(std::clamp(std::max(hints.l2 / std::max(cells_per_slab, 1u), hints.least_slabs), 1u,
+                               kMaxLeastKeep)),
         batch_(batch_floor_), limit_(std::max(limit_floor_, batch_floor_)), keep_(least_keep_) {}
 
   std::uint32_t batch() const { return batch_; }
@@ -68,7 +69,7 @@ public:
       limit_ = std::max({shrunk(limit_), limit_floor_, batch_});
     }
     if (slabs_ == 0) {
-      keep_ = std::max(keep_ - 1, least_keep_);
+      keep_ = std::max(shrunk(keep_), least_keep_);
     }
     refills_ = slabs_ = 0;
   }

@@ -62,6 +62,9 @@ void ClassCache::list(SlabRecord& record) {
   }
   partial_ = &record;
   record.listed = true;
+  if (record.first_word == SlabRecord::kNotListed) {
+    record.first_word = kSlabWords;
+  }
 }
 
 void ClassCache::unlist(SlabRecord& record) {
@@ -71,6 +74,7 @@ void ClassCache::unlist(SlabRecord& record) {
     record.partial_next->partial_previous = record.partial_previous;
   }
   record.listed = false;
+  record.first_word = SlabRecord::kNotListed;
 }
 
 void ClassCache::own(SlabRecord& record) {
@@ -253,7 +257,7 @@ void ClassCache::note_free_cell(SlabRecord& record, std::uint32_t word) {
   }
 }
 
-// L1 is full: the cell, whose live bit is cleared, stays in its slab.
+// L1 is full: the cell, whose live bit is cleared, stays in its slab, which is told.
 bool ClassCache::put_aside(void* last, void* next) {
   last_freed_.store(next, std::memory_order_release);
   const auto at = reinterpret_cast<Address>(last);
@@ -448,6 +452,7 @@ std::size_t ClassCache::trim(std::uint32_t keep) {
       if (!record.listed) {
         list(record);
       }
+      record.first_word = 0;
       record.counted = true;
       ++empty_;
     }
@@ -609,6 +614,9 @@ const char* ClassCache::check() {
   }
   for (SlabRecord* record = owned_; record != nullptr; record = record->owned_next) {
     SlabEntry& entry = entry_of(*record);
+    if (record->listed == (record->first_word == SlabRecord::kNotListed)) {
+      return "a slab that is not in the list of those with free cells has a first word";
+    }
     if (entry.record.load(std::memory_order_relaxed) != record ||
         owner_of(entry.owner.load(std::memory_order_relaxed)) != this) {
       return "an owned slab's table entry names another owner [native.owner.1]";

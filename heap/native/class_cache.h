@@ -111,7 +111,7 @@ public:
       if (__builtin_expect(last == p, 0)) {
         return otherwise();
       }
-      if (!spill(last)) {
+      if (__builtin_expect(!spill(reinterpret_cast<Address>(last)), 0)) {
         return put_aside(last, p);
       }
     }
@@ -197,24 +197,30 @@ private:
     state_.store(state / kOneTurn * kOneTurn + count, std::memory_order_relaxed);
   }
   BitWord& live_word(Address at) const { return live_bits_[(at - base_) / (64 * kGranule)]; }
-  // The cell freed last becomes an ordinary free cell. False: L1 is full, put it aside.
-  bool spill(void* last) {
-    const auto at = reinterpret_cast<Address>(last);
+  // The cell freed last becomes an ordinary free cell, in L1 or aside. False: more is to be done, by put_aside().
+  bool spill(Address at) {
     BitWord& live = live_word(at);
-    live.store(live.load(std::memory_order_relaxed) & ~bit_of(at), std::memory_order_relaxed);
+    const std::uint64_t after = live.load(std::memory_order_relaxed) & ~bit_of(at);
+    live.store(after, std::memory_order_relaxed);
     const std::uint32_t state = state_.load(std::memory_order_relaxed);
     const std::size_t count = state % kOneTurn;
-    if (__builtin_expect(count >= limit_, 0)) {
-      return false;
+    if (count < limit_) {
+      cells_[count + 1] = reinterpret_cast<void*>(at);
+      state_.store(state + kOneCell, std::memory_order_relaxed);
+      return true;
     }
-    cells_[count + 1] = last;
-    state_.store(state + kOneCell, std::memory_order_relaxed);
-    return true;
+    // L1 is full. The slab may know already that it has free cells from here on.
+    const SlabRecord& record = *table_[(at - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
+    if (__builtin_expect(record.first_word <= word_of(at % kSlabBytes) && after != 0, 1)) {
+      bump(aside_);
+      return true;
+    }
+    return false;
   }
   // Every function of the owner but the two fast paths begins with it. [native.last.1]
   void settle() {
     if (void* const last = last_freed_.load(std::memory_order_relaxed); last != nullptr) {
-      if (spill(last)) {
+      if (spill(reinterpret_cast<Address>(last))) {
         last_freed_.store(nullptr, std::memory_order_release);
       } else {
         put_aside(last, nullptr);

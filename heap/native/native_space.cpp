@@ -244,6 +244,7 @@ bool NativeSpace::acquire_chunk(unsigned node, bool anywhere, Use use, std::uint
   const auto take = [&](unsigned where) ECHO_NO_THREAD_ANALYSIS {
     if (take_from(&free_resident_first_[where])) {
       free_resident_ -= kChunkBytes;
+      least_free_ = std::min(least_free_, free_resident_);
     } else if (!take_from(&free_first_[where])) {
       return false;
     }
@@ -335,6 +336,7 @@ bool NativeSpace::take_chunks(std::size_t count, unsigned node, void* owner, Add
     if (i < fresh) {
       unlink(free_list(c), i);
       free_resident_ -= c.resident ? kChunkBytes : 0;
+      least_free_ = std::min(least_free_, free_resident_);
     } else {
       c.node = static_cast<std::uint8_t>(node);
     }
@@ -390,6 +392,25 @@ bool NativeSpace::return_chunk(std::size_t keep, std::size_t* bytes) {
   *bytes += done ? resident : 0;
   returned_.fetch_add(done ? resident : 0, std::memory_order_relaxed);
   return done;
+}
+
+void NativeSpace::return_idle() {
+  const std::uint64_t now = os::monotonic_ns();
+  std::size_t keep = 0;
+  {
+    const MutexLock lock(free_mutex_);
+    if (now - window_start_ >= config_.window_ns) {
+      idle_ = least_free_;
+      least_free_ = free_resident_;
+      window_start_ = now;
+    }
+    if (idle_ <= config_.keep_bytes) {
+      return;
+    }
+    idle_ -= std::min(idle_, kChunkBytes);
+    keep = std::max(config_.keep_bytes, free_resident_ - std::min(free_resident_, kChunkBytes));
+  }
+  return_step(keep);
 }
 
 std::size_t NativeSpace::return_step(std::size_t keep) {

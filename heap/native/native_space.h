@@ -16,6 +16,8 @@
 //             [native.space.4] Giving memory back to the system happens in steps of at most one chunk, and
 //             never with a lock of the space held. [native.space.5] What the machine refuses (binding, huge pages) is
 //             counted and costs speed only.
+//             [native.space.6] By itself the space gives back only what has stayed free for a whole window: a
+//             program that fills and empties the same memory does not pay for its pages each time.
 // Equations   committed = 2 MiB * (chunks not Untouched);  resident_free = 2 MiB * (Free chunks not yet
 //             returned)
 #pragma once
@@ -41,6 +43,7 @@ enum class PageKind : std::uint8_t {
 struct SpaceConfig {
   std::size_t reserve_bytes = 0; // address space; 0: the larger of 64 GiB and twice the machine's memory
   std::size_t keep_bytes = std::size_t{32} << 20; // free memory kept before it goes back to the system
+  std::uint64_t window_ns = 500'000'000;          // beyond that, what has stayed free for so long goes back
   PageKind pages = PageKind::Transparent;
 };
 
@@ -89,10 +92,11 @@ public:
 
   // Gives at most one chunk back if more than `keep` bytes lie free; the bytes given back.
   std::size_t return_step(std::size_t keep);
-  // The step that belongs to every path on which memory becomes free: keeps what the configuration says.
+  // The step that belongs to every path on which memory becomes free: gives at most one chunk back, of what nobody has
+  // needed for a window, and keeps what the configuration says. [native.space.6]
   void settle() {
     if (free_resident_hint_.load(std::memory_order_relaxed) > config_.keep_bytes) {
-      return_step(config_.keep_bytes);
+      return_idle();
     }
   }
   // Gives free memory back in such steps until only `keep` bytes are left or the clock has passed `deadline_ns`,
@@ -150,6 +154,7 @@ private:
     return chunk.resident ? &free_resident_first_[chunk.node] : &free_first_[chunk.node];
   }
   void release_chunk(std::uint32_t chunk) ECHO_REQUIRES(free_mutex_);
+  void return_idle();
   // False: nothing left to give back, or the system refuses. Adds what was in memory to *bytes.
   bool return_chunk(std::size_t keep, std::size_t* bytes);
   bool commit_bits(std::uint32_t chunk, std::size_t count) const;
@@ -175,6 +180,10 @@ private:
   std::array<std::uint32_t, kMaxNodes> free_first_ ECHO_GUARDED_BY(free_mutex_){}; // hold no memory
   std::array<std::uint32_t, kMaxNodes> free_resident_first_ ECHO_GUARDED_BY(free_mutex_){};
   std::size_t free_resident_ ECHO_GUARDED_BY(free_mutex_) = 0;
+  std::size_t least_free_ ECHO_GUARDED_BY(free_mutex_) = 0; // of free_resident_ since the window began
+  std::size_t
+      idle_ ECHO_GUARDED_BY(free_mutex_) = 0; // was free throughout the window before, less what went back
+  std::uint64_t window_start_ ECHO_GUARDED_BY(free_mutex_) = 0;
   std::atomic<std::size_t> free_resident_hint_{0};
   std::uint64_t bind_refusals_ ECHO_GUARDED_BY(free_mutex_) = 0;
   std::uint64_t huge_refusals_ ECHO_GUARDED_BY(free_mutex_) = 0;

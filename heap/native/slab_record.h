@@ -61,6 +61,8 @@ private:
 };
 
 struct SlabRecord {
+  static constexpr std::uint16_t kNotListed = 0xFFFF;
+
   // The owner's.
   SlabRecord* owned_next = nullptr;
   SlabRecord* owned_previous = nullptr;
@@ -68,7 +70,8 @@ struct SlabRecord {
   SlabRecord* partial_previous = nullptr;
   Pool* pool = nullptr;
   SlabIndex slab{};
-  std::uint16_t first_word = 0; // no word of live bits before this one has a free cell the caches do not hold
+  // No word of live bits before this one has a free cell the caches do not hold; kNotListed if the slab is not listed.
+  std::uint16_t first_word = kNotListed;
   Cell cell{};
   bool listed = false;  // in the owner's list of slabs with free cells
   bool counted = false; // counted as empty by the owner

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <optional>
@@ -195,6 +196,34 @@ TEST_F(NativeSpaceTest, MemoryGoesBackInStepsOfOneChunk) {
   }
   EXPECT_STREQ(space->check(), "");
   touch(take(0)); // and can be used again
+}
+
+// [native.space.6] With windows that end at each step: what a program takes again and again stays.
+TEST_F(NativeSpaceTest, OnlyWhatStayedFreeGoesBackByItself) {
+  open(1, {.reserve_bytes = 64 * kMiB, .keep_bytes = kChunkBytes, .window_ns = 0, .pages = PageKind::Base});
+  std::vector<SlabIndex> slabs;
+  const auto fill_and_empty = [&](std::size_t chunks) {
+    slabs.clear();
+    for (std::size_t i = 0; i < chunks * kSlabsPerChunk; ++i) {
+      slabs.push_back(take(0));
+      touch(slabs.back());
+    }
+    for (const SlabIndex slab : slabs) {
+      space->put_slab(slab);
+    }
+  };
+  for (int i = 0; i < 4; ++i) {
+    fill_and_empty(6);
+    space->settle();
+    EXPECT_EQ(space->counters().returned_bytes, 0u) << "all of it was in use since the step before";
+  }
+  for (std::size_t gone = 0; gone < 8; ++gone) {
+    space->settle();
+    EXPECT_EQ(space->counters().returned_bytes, std::min<std::size_t>(gone + 1, 5) * kChunkBytes)
+        << "one chunk a step, but for what is kept";
+  }
+  fill_and_empty(3);
+  EXPECT_STREQ(space->check(), "");
 }
 
 TEST_F(NativeSpaceTest, FreeSlabsOfUsedChunksGoBackAndCountWhatWasThere) {

@@ -98,14 +98,14 @@ TEST(CachePolicy, GrowsFastAndShrinksSlowly) {
 TEST(CachePolicy, KeepsMoreSlabsWhileSlabsAreTaken) {
   CachePolicy policy({.l1 = 32, .l2 = 128, .batch = 16}, 512);
   EXPECT_EQ(policy.keep(), 1u);
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 7; ++i) {
     policy.on_slab();
   }
   EXPECT_EQ(policy.keep(), kMaxKeep);
   policy.on_window(0, kWindowNs); // slabs were taken in it
   EXPECT_EQ(policy.keep(), kMaxKeep);
   policy.on_window(0, kWindowNs);
-  EXPECT_EQ(policy.keep(), kMaxKeep - 1);
+  EXPECT_EQ(policy.keep(), kMaxKeep - kMaxKeep / 8 - 1);
 }
 
 // [native.hot.1]
@@ -127,7 +127,7 @@ TEST(CachePolicy, HintsOutOfRangeAreBroughtIntoIt) {
   EXPECT_EQ(none.keep(), 1u);
   const CachePolicy much({.l1 = ~0u, .l2 = ~0u, .batch = ~0u}, 64);
   EXPECT_EQ(much.batch(), kMaxCached);
-  EXPECT_EQ(much.keep(), kMaxKeep);
+  EXPECT_EQ(much.keep(), kMaxLeastKeep);
 }
 
 } // namespace
