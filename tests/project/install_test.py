@@ -35,9 +35,11 @@ def main(source, build, compiler):
     tree = os.path.join(scratch, "by-cmake")
     features = os.path.join(source, "tests", "project", "print_features.c")
     run("cmake", "-S", os.path.join(source, "tests", "project", "consumer"), "-B", tree, "-G", "Ninja",
-        f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_COMPILER={compiler}", f"-DEXAMPLE={example}", f"-DFEATURES={features}")
+        f"-DCMAKE_PREFIX_PATH={prefix}", f"-DCMAKE_C_COMPILER={compiler}", f"-DEXAMPLE={example}", f"-DFEATURES={features}",
+        f"-DFUNCTIONS={os.path.join(source, 'examples', 'echo_functions.c')}")
     run("cmake", "--build", tree)
     by_cmake = run(os.path.join(tree, "embed"))
+    expect("value 999997" in run(os.path.join(tree, "functions")), "the installed functions of Echo programs do not run")
     with open(os.path.join(tree, "plugin.txt"), encoding="utf-8") as stream:
         plugin = stream.read()
     expect(plugin.startswith(prefix), f"EchoHeap_PLUGIN is {plugin}, outside the install tree")
