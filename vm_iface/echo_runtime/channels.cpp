@@ -41,11 +41,11 @@ Channel& channel_of(const echo_runtime& runtime, const char* function, void* cha
   if (channel == nullptr) {
     fail(&runtime, function, ECHO_INVALID_ARGUMENT, "the channel is null");
   }
-  auto& found = *static_cast<Channel*>(channel);
-  if (as_word(channel) % kWord != 0 || found.tag != kChannelTag) {
+  auto* const found = as_if<Channel>(channel);
+  if (found == nullptr || found->tag != kChannelTag) {
     fail(&runtime, function, ECHO_INVALID_ARGUMENT, "the object at %p is no channel", channel);
   }
-  return found;
+  return *found;
 }
 
 Channel& channel_of(const echo_runtime& runtime, const char* function, std::int32_t handle) {

@@ -25,11 +25,10 @@ bool is_empty(const MapHeader& header) {
   return header.cells == nullptr && header.control == nullptr && header.count == 0 && header.tag == 0;
 }
 
-[[noreturn, gnu::cold]] void no_map(const char* function, const void* map, MapKind wanted) {
-  const std::uint64_t wanted_tag = kMapTag + static_cast<std::uint64_t>(wanted);
-  const char* const is =
-      as_word(map) % kWord != 0 ? nullptr : name_of(static_cast<const MapHeader*>(map)->tag);
-  const char* const should = name_of(wanted_tag);
+[[noreturn, gnu::cold]] void no_map(const char* function, void* map, MapKind wanted) {
+  const auto* const header = as_if<MapHeader>(map);
+  const char* const is = header == nullptr ? nullptr : name_of(header->tag);
+  const char* const should = name_of(kMapTag + static_cast<std::uint64_t>(wanted));
   if (is != nullptr && should != nullptr) {
     fail(current, function, ECHO_INVALID_ARGUMENT, "the map at %p is from %s, not from %s", map, is, should);
   }
@@ -56,20 +55,20 @@ void* pointer_in(void* cell) {
 } // namespace
 
 MapHeader& map_of(const char* function, void* map, MapKind kind) {
-  auto& header = *static_cast<MapHeader*>(map);
-  if (as_word(map) % kWord != 0 ||
-      (header.tag != kMapTag + static_cast<std::uint64_t>(kind) && !is_empty(header))) [[unlikely]] {
+  auto* const header = as_if<MapHeader>(map);
+  if (header == nullptr || (header->tag != kMapTag + static_cast<std::uint64_t>(kind) && !is_empty(*header)))
+      [[unlikely]] {
     no_map(function, map, kind);
   }
-  return header;
+  return *header;
 }
 
 MapHeader& any_map_of(const char* function, void* map) {
-  auto& header = *static_cast<MapHeader*>(map);
-  if (as_word(map) % kWord != 0 || (name_of(header.tag) == nullptr && !is_empty(header))) [[unlikely]] {
+  auto* const header = as_if<MapHeader>(map);
+  if (header == nullptr || (name_of(header->tag) == nullptr && !is_empty(*header))) [[unlikely]] {
     no_map(function, map, MapKind{});
   }
-  return header;
+  return *header;
 }
 
 void check_new_map(echo_runtime& runtime, const char* function, void* map) {

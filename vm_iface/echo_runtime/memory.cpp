@@ -3,6 +3,8 @@
 
 #include "state.h"
 
+#include <cstdio>
+
 namespace echo::runtime {
 
 echo_status Memory::add_layout(const echo_layout& layout, Layout* out, echo_error* why) {
@@ -54,17 +56,28 @@ echo_status Memory::open(const echo_heap_api* api, echo_heap* heap, echo_error* 
       return status;
     }
   }
+  for (std::uint64_t words = 1 + kTextHeader / kWord; words <= kMostSmallText / kWord; ++words) {
+    char name[40];
+    std::snprintf(name, sizeof name, "echo string of %u bytes", static_cast<unsigned>(words * kWord));
+    const echo_layout layout = {
+        sizeof layout, ECHO_LAYOUT_FIXED, name, words * kWord, 0, 0, ECHO_LAYOUT_PINNED | ECHO_LAYOUT_LEAF, 0,
+        nullptr};
+    if (const echo_status status = add_layout(layout, &small_text_[words], why); status != ECHO_OK) {
+      return status;
+    }
+  }
   return ECHO_OK;
 }
 
-void* Memory::allocate(const char* function, echo_layout_id layout, std::uint64_t length) {
+void* Memory::allocate(const char* function, echo_layout_id layout, std::uint64_t length,
+                       std::uint64_t payload) {
   echo_ref const object = api_->allocate(thread_, layout, length);
   if (object == nullptr) {
     echo_error error{};
     const echo_status status = api_->last_error(thread_, &error);
     fail(current, function, status == ECHO_OK ? ECHO_HEAP_LIMIT : status, "%s", error.message);
   }
-  return reinterpret_cast<char*>(object) + kPayload;
+  return reinterpret_cast<char*>(object) + payload;
 }
 
 std::uint64_t Memory::room_inside(const void* block) const {

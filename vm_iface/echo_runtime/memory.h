@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Objects of the heap as the layer makes and changes them: the recipes of echo/recipes.h in C++.
-// Drawing     text    [header][length][data][len][cap][bytes ...)    data points at bytes: a leaf, whose cells never change
+// Drawing     text    [header][data][len][cap][bytes ...)            up to 256 bytes in all: a layout for each size
+//                     [header][length][data][len][cap][bytes ...)    data points at bytes: a leaf, whose words never change
 //             bytes   [header][length][byte ...)                     a leaf
 //             words   [header][length][word ...)                     every word may be a pointer
-//             The program and the layer hold addresses of payloads, which begin behind the length.
+//             The program and the layer hold addresses of payloads: what lies behind the header, or behind the length.
 // Invariants  [runtime.store.1] A word of an object that existed at the last safepoint is changed through store() only,
 //             so that the heap hears of it. [runtime.fill.1] Nothing reaches a safepoint between take() and the moment in
 //             which every word of the new object has its value.
@@ -48,6 +49,11 @@ inline std::uint64_t as_word(const void* pointer) {
   return reinterpret_cast<std::uintptr_t>(pointer);
 }
 
+// What the program says is a T; null if its address cannot be one's.
+template <class T> T* as_if(void* pointer) {
+  return as_word(pointer) % alignof(T) == 0 ? static_cast<T*>(pointer) : nullptr;
+}
+
 // `pointer` stays in this frame, where the collector sees it, up to here.
 inline void keep(const void* pointer) {
   asm volatile("" : : "r"(pointer) : "memory");
@@ -71,7 +77,18 @@ public:
   void* bytes(const char* function, std::uint64_t count) { return array(function, bytes_, count, true); }
   // A string's header, and room for `length` bytes that the caller writes before the next safepoint.
   void* text(const char* function, std::uint64_t length) {
-    return array(function, text_, kTextHeader + length, false);
+    const std::uint64_t rounded = words_for(kWord + kTextHeader + length) * kWord;
+    if (rounded > kMostSmallText) [[unlikely]] {
+      return array(function, text_, kTextHeader + length, false);
+    }
+    const Layout layout = small_text_[rounded / kWord];
+    char* const object = rounded <= max_inline_ ? take(rounded) : nullptr;
+    if (object == nullptr) [[unlikely]] {
+      return allocate(function, layout.id, 0, kWord);
+    }
+    put_word(object, layout.header);
+    put_word(object + rounded - kWord, 0); // the bytes behind the last one
+    return object + kWord;
   }
   static std::uint64_t length_of(const void* array_payload) {
     return get_word(static_cast<const char*>(array_payload) - kWord);
@@ -98,6 +115,7 @@ public:
   }
 
   static constexpr std::uint64_t kTextHeader = 3 * kWord;
+  static constexpr std::uint64_t kMostSmallText = 256;
 
 private:
   template <class Word> Word* in_thread(std::uint32_t offset) const {
@@ -118,7 +136,7 @@ private:
     const std::uint64_t exact = kPayload + length, rounded = words_for(exact) * kWord;
     char* const object = exact <= max_inline_ ? take(rounded) : nullptr;
     if (object == nullptr) [[unlikely]] {
-      return allocate(function, layout.id, length);
+      return allocate(function, layout.id, length, kPayload);
     }
     put_word(object, layout.header);
     put_word(object + kWord, length);
@@ -129,9 +147,9 @@ private:
     }
     return object + kPayload;
   }
-  // api->allocate, with its error as the function's. SAFEPOINT.
+  // api->allocate, with its error as the function's: the address `payload` bytes behind the object's. SAFEPOINT.
   [[gnu::cold, gnu::noinline]] void* allocate(const char* function, echo_layout_id layout,
-                                              std::uint64_t length);
+                                              std::uint64_t length, std::uint64_t payload);
   void announce(void* slot, std::uint64_t value) {
     if (phase_test_ && __atomic_load_n(in_thread<std::uint8_t>(phase_offset_), __ATOMIC_RELAXED) != 0)
         [[unlikely]] {
@@ -149,6 +167,7 @@ private:
   std::uint32_t cursor_offset_ = 0, limit_offset_ = 0, max_inline_ = 0, phase_offset_ = 0;
   bool phase_test_ = false;
   Layout text_, bytes_, words_;
+  Layout small_text_[kMostSmallText / kWord + 1]; // by words of the object, from a header and three words on
   echo_store_cold_fn store_cold_ = nullptr;
   const echo_heap_api* api_ = nullptr;
   echo_heap* heap_ = nullptr;

@@ -42,11 +42,11 @@ Future& future_of(const echo_runtime& runtime, const char* function, void* futur
   if (future == nullptr) {
     fail(&runtime, function, ECHO_INVALID_ARGUMENT, "the future is null");
   }
-  auto& found = *static_cast<Future*>(future);
-  if (as_word(future) % kWord != 0 || found.tag != kFutureTag) {
+  auto* const found = as_if<Future>(future);
+  if (found == nullptr || found->tag != kFutureTag) {
     fail(&runtime, function, ECHO_INVALID_ARGUMENT, "the object at %p is no future", future);
   }
-  return found;
+  return *found;
 }
 
 void resolve(echo_runtime& runtime, Future& future, void* value) {
