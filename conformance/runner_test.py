@@ -97,6 +97,28 @@ class Reports(unittest.TestCase):
         self.assertEqual(len(root.findall("testsuite/testcase/failure")), 1)
         self.assertEqual(run(NULL_PLUGIN, self.SUITES, "--junit=/no/such/folder/x").returncode, 2)
 
+    def test_junit_has_every_turn_and_the_seed_of_each_failure(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "report.xml")
+            run(f"--plugin={NULL_PLUGIN}", self.SUITES, f"--junit={path}", "--seed=11", "--repeat=3")
+            root = xml.etree.ElementTree.parse(path).getroot()
+        self.assertEqual(root.get("failures"), "3")
+        cases = root.findall("testsuite/testcase")
+        self.assertEqual(len(cases), int(root.get("tests")))
+        self.assertEqual({suite.get("name") for suite in root}, {"versioning", "layouts", "roots"})
+        told = [failure.text for failure in root.findall("testsuite/testcase/failure")]
+        self.assertEqual(told, [f"again: --suite=roots.handles_keep_alive --seed={seed}" for seed in (11, 12, 13)])
+        self.assertEqual({p.get("value") for p in root.findall("testsuite/properties/property")}, {"11"})
+
+    def test_the_plugin_by_option(self):
+        by_option = run("--plugin", NULL_PLUGIN, "--suite=versioning", "--tap", "--seed=1")
+        self.assertEqual(by_option.returncode, 0, by_option.stderr)
+        self.assertEqual(
+            re.sub(r"[\d.]+ s$", "", by_option.stdout, flags=re.MULTILINE),
+            re.sub(r"[\d.]+ s$", "", run(NULL_PLUGIN, "--suite=versioning", "--tap", "--seed=1").stdout, flags=re.MULTILINE),
+        )
+        self.assertEqual(run(NULL_PLUGIN, NULL_PLUGIN).returncode, 2)
+
 
 class Expectations(unittest.TestCase):
     FAILS = "roots.handles_keep_alive"

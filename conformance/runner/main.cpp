@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
   bool tap = false;
   CLI::App app{
       "Judges a garbage-collected heap: loads PLUGIN.so and runs the numbered tests of its contract."};
-  app.add_option("PLUGIN.so", plugin, "the plugin, a shared library that exports echo_heap_plugin");
+  app.add_option("PLUGIN.so,--plugin", plugin, "the plugin, a shared library that exports echo_heap_plugin");
   app.add_option("--jit", jit, "libecho_jit.so: needed by the suite jit, which is skipped without it");
   app.add_option("--suite", wanted, "only these suites or tests: roots,jit,heaps.second_heap")
       ->delimiter(',');

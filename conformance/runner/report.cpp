@@ -118,7 +118,8 @@ public:
     if (r.is_wrong()) {
       ++suite.failures;
       const std::string why = r.expected == nullptr ? r.outcome.why : "it was expected to fail and did not";
-      inside = "<failure message=\"" + escaped(why) + "\"/>";
+      inside = "<failure message=\"" + escaped(why) + "\">again: --suite=" + escaped(full_name(r)) +
+               " --seed=" + std::to_string(r.seed) + "</failure>";
     } else if (r.outcome.verdict != Verdict::passed) {
       ++suite.skipped;
       const std::string why =

@@ -162,7 +162,7 @@ TEST_P(Identity, EnteringArrivesAtTheStop) {
   EXPECT_EQ(1u, heap_.leave_cold);
 }
 
-TEST(IdentityRefusal, WhatTheHeapDoesNotHave) {
+TEST(IdentityRefusal, WhatTheHeapDoesNotHave) { // [abi.recipe.5]
   {
     FakeHeap heap;
     heap.recipes().hash_cold = nullptr;

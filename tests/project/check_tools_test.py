@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "..", "tools"))
 sys.dont_write_bytecode = True
 
 import abi_snapshot  # noqa: E402
+import check_coverage  # noqa: E402
 import check_dependencies  # noqa: E402
 import check_headers  # noqa: E402
 import check_readme  # noqa: E402
@@ -23,6 +24,7 @@ import check_requirements  # noqa: E402
 import check_spdx  # noqa: E402
 import check_symbols  # noqa: E402
 import check_tags  # noqa: E402
+import make_reference  # noqa: E402
 
 LICENCE = "/* SPDX-License-" + "Identifier: MIT */\n"
 
@@ -188,6 +190,61 @@ class AbiSnapshot(unittest.TestCase):
         self.new = self.abi("1.1")
         self.new["structs"]["echo_fixed"] = {"size": 16, "fields": {"x": [0, 8], "y": [8, 8]}}
         self.says("echo_fixed grew from 8 to 16 bytes, and no field says its size")
+
+
+class Coverage(Tree):
+    def setUp(self):
+        super().setUp()
+        self.put("docs/abi.md", f"{definition('abi.x.1')} One. {definition('abi.x.2')} Two. {definition('abi.x.3')} *planned* Three.\n")
+        self.put("docs/conformance.md", f"{definition('kit.y.1')} Covered by nothing, which is no violation.\n")
+        self.put("tests/vm_iface/x_test.cpp", f"// {tag('abi.x.2')}\n")
+        self.runner = check_coverage.listed("  1 suite.test - it holds [abi.x" + ".1] [kit.y" + ".1]\n")
+
+    def test_each_clause_has_a_test(self):
+        text, violations = check_coverage.table(self.root, self.runner)
+        self.says(violations)
+        self.assertIn("| abi.x" + ".1 | `suite.test` |  |", text)
+        self.assertIn("| abi.x" + ".2 |  | `tests/vm_iface/x_test.cpp` |", text)
+        self.assertNotIn("abi.x" + ".3", text)
+
+    def test_a_clause_without_a_test(self):
+        self.put("tests/vm_iface/x_test.cpp", "// nothing\n")
+        self.put("gc/x.cpp", f"// {tag('abi.x.2')}: code is no test\n")
+        self.put("tests/abi/1.0/include/x.h", f"// {tag('abi.x.2')}: nor is what is frozen\n")
+        self.says(check_coverage.table(self.root, self.runner)[1], f"no test cites {tag('abi.x.2')}")
+
+    def test_a_list_that_is_not_understood(self):
+        with self.assertRaises(ValueError):
+            check_coverage.listed("  1 suite.test - without a clause\n")
+
+
+class Reference(unittest.TestCase):
+    ROW = "| 1 | BAD | it is bad | a mistake | none |\n"
+    TABLE = "| number | code | meaning | cause | remedy |\n| --- | --- | --- | --- | --- |\n"
+
+    @staticmethod
+    def abi(fields=("size", "a"), rows=("size", "a")):
+        return {
+            "structs": [{"name": "echo_statistics", "fields": [{"name": name} for name in fields]}],
+            "statistics": [{"name": name, "unit": "", "meaning": ""} for name in rows],
+            "status": [{"name": "BAD", "value": 1, "meaning": "it is bad"}],
+        }
+
+    def test_statistics(self):
+        self.assertEqual(list(make_reference.check_statistics(self.abi())), [])
+        self.assertIn("echo_statistics.a has no row", *make_reference.check_statistics(self.abi(rows=("size",))))
+        self.assertIn("another order", *make_reference.check_statistics(self.abi(rows=("a", "size"))))
+
+    def test_errors(self):
+        def says(text):
+            return list(make_reference.check_errors(self.abi(), self.TABLE + text))
+
+        self.assertEqual(says(self.ROW), [])
+        self.assertIn("BAD has no row", *says(""))
+        self.assertIn("BAD is number 1", *says(self.ROW.replace("1", "2")))
+        self.assertIn("BAD is number 1", *says(self.ROW.replace("it is bad", "it is good")))
+        self.assertIn("lacks a cause", *says(self.ROW.replace("a mistake", "")))
+        self.assertIn("there is no status WORSE", *says(self.ROW + self.ROW.replace("BAD", "WORSE")))
 
 
 class Headers(Tree):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""heapctl_test.py ECHO_HEAPCTL PLUGIN SOURCE_DIR - what echo-heapctl prints, and how it refuses. [heapctl.exit.1]"""
+"""heapctl_test.py ECHO_HEAPCTL PLUGIN SOURCE_DIR COMPILER - what echo-heapctl prints, and how it refuses. [heapctl.exit.1]"""
 
 import json
 import os
@@ -10,7 +10,7 @@ import sys
 import tempfile
 import unittest
 
-HEAPCTL, PLUGIN, SOURCE = sys.argv[1:4]
+HEAPCTL, PLUGIN, SOURCE, COMPILER = sys.argv[1:5]
 
 
 def heapctl(*arguments, environment=None):
@@ -60,7 +60,7 @@ class Options(unittest.TestCase):
 
 
 class Abi(unittest.TestCase):
-    def test_schema_version_and_features(self):
+    def test_schema_version_and_features(self):  # [heapctl.schema.1]
         told = abi()
         self.assertEqual(told["schema"], 1)
         self.assertEqual(told["abi"]["major"], int(re.search(r"ECHO_ABI_MAJOR (\d+)u", public_header("base.h")).group(1)))
@@ -68,7 +68,7 @@ class Abi(unittest.TestCase):
         self.assertTrue(features["STORE_BARRIER"]["present"])
         self.assertEqual(len(features), len(re.findall(r"^  X\(\d+, \w+, \"", public_header("heap.h"), re.MULTILINE)))
 
-    def test_status_codes_are_the_headers(self):
+    def test_status_codes_are_the_headers(self):  # [heapctl.abi.1]
         found = {name: int(number) for number, name in re.findall(r"^  X\((\d+), (\w+), \"", public_header("base.h"), re.MULTILINE)}
         self.assertGreater(len(found), 30)
         self.assertEqual({row["name"]: row["value"] for row in abi()["status"]}, found)
@@ -82,7 +82,33 @@ class Abi(unittest.TestCase):
         declared = set()
         for header in ("base.h", "layout.h", "recipes.h", "frames.h", "statistics.h", "heap.h"):
             declared |= set(re.findall(r"typedef struct (\w+) \{", public_header(header)))
-        self.assertEqual(set(structs), declared)
+        self.assertEqual(set(structs), declared)  # [heapctl.rows.1]
+        for struct in structs.values():  # [heapctl.abi.2]
+            end = 0
+            for field in struct["fields"]:
+                self.assertLess(field["offset"] - end, 8, f"{struct['name']}: bytes before {field['name']} belong to no field")
+                self.assertGreaterEqual(field["offset"], end)
+                end = field["offset"] + field["bytes"]
+            self.assertLess(struct["size"] - end, 8, struct["name"])
+
+    def test_a_declaration_that_is_not_understood(self):  # [heapctl.rows.1]
+        reader = os.path.join(SOURCE, "tools/heapctl/read_headers.py")
+        for text in ("typedef struct echo_x { int a : 3; } echo_x;", "typedef struct echo_x { int (*(*f)(void))(int); } echo_x;",
+                     "typedef enum echo_x { ECHO_A = 1, OTHER } echo_x;", "typedef struct echo_x { int a; } echo_y;"):
+            with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+                header = os.path.join(folder, "x.h")
+                with open(header, "w", encoding="utf-8") as stream:
+                    stream.write(text)
+                done = subprocess.run([sys.executable, "-B", reader, os.path.join(folder, "rows"), header], capture_output=True,
+                                      text=True, check=False)
+                self.assertEqual(done.returncode, 1, text)
+                self.assertIn("echo_x" if "OTHER" not in text else "OTHER", done.stderr)
+
+    def test_every_field_of_the_statistics_has_its_row(self):
+        told = abi()
+        fields = by_name(told["structs"])["echo_statistics"]["fields"]
+        self.assertEqual([row["name"] for row in told["statistics"]], [field["name"] for field in fields])
+        self.assertTrue(all(row["unit"] and row["meaning"] for row in told["statistics"]))
 
     def test_recipes_are_numbers_and_cold_paths(self):
         told = abi()
@@ -109,7 +135,7 @@ class Abi(unittest.TestCase):
 
 
 class Refusals(unittest.TestCase):
-    def refused(self, done, *words):
+    def refused(self, done, *words):  # [heapctl.error.1]
         self.assertEqual((done.returncode, done.stdout), (2, ""))
         self.assertRegex(done.stderr, r"^echo-heapctl: [A-Z_]+: [^\n]+\n$")
         for word in words:
@@ -130,6 +156,22 @@ class Refusals(unittest.TestCase):
             self.refused(heapctl("--plugin=" + other.name, "options"), "IO_ERROR", other.name)
         libc = re.search(r"=> (\S*libc\.so\S*)", subprocess.run(["ldd", HEAPCTL], capture_output=True, text=True, check=True).stdout)
         self.refused(heapctl("--plugin=" + libc.group(1), "options"), "MISSING_SYMBOL", "echo_heap_plugin")
+
+    def test_a_plugin_of_another_size_or_version(self):  # [heapctl.plugin.1]
+        source = """#include "echo/heap.h"
+            static const struct {{ uint32_t size; uint16_t major, minor; const char* build; uint64_t features; void* rest[100]; }}
+                table = {{ {size}, {major}, {minor}, "another", 0, {{0}} }};
+            ECHO_EXPORT const echo_heap_api* echo_heap_plugin(uint32_t major, uint32_t minor, echo_error* why) {{
+              (void)major, (void)minor, (void)why;
+              return (const echo_heap_api*)(const void*)&table; }}"""
+        for size, major, minor in ((8, 1, 9), (16, 1, 9), ("sizeof(echo_heap_api) - 8", 1, 9), ("sizeof table", 2, 0), ("sizeof table", 1, 0)):
+            with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+                path = os.path.join(folder, "plugin")
+                with open(path + ".c", "w", encoding="utf-8") as stream:
+                    stream.write(source.format(size=size, major=major, minor=minor))
+                subprocess.run([COMPILER, "-shared", "-fPIC", "-I", os.path.join(SOURCE, "vm_iface/include"), path + ".c", "-o",
+                                path + ".so"], check=True)
+                self.refused(heapctl(f"--plugin={path}.so", "options"), "VERSION_MISMATCH")  # every function is null
 
     def test_the_options_of_the_heap(self):
         self.refused(heapctl("abi", "--json", "--heap=max_heap=1"), "BAD_OPTION_VALUE", "max_heap", "echo-heapctl options")

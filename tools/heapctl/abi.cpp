@@ -125,6 +125,17 @@ Json pins() {
   return all;
 }
 
+// [heapctl.rows.1] One row for each field, in the struct's order: tests compare them.
+Json statistics() {
+  Json all = Json::array();
+#define ECHO_ROW(field, unit, sentence)                                                                      \
+  all.push_back({{"name", #field}, {"unit", unit}, {"meaning", sentence}});                                  \
+  static_assert(sizeof(echo_statistics::field) != 0);
+  ECHO_STATISTICS_TABLE(ECHO_ROW)
+#undef ECHO_ROW
+  return all;
+}
+
 Json header_word() {
   Json all = Json::array();
 #define ECHO_ROW(first, bits, name, meaning)                                                                 \
@@ -166,6 +177,7 @@ Json abi_as_json(const Plugin& plugin, const Heap& heap) {
   abi["status"] = statuses();
   abi["causes"] = causes();
   abi["pins"] = pins();
+  abi["statistics"] = statistics();
   abi["header_word"] = header_word();
   abi["recipes"] = {{"fastest", fields_of_recipes(heap.recipes(ECHO_RECIPES_FASTEST))},
                     {"portable", fields_of_recipes(heap.recipes(ECHO_RECIPES_PORTABLE))}};

@@ -35,7 +35,7 @@ def field_names(declaration, where):
         raise Unknown(f"{where}: {declaration}")
     names = []
     for index, part in enumerate(declaration.split(",")):
-        found = re.match(r"^(.*?)(\w+)\s*(\[[^\]]*\]\s*)*$", part.strip(), re.DOTALL)
+        found = re.match(r"^(.*?)([A-Za-z_]\w*)\s*(\[[^\]]*\]\s*)*$", part.strip(), re.DOTALL)
         if not found or (index == 0 and not found.group(1).strip()):
             raise Unknown(f"{where}: {declaration}")
         names.append(found.group(2))

@@ -87,6 +87,58 @@ typedef struct echo_statistics {
   uint64_t pinned_by[8]; /* these objects by the first word that hit them: indexed by echo_pin */
 } echo_statistics;
 
+/* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
+ * "cumulative" only grow, from the heap's creation on. */
+#define ECHO_STATISTICS_TABLE(X)                                                                             \
+  X(size, "bytes", "of the struct that the caller knows; the heap fills no more")                            \
+  X(threads_attached, "threads", "attached now")                                                             \
+  X(objects_allocated, "objects", "cumulative, of all threads; exact for the caller's own")                  \
+  X(bytes_allocated, "bytes", "cumulative, of all threads; exact for the caller's own")                      \
+  X(collections_full, "collections", "of the whole heap, completed; cumulative")                             \
+  X(collections_young, "collections", "of the nursery, completed; cumulative")                               \
+  X(collections_compact, "collections", "that moved objects, completed; cumulative")                         \
+  X(collections_by_cause, "collections", "by echo_cause; cumulative")                                        \
+  X(pause_us, "microseconds", "every pause of every mutator [stats.pause.1]")                                \
+  X(pause_by_cause_us, "microseconds", "the same by echo_cause")                                             \
+  X(stall_us, "microseconds", "an allocation waited for memory while another thread collected")              \
+  X(time_to_safepoint_us, "microseconds", "from the request of a stop until the last mutator arrived")       \
+  X(gc_cpu_s, "seconds", "processor time of collector work, on whatever thread; cumulative")                 \
+  X(live_bytes, "bytes", "of objects that the last completed mark found reachable [stats.live.1]")           \
+  X(used_bytes, "bytes", "slabs that hold any object, and pages of large objects [stats.used.1]")            \
+  X(object_bytes, "bytes", "of objects not yet known dead")                                                  \
+  X(committed_bytes, "bytes", "used, reserve, nursery and metadata [stats.committed.1]")                     \
+  X(reserve_bytes, "bytes", "empty memory that is kept")                                                     \
+  X(nursery_bytes, "bytes", "of young allocation")                                                           \
+  X(metadata_bytes, "bytes", "bitmaps and tables of the heap")                                               \
+  X(peak_committed_bytes, "bytes", "the highest committed_bytes so far")                                     \
+  X(fragmentation, "0 .. 1", "share of used_bytes without an object, after a sweep [stats.frag.1]")          \
+  X(utilisation, "0 .. 1", "share of used_bytes with one [stats.util.1]")                                    \
+  X(objects_marked, "objects", "cumulative")                                                                 \
+  X(bytes_marked, "bytes", "cumulative")                                                                     \
+  X(mark_s, "seconds", "of marking, by the clock; cumulative")                                               \
+  X(sweep_s, "seconds", "of sweeping, by the clock; cumulative")                                             \
+  X(barrier_cold, "calls", "of the cold path of stores; cumulative")                                         \
+  X(poll_cold, "calls", "of the cold path of polls; cumulative")                                             \
+  X(allocate_cold, "calls", "of the cold path of allocation; cumulative")                                    \
+  X(log_entries, "entries", "deletions that the store barrier logged; cumulative")                           \
+  X(scoped_handles, "handles", "in open scopes now")                                                         \
+  X(global_root_words, "words", "registered as roots now")                                                   \
+  X(large_objects, "objects", "with pages of their own now")                                                 \
+  X(large_bytes, "bytes", "of these pages")                                                                  \
+  X(bytes_returned, "bytes", "given back to the operating system; cumulative")                               \
+  X(bytes_populated, "bytes", "brought in ahead by the background thread; cumulative")                       \
+  X(slabs_late, "slabs", "handed out before their pages were there; cumulative")                             \
+  X(numa_nodes, "nodes", "of the machine; 1: one, or a kernel without NUMA, and the next four are 0")        \
+  X(slabs_local, "slabs", "handed to a thread of their own node; cumulative")                                \
+  X(slabs_remote, "slabs", "handed to a thread of another node; cumulative")                                 \
+  X(slabs_migrated, "slabs", "handed to a thread of another node than their last owner's; cumulative")       \
+  X(bind_refusals, "chunks", "that the kernel did not bind to their node; cumulative")                       \
+  X(ambiguous_words, "words", "of unknown meaning that marks looked at; cumulative")                         \
+  X(ambiguous_hits, "words", "of these that pointed into an object; cumulative")                             \
+  X(pinned_objects, "objects", "held in place by ambiguous words, at the last mark")                         \
+  X(pinned_slabs, "slabs", "in which these begin")                                                           \
+  X(pinned_by, "objects", "of these by echo_pin, the kind of word that hit them first")
+
 ECHO_END_DECLS
 
 #endif /* ECHO_STATISTICS_H */
