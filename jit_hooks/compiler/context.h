@@ -105,7 +105,7 @@ void rewrite_calls(ModuleContext& context);         /* calls.cpp: natives throug
 void lower_operations(ModuleContext& context);      /* lower_*.cpp, operations.cpp */
 void split_aggregates(llvm::Function& function);    /* aggregates.cpp: before statepoints */
 Outcome check_leftovers(ModuleContext& context);    /* leftovers.cpp: nothing RS4GC cannot see */
-Outcome check_landing_pads(ModuleContext& context); /* landing_pads.cpp: after RS4GC */
+void keep_over_catches(ModuleContext& context);     /* landing_pads.cpp: after RS4GC */
 void finish_calls(ModuleContext& context);          /* calls.cpp: after RS4GC, one stub for all natives */
 void finish_exchanges(ModuleContext& context);      /* lower_exchange.cpp: after RS4GC */
 void finish_tagged(ModuleContext& context);         /* lower_tagged.cpp: after RS4GC */

@@ -220,8 +220,7 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   make_statepoints(passes, context.module);
   if (context.allows(ECHO_JIT_STALE_REFERENCE))
     break_one_relocation(context.module);
-  if (Outcome outcome = check_landing_pads(context); !outcome)
-    return outcome;
+  keep_over_catches(context);
   if (options.verify) {
     if (Outcome outcome = verified(context.module, "after statepoints"); !outcome)
       return outcome;

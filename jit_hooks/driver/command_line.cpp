@@ -24,7 +24,7 @@ namespace echo::run {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, uint32_t>, 27> switch_names{{
+constexpr std::array<std::pair<const char*, uint32_t>, 28> switch_names{{
     {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
     {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
     {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
@@ -52,6 +52,7 @@ constexpr std::array<std::pair<const char*, uint32_t>, 27> switch_names{{
     {"native-without-anchor", ECHO_JIT_NATIVE_WITHOUT_ANCHOR},
     {"skip-promotion", ECHO_JIT_SKIP_PROMOTION},
     {"loop-polls-only", ECHO_JIT_LOOP_POLLS_ONLY},
+    {"stale-in-pads", ECHO_JIT_STALE_IN_PADS},
 }};
 
 std::string switch_list() {

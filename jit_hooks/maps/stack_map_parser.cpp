@@ -12,7 +12,7 @@ namespace echo::jit {
 namespace {
 
 constexpr uint8_t kVersion = 3;
-constexpr uint8_t kIndirect = 3, kConstant = 4, kConstantIndex = 5;
+constexpr uint8_t kDirect = 2, kIndirect = 3, kConstant = 4, kConstantIndex = 5;
 constexpr uint16_t kDwarfRbp = 6, kDwarfRsp = 7;
 constexpr size_t kLocationBytes = 12;
 constexpr size_t kHeaderLocations = 3; /* calling convention, flags, number of deopt values */
@@ -75,9 +75,15 @@ Location read_location(Reader& reader) {
 bool is_constant(const Location& location) {
   return location.kind == kConstant || location.kind == kConstantIndex;
 }
+bool is_in_frame(const Location& location) {
+  return location.dwarf_register == kDwarfRsp || location.dwarf_register == kDwarfRbp;
+}
 bool is_walkable(const Location& location) {
-  return location.kind == kIndirect && location.size % 8 == 0 && location.size != 0 &&
-         (location.dwarf_register == kDwarfRsp || location.dwarf_register == kDwarfRbp);
+  return location.kind == kIndirect && location.size % 8 == 0 && location.size != 0 && is_in_frame(location);
+}
+/* A word of the frame that the compiler chose: its address, and no location of a derived pointer behind it. */
+bool is_frame_word(const Location& location) {
+  return location.kind == kDirect && location.size == 8 && is_in_frame(location);
 }
 
 Outcome broken(const char* what) {
@@ -94,8 +100,34 @@ Outcome unwalkable(const Location& location, uint64_t function) {
   return {ECHO_UNSUPPORTED_FRAME, text};
 }
 
-/* The pairs of one record, `count` locations from the cursor. */
-Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const StackMapRules& rules,
+/* What one record lists. */
+class RootList {
+public:
+  RootList(ParsedMaps& out, Site& site) : out_(out), site_(site) {
+    site_.first_root = uint32_t(out.roots.size());
+  }
+  ~RootList() { site_.root_count = uint32_t(out_.roots.size()) - site_.first_root; }
+  RootList(const RootList&) = delete;
+  RootList& operator=(const RootList&) = delete;
+
+  void add(const Location& base, const Location& derived, int32_t word) {
+    const RootLocation root{int32_t(int64_t(base.offset) + 8 * word),
+                            int32_t(int64_t(derived.offset) + 8 * word), base.dwarf_register == kDwarfRbp,
+                            derived.dwarf_register == kDwarfRbp};
+    if (std::find(out_.roots.begin() + site_.first_root, out_.roots.end(), root) != out_.roots.end())
+      return;
+    out_.roots.push_back(root);
+    if (root.is_derived())
+      ++out_.derived_pairs;
+  }
+
+private:
+  ParsedMaps& out_;
+  Site& site_;
+};
+
+/* The pairs and words of one record, `count` locations from the cursor. */
+Outcome read_roots(Reader& reader, uint32_t count, uint64_t function, const StackMapRules& rules,
                    ParsedMaps& out, Site& site) {
   if (count < kHeaderLocations)
     return broken("a record is no statepoint");
@@ -104,12 +136,18 @@ Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const Stac
   if (reader.failed() || deopt.offset < 0 || uint32_t(deopt.offset) > count - kHeaderLocations)
     return broken("a record counts more deopt values than it has locations");
   reader.skip(uint64_t(deopt.offset) * kLocationBytes);
-  const uint32_t rest = count - uint32_t(kHeaderLocations) - uint32_t(deopt.offset);
-  if (rest % 2 != 0)
-    return broken("a base has no derived location");
-  site.first_root = uint32_t(out.roots.size());
-  for (uint32_t i = 0; i < rest; i += 2) {
-    const Location base = read_location(reader), derived = read_location(reader);
+  RootList roots(out, site);
+  for (uint32_t left = count - uint32_t(kHeaderLocations) - uint32_t(deopt.offset); left > 0;) {
+    const Location base = read_location(reader);
+    --left;
+    if (is_frame_word(base)) {
+      roots.add(base, base, 0);
+      continue;
+    }
+    if (left == 0)
+      return broken("a base has no derived location");
+    const Location derived = read_location(reader);
+    --left;
     if (reader.failed())
       return broken("it ends inside a record");
     if (is_constant(base) || is_constant(derived))
@@ -120,20 +158,10 @@ Outcome read_pairs(Reader& reader, uint32_t count, uint64_t function, const Stac
       return unwalkable(is_walkable(base) ? derived : base, function);
     }
     const int32_t words = rules.first_word_only ? 1 : base.size / 8;
-    for (int32_t word = 0; word < words; ++word) {
-      const RootLocation root{int32_t(int64_t(base.offset) + 8 * word),
-                              int32_t(int64_t(derived.offset) + 8 * word), base.dwarf_register == kDwarfRbp,
-                              derived.dwarf_register == kDwarfRbp};
-      const auto first = out.roots.begin() + site.first_root;
-      if (std::find(first, out.roots.end(), root) != out.roots.end())
-        continue;
-      out.roots.push_back(root);
-      if (root.is_derived())
-        ++out.derived_pairs;
-    }
+    for (int32_t word = 0; word < words; ++word)
+      roots.add(base, derived, word);
   }
-  site.root_count = uint32_t(out.roots.size()) - site.first_root;
-  return {};
+  return reader.failed() ? broken("it ends inside a record") : Outcome();
 }
 
 Outcome read_blob(Reader& reader, const StackMapRules& rules, ParsedMaps& out) {
@@ -167,7 +195,7 @@ Outcome read_blob(Reader& reader, const StackMapRules& rules, ParsedMaps& out) {
       const uint32_t count = reader.read<uint16_t>();
       if (reader.failed() || uint64_t(count) * kLocationBytes > reader.remaining())
         return broken("it ends inside a record");
-      if (Outcome pairs = read_pairs(reader, count, entry.address, rules, out, site); !pairs)
+      if (Outcome pairs = read_roots(reader, count, entry.address, rules, out, site); !pairs)
         return pairs;
       reader.align_from(origin, 8);
       reader.skip(2);

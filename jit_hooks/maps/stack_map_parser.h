@@ -7,7 +7,7 @@
  *                        constants x [value 8]
  *                        records   x [id 8][offset 4][0 2][locations 2] locations x [kind 1][0 1][size
  * 2][dwarf register 2][0 2][offset 4] pad to 8 [0 2][live outs 2] live outs x 4, pad to 8 locations of a
- * statepoint: calling convention, flags, number of deopt values, those, (base, derived)*
+ * statepoint: calling convention, flags, number of deopt values, those, (base, derived)*, words of the frame*
  *
  * Invariants  [jit.map.1] The parser reads inside the bytes given, whatever they say, and terminates.
  *             [jit.map.2] A root lies in the frame, at rsp or rbp plus an offset; anything else but a

@@ -505,25 +505,6 @@ define i64 @f(i64 %n) {
   }
 }
 
-/* [jit.pad.1] */
-TEST_P(Calls, ReferencesUsedAfterACatchAreRefused) {
-  jit_.define("test.throw", reinterpret_cast<void*>(test_throw));
-  EXPECT_EQ(ECHO_UNSUPPORTED_OPERATION, jit_.add(std::string(kList) + R"(
-declare void @test.throw(i64)
-declare i32 @__gxx_personality_v0(...)
-define i64 @f(ptr addrspace(1) %m) personality ptr @__gxx_personality_v0 {
-  invoke void @test.throw(i64 1) to label %normal unwind label %pad
-normal:
-  ret i64 0
-pad:
-  %e = landingpad { ptr, i32 } catch ptr null
-  %x = call i64 @count(ptr addrspace(1) %m)
-  ret i64 %x
-})"));
-  EXPECT_NE(nullptr, std::strstr(jit_.error.message, "exception is caught in function 'f'"))
-      << jit_.error.message;
-}
-
 TEST_P(Calls, ExceptionThatLeavesTheCallIsAnError) {
   jit_.define("test.throw", reinterpret_cast<void*>(test_throw));
   add("declare void @test.throw(i64)\ndefine void @f() { call void @test.throw(i64 1) ret void }");

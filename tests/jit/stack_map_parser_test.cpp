@@ -107,6 +107,22 @@ TEST(StackMapParser, DuplicatePairsCountOnce) {
   EXPECT_EQ(1u, maps.sites[0].root_count);
 }
 
+/* What a pad needs is in words that the compiler chose; each is one location. [jit.pad.1] */
+TEST(StackMapParser, WordsOfTheFrameAreRoots) {
+  Blob blob;
+  blob.header(1, 0, 1).function(0x1000, 64, 1);
+  blob.record(4, 7).constants().slot(7, 8).slot(7, 8).location(2, 8, 6, -24).location(2, 8, 7, 16).end();
+  ParsedMaps maps;
+  ASSERT_TRUE(parse(blob.bytes(), maps).ok());
+  ASSERT_EQ(3u, maps.sites[0].root_count);
+  EXPECT_EQ(-24, maps.roots[1].base_offset);
+  EXPECT_TRUE(maps.roots[1].base_from_fp);
+  EXPECT_FALSE(maps.roots[1].is_derived());
+  EXPECT_EQ(16, maps.roots[2].base_offset);
+  EXPECT_FALSE(maps.roots[2].base_from_fp);
+  EXPECT_EQ(0u, maps.derived_pairs);
+}
+
 TEST(StackMapParser, SeveralBlobsWithPadding) {
   std::vector<uint8_t> two = well_formed();
   two.insert(two.end(), 16, 0);
@@ -127,7 +143,7 @@ TEST(StackMapParser, RefusesPlacesItCannotWalk) {
   struct {
     uint8_t kind;
     uint16_t size, reg;
-  } const places[] = {{1, 8, 3}, {2, 8, 7}, {3, 8, 3}, {3, 4, 7}, {3, 0, 7}, {9, 8, 7}};
+  } const places[] = {{1, 8, 3}, {2, 8, 3}, {2, 16, 7}, {3, 8, 3}, {3, 4, 7}, {3, 0, 7}, {9, 8, 7}};
   for (const auto& place : places) {
     Blob blob;
     blob.header(1, 0, 1).function(0x1000, 8, 1).record(4, 5).constants();

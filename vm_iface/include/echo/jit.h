@@ -84,7 +84,8 @@ enum {
   ECHO_JIT_NATIVE_WITHOUT_ANCHOR = 1u << 24, /* calls of natives publish no anchor */
   ECHO_JIT_SKIP_PROMOTION = 1u << 25,        /* local variables stay in stack memory */
   ECHO_JIT_LOOP_POLLS_ONLY = 1u << 26,       /* returns and landing pads pass the watermark without looking */
-  ECHO_JIT_ALL_SWITCHES = (1u << 27) - 1
+  ECHO_JIT_STALE_IN_PADS = 1u << 27, /* landing pads use references as they were before the call that threw */
+  ECHO_JIT_ALL_SWITCHES = (1u << 28) - 1
 };
 
 /* How operations are emitted. A module says it with the module flag "echo.operations": !{i32 1, !"echo.operations", i32 1}.
