@@ -30,6 +30,13 @@ Outcome refuse(echo_status code, const std::string& what, const std::string& pla
   return {code, what + " " + place + ": " + remedy};
 }
 
+bool is_vector_of_references(const llvm::Type* type) {
+  return type->isVectorTy() && is_reference_or_vector(type);
+}
+bool is_scalable(const llvm::Value& value) {
+  return isa<llvm::ScalableVectorType>(value.getType()) && is_reference_or_vector(value.getType());
+}
+
 const char* const kKeepReferences =
     "keep references in local variables whose address is not taken, in heap objects or in module globals";
 
@@ -140,6 +147,10 @@ private:
   }
 
   Outcome check_instruction(llvm::Instruction& instruction) {
+    if (is_scalable(instruction) ||
+        llvm::any_of(instruction.operands(), [](const llvm::Use& use) { return is_scalable(*use); }))
+      return refuse(ECHO_UNSUPPORTED_OPERATION, "a scalable vector of references", where(instruction),
+                    "use a vector of fixed length");
     if (auto* slot = dyn_cast<llvm::AllocaInst>(&instruction))
       return check_alloca(*slot);
     if (auto* load = dyn_cast<llvm::LoadInst>(&instruction))
@@ -243,7 +254,7 @@ private:
   }
 
   Outcome check_interior(const llvm::Instruction& instruction, const llvm::Value* value, const char* verb) {
-    if (!is_reference(value->getType()) || !may_be_interior(value))
+    if (!is_reference_or_vector(value->getType()) || !may_be_interior(value))
       return {};
     return refuse(ECHO_UNSUPPORTED_OPERATION,
                   std::string("a pointer into the middle of an object is ") + verb, where(instruction),
@@ -333,14 +344,21 @@ private:
       if (name.starts_with(prefix))
         return refuse(ECHO_UNSUPPORTED_OPERATION, "the intrinsic " + name_of(*intrinsic.getCalledFunction()),
                       where(intrinsic), "remove it; this JIT makes the statepoints itself");
+    const bool on_vectors = is_vector_of_references(intrinsic.getType()) ||
+                            llvm::any_of(intrinsic.args(), [](const llvm::Use& use) {
+                              return is_vector_of_references(use->getType());
+                            });
+    bool refused = on_vectors; /* masked accesses are loads and stores by now [jit.vector.3] */
     for (const char* prefix :
-         {"llvm.masked.", "llvm.vp.", "llvm.memcpy.element", "llvm.memmove.element", "llvm.memset.element"})
-      if (name.starts_with(prefix) && llvm::any_of(intrinsic.args(), [](const llvm::Use& use) {
-            return is_reference_or_vector(use->getType());
-          }))
-        return refuse(ECHO_UNSUPPORTED_OPERATION,
-                      "the intrinsic " + name_of(*intrinsic.getCalledFunction()) + " on references",
-                      where(intrinsic), "use plain loads and stores");
+         {"llvm.vp.", "llvm.memcpy.element", "llvm.memmove.element", "llvm.memset.element"})
+      refused =
+          refused || (name.starts_with(prefix) && llvm::any_of(intrinsic.args(), [](const llvm::Use& use) {
+                        return is_reference_or_vector(use->getType());
+                      }));
+    if (refused)
+      return refuse(ECHO_UNSUPPORTED_OPERATION,
+                    "the intrinsic " + name_of(*intrinsic.getCalledFunction()) + " on references",
+                    where(intrinsic), "use plain loads and stores, shufflevector, or llvm.masked.*");
     return {};
   }
 
@@ -375,6 +393,13 @@ private:
     const llvm::Function* const callee = call.getCalledFunction();
     const bool native = callee != nullptr && callee->isDeclaration();
     const bool stays = callee != nullptr && (native || is_leaf(*callee));
+    if (native &&
+        (is_vector_of_references(call.getType()) || llvm::any_of(call.args(), [](const llvm::Use& use) {
+           return is_vector_of_references(use->getType());
+         })))
+      return refuse(ECHO_UNSUPPORTED_OPERATION,
+                    "a vector of references goes to or comes from the native function " + name_of(*callee),
+                    where(call), "pass its elements one by one");
     for (const llvm::Use& use : call.args()) {
       const auto* function = dyn_cast<llvm::Function>(use->stripPointerCastsAndAliases());
       if (native && function != nullptr && !callee->getName().starts_with("echo.") && needs_thread(*function))
@@ -426,6 +451,14 @@ private:
                     "the blocking native " + name_of(*callee) +
                         " is called where an exception of it would be caught",
                     where(call), "let it return a status; a blocking native does not throw");
+    if (callee != nullptr && callee->hasFnAttribute(kBlockingAttribute) &&
+        llvm::any_of(call.args(), [](const llvm::Use& use) {
+          return use->getType()->isVectorTy() && use->getType()->getPrimitiveSizeInBits() != 128 &&
+                 use->getType()->getPrimitiveSizeInBits() != 64;
+        }))
+      return refuse(ECHO_UNSUPPORTED_OPERATION,
+                    "a vector wider than 16 bytes is passed to the blocking native " + name_of(*callee),
+                    where(call), "pass its address, or its halves: the way out keeps 16 bytes of a register");
     if (is_leaf(function_) && callee != nullptr && callee->hasFnAttribute(kBlockingAttribute))
       return refuse(ECHO_UNSUPPORTED_OPERATION,
                     "the leaf function calls " + name_of(*callee) + ", which may block,", where(call),

@@ -98,12 +98,15 @@ Outcome check_natives(ModuleContext& context);      /* natives.cpp: symbols whos
 Outcome check_operations(ModuleContext& context);   /* operations.cpp: declarations and uses of echo.gc.* */
 void prepare_stores(ModuleContext& context);        /* operations.cpp: store operations become stores */
 void prepare_bulk(ModuleContext& context);          /* bulk.cpp */
+void expand_masked(ModuleContext& context);         /* masked.cpp: before the checks */
 Outcome check_module(ModuleContext& context);       /* checks.cpp: the refusals, after promotion to SSA */
 Outcome resolve_layouts(ModuleContext& context);    /* layouts.cpp: one allocation function per layout */
 void add_thread_parameters(ModuleContext& context); /* calls.cpp */
 void rewrite_calls(ModuleContext& context);         /* calls.cpp: natives through the stub */
 void lower_operations(ModuleContext& context);      /* lower_*.cpp, operations.cpp */
 void split_aggregates(llvm::Function& function);    /* aggregates.cpp: before statepoints */
+void split_vectors(llvm::Function& function);       /* vectors.cpp: behind that */
+void finish_vectors(ModuleContext& context);        /* vectors.cpp: after RS4GC */
 Outcome check_leftovers(ModuleContext& context);    /* leftovers.cpp: nothing RS4GC cannot see */
 void keep_over_catches(ModuleContext& context);     /* landing_pads.cpp: after RS4GC */
 void finish_calls(ModuleContext& context);          /* calls.cpp: after RS4GC, one stub for all natives */

@@ -27,17 +27,6 @@
 namespace echo::jit {
 namespace {
 
-/* One reference, or each element of a vector of them. */
-llvm::SmallVector<llvm::Value*, 4> elements_of(llvm::IRBuilder<>& builder, llvm::Value* value) {
-  const auto* vector = llvm::dyn_cast<llvm::FixedVectorType>(value->getType());
-  if (vector == nullptr)
-    return {value};
-  llvm::SmallVector<llvm::Value*, 4> elements;
-  for (unsigned i = 0; i < vector->getNumElements(); ++i)
-    elements.push_back(builder.CreateExtractElement(value, i));
-  return elements;
-}
-
 class PadWords {
 public:
   explicit PadWords(llvm::Function& function) : function_(function) {}
@@ -64,23 +53,14 @@ public:
 private:
   llvm::Value* carry(llvm::InvokeInst& call, llvm::GCRelocateInst& relocation) {
     llvm::IRBuilder<> before(&call), after(&relocation);
-    const auto bases = elements_of(before, relocation.getBasePtr());
-    const auto values = elements_of(before, relocation.getDerivedPtr());
-    llvm::Value* vector = llvm::PoisonValue::get(relocation.getType());
-    for (size_t i = 0; i < bases.size(); ++i) {
-      llvm::Value* carried = load(before, after, bases[i]);
-      if (values[i] != bases[i]) {
-        llvm::Type* const number = before.getInt64Ty();
-        llvm::Value* const distance =
-            before.CreateSub(before.CreatePtrToInt(values[i], number),
-                             before.CreatePtrToInt(bases[i], number), "distance");
-        carried = after.CreateGEP(after.getInt8Ty(), carried, distance);
-      }
-      if (!relocation.getType()->isVectorTy())
-        return carried;
-      vector = after.CreateInsertElement(vector, carried, i);
-    }
-    return vector;
+    llvm::Value *const base = relocation.getBasePtr(), *const value = relocation.getDerivedPtr();
+    llvm::Value* const carried = load(before, after, base);
+    if (value == base)
+      return carried;
+    llvm::Type* const number = before.getInt64Ty();
+    llvm::Value* const distance = before.CreateSub(before.CreatePtrToInt(value, number),
+                                                   before.CreatePtrToInt(base, number), "distance");
+    return after.CreateGEP(after.getInt8Ty(), carried, distance);
   }
 
   llvm::Value* load(llvm::IRBuilder<>& before, llvm::IRBuilder<>& after, llvm::Value* base) {

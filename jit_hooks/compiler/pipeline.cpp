@@ -3,7 +3,7 @@
  * compiler/pipeline.cpp - promotion to SSA, checks, O2, lowering, clean-up, statepoints.
  *
  * Order       annotations, operations -> promotion -> checks -> layouts -> O2 -> thread, calls, stores,
- * polls, allocations -> clean-up -> barriers and polls expanded -> struct values split -> leftovers ->
+ * polls, allocations -> clean-up -> barriers and polls expanded -> struct values and vectors split -> leftovers ->
  * statepoints -> markers and stubs resolved. Invariants  [jit.order.1] Promotion to SSA runs at every level.
  * [jit.order.2] Stores are lowered after O2 and before anything splits blocks around them. [jit.order.3]
  * Nothing of the middle end runs after statepoints. [jit.order.4] No vectoriser runs: vectors of references
@@ -191,6 +191,7 @@ Outcome prepare(ModuleContext& context, Passes& passes) {
   prepare_bulk(context);
   if (!context.allows(ECHO_JIT_SKIP_PROMOTION))
     promote(passes, context.module);
+  expand_masked(context);
   if (Outcome outcome = check_module(context); !outcome)
     return outcome;
   if (Outcome outcome = resolve_layouts(context); !outcome)
@@ -213,8 +214,11 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   expand_barriers(context);
   expand_polls(context);
   for (llvm::Function& function : context.module)
-    if (is_collected(function))
+    if (is_collected(function)) {
       split_aggregates(function);
+      if (!context.allows(ECHO_JIT_VECTOR_IS_ONE_ROOT))
+        split_vectors(function); /* [jit.vector.1] */
+    }
   if (Outcome outcome = check_leftovers(context); !outcome)
     return outcome;
   make_statepoints(passes, context.module);
@@ -232,6 +236,7 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   finish_exchanges(context);
   finish_tagged(context);
   finish_hashes(context);
+  finish_vectors(context);
   finish_calls(context);
   if (Outcome outcome = emit_global_roots(context); !outcome)
     return outcome;

@@ -223,6 +223,11 @@ bool may_be_interior(const llvm::Value* reference) {
       work.push_back(select->getFalseValue());
     } else if (const auto* freeze = llvm::dyn_cast<llvm::FreezeInst>(value)) {
       work.push_back(freeze->getOperand(0));
+    } else if (const auto* extract = llvm::dyn_cast<llvm::ExtractElementInst>(value)) {
+      work.push_back(extract->getVectorOperand());
+    } else if (llvm::isa<llvm::InsertElementInst>(value) || llvm::isa<llvm::ShuffleVectorInst>(value)) {
+      work.push_back(llvm::cast<llvm::Instruction>(value)->getOperand(0));
+      work.push_back(llvm::cast<llvm::Instruction>(value)->getOperand(1));
     }
   }
   return false;

@@ -208,7 +208,8 @@ pad:
 )";
 
 struct Thrown {
-  explicit Thrown(uint32_t optimise, uint32_t switches = 0) : jit(heap, optimise, switches | ECHO_JIT_VERIFY) {
+  explicit Thrown(uint32_t optimise, uint32_t switches = 0)
+      : jit(heap, optimise, switches | ECHO_JIT_VERIFY) {
     current_heap = &heap;
     jit.define("test.throw", reinterpret_cast<void*>(catch_test_throw));
     EXPECT_EQ(ECHO_OK, jit.add(kText)) << jit.error.message;

@@ -77,10 +77,11 @@ enum {
   ECHO_JIT_BARRIER_WITHOUT_EFFECT = 1u << 17, /* the optimiser is told that a barrier does nothing */
   ECHO_JIT_STUBS_LOSE_RAX = 1u << 18,         /* cold paths without result do not keep rax */
   ECHO_JIT_VECTORISE = 1u << 19,              /* vectorisers run: vectors of references */
-  ECHO_JIT_VECTOR_IS_ONE_ROOT = 1u << 20, /* of a location with several references only the first is a root */
-  ECHO_JIT_STALE_REFERENCE = 1u << 21,    /* one use of a reference keeps the value from before a safepoint */
-  ECHO_JIT_VERIFY = 1u << 22,         /* no fault: verifies statepoints also in builds without deep checks */
-  ECHO_JIT_NO_ENTRY_GUARD = 1u << 23, /* an exception that leaves a call leaves the call's anchor behind */
+  ECHO_JIT_VECTOR_IS_ONE_ROOT =
+      1u << 20, /* vectors of references stay whole, and their first is the only root */
+  ECHO_JIT_STALE_REFERENCE = 1u << 21, /* one use of a reference keeps the value from before a safepoint */
+  ECHO_JIT_VERIFY = 1u << 22,          /* no fault: verifies statepoints also in builds without deep checks */
+  ECHO_JIT_NO_ENTRY_GUARD = 1u << 23,  /* an exception that leaves a call leaves the call's anchor behind */
   ECHO_JIT_NATIVE_WITHOUT_ANCHOR = 1u << 24, /* calls of natives publish no anchor */
   ECHO_JIT_SKIP_PROMOTION = 1u << 25,        /* local variables stay in stack memory */
   ECHO_JIT_LOOP_POLLS_ONLY = 1u << 26,       /* returns and landing pads pass the watermark without looking */
