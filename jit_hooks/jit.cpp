@@ -88,6 +88,7 @@ Outcome Jit::start(const echo_jit_options& options) {
     session.dump_objects = options.dump_objects;
   if (options.dump_ir != nullptr)
     session.dump_ir = options.dump_ir;
+  remove_under_frames_ = (options.switches & ECHO_JIT_REMOVE_UNDER_FRAMES) != 0;
   code_.leave_entries_unguarded((options.switches & ECHO_JIT_NO_ENTRY_GUARD) != 0);
   const StubFaults faults{(options.switches & ECHO_JIT_STUBS_LOSE_RAX) != 0,
                           (options.switches & ECHO_JIT_NATIVE_WITHOUT_ANCHOR) != 0};
@@ -213,7 +214,7 @@ Outcome Jit::check_unused(const ModuleSummary& module) const {
 /* No frame of it is on a stack: a collection walks them all. */
 Outcome Jit::check_frames(echo_thread* thread, const ModuleSummary& module) {
   const CodeUnit* const unit = session_->unit_of(module.object);
-  if (unit == nullptr || (!code_.active() && thread == nullptr))
+  if (unit == nullptr || remove_under_frames_ || (!code_.active() && thread == nullptr))
     return {};
   if (thread == nullptr)
     return {ECHO_WRONG_STATE,

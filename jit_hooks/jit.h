@@ -49,6 +49,7 @@ private:
   ManagedCode code_;
   std::unique_ptr<Session> session_;
 
+  bool remove_under_frames_ = false; /* test only */
   std::mutex removal_lock_;
   mutable std::mutex symbols_lock_;
   NativeSymbols natives_;

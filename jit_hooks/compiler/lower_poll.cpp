@@ -121,6 +121,11 @@ void insert_polls(ModuleContext& context, llvm::Function& function) {
     poll_before(point, marker);
 }
 
+bool is_poll_marker(const llvm::CallBase& call) {
+  const llvm::Function* const callee = call.getCalledFunction();
+  return callee != nullptr && callee->getName() == kPollMarker;
+}
+
 void expand_polls(ModuleContext& context) {
   llvm::Function* const marker = context.module.getFunction(kPollMarker);
   if (marker == nullptr)

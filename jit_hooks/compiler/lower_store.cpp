@@ -203,6 +203,12 @@ void lower_stores(ModuleContext& context, llvm::Function& function) {
   }
 }
 
+const llvm::Value* slot_of_barrier(const llvm::Instruction& instruction) {
+  const auto* call = llvm::dyn_cast<llvm::CallInst>(&instruction);
+  const llvm::Function* const callee = call != nullptr ? call->getCalledFunction() : nullptr;
+  return callee != nullptr && callee->getName() == kBarrierMarker ? call->getArgOperand(1) : nullptr;
+}
+
 void expand_barriers(ModuleContext& context) {
   llvm::Function* const marker = context.module.getFunction(kBarrierMarker);
   if (marker == nullptr)

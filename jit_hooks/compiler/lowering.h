@@ -25,6 +25,8 @@ llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee calle
 /* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);
+/* Of a barrier that is not expanded yet: the slot; else null. */
+const llvm::Value* slot_of_barrier(const llvm::Instruction& instruction);
 /* Level 0: a whole store in one call; of a reference, or of a word with a tag. */
 void call_whole_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
                       llvm::Value* slot, llvm::Value* word);
@@ -44,6 +46,7 @@ void lower_allocations(ModuleContext& context, llvm::Function& function);
  * optimises any more. */
 void insert_polls(ModuleContext& context, llvm::Function& function);
 void expand_polls(ModuleContext& context);
+bool is_poll_marker(const llvm::CallBase& call);
 
 } // namespace echo::jit
 

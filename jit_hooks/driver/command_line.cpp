@@ -24,7 +24,7 @@ namespace echo::run {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, uint32_t>, 28> switch_names{{
+constexpr std::array<std::pair<const char*, uint32_t>, 31> switch_names{{
     {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
     {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
     {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
@@ -53,6 +53,9 @@ constexpr std::array<std::pair<const char*, uint32_t>, 28> switch_names{{
     {"skip-promotion", ECHO_JIT_SKIP_PROMOTION},
     {"loop-polls-only", ECHO_JIT_LOOP_POLLS_ONLY},
     {"stale-in-pads", ECHO_JIT_STALE_IN_PADS},
+    {"remove-under-frames", ECHO_JIT_REMOVE_UNDER_FRAMES},
+    {"link-without-lock", ECHO_JIT_LINK_WITHOUT_LOCK},
+    {"cache-after-optimiser", ECHO_JIT_CACHE_AFTER_OPTIMISER},
 }};
 
 std::string switch_list() {

@@ -24,7 +24,7 @@ const Site* CodeUnit::site_at(uintptr_t pc) const {
   return found != maps.sites.end() && found->pc == pc ? &*found : nullptr;
 }
 
-CodeIndex::CodeIndex() : units_(new Units) {}
+CodeIndex::CodeIndex(bool free_under_readers) : free_under_readers_(free_under_readers), units_(new Units) {}
 
 CodeIndex::~CodeIndex() {
   delete units_.load();
@@ -58,10 +58,15 @@ void CodeIndex::publish(std::unique_ptr<Units> next) {
   retired_.reserve(retired_.size() + 1);
   retired_.emplace_back(units_.load());
   units_.store(next.release());
-  if (readers_.load() == 0) { /* [jit.index.2] */
+  if (readers_.load() == 0 || free_under_readers_) { /* [jit.index.2] */
     retired_.clear();
     retired_units_.clear();
   }
+}
+
+size_t CodeIndex::units_waiting() {
+  const std::lock_guard<std::mutex> lock(writer_);
+  return retired_units_.size();
 }
 
 void CodeIndex::watch(const CodeUnit* unit) {

@@ -49,7 +49,8 @@ struct CodeUnit {
 
 class CodeIndex {
 public:
-  CodeIndex();
+  /* `free_under_readers`, test only: without what [jit.index.2] says of the writer. */
+  explicit CodeIndex(bool free_under_readers = false);
   ~CodeIndex();
   CodeIndex(const CodeIndex&) = delete;
   CodeIndex& operator=(const CodeIndex&) = delete;
@@ -57,6 +58,9 @@ public:
   void add(std::unique_ptr<const CodeUnit> unit);
   /* Takes it out of what readers find. */
   void remove(const CodeUnit* unit);
+
+  /* Removed units that wait until no reader can see them. */
+  size_t units_waiting();
 
   /* Counts frames of one unit in walks from now on; null ends it. */
   void watch(const CodeUnit* unit);
@@ -89,6 +93,7 @@ private:
   mutable std::atomic<uint64_t> readers_{0};
   void publish(std::unique_ptr<Units> next);
 
+  const bool free_under_readers_;
   std::atomic<const Units*> units_;
   std::atomic<const CodeUnit*> watched_{nullptr};
   mutable std::atomic<uint64_t> watched_frames_{0};

@@ -10,8 +10,11 @@
 #include "llvm/ExecutionEngine/JITLink/JITLink.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <thread>
 
 namespace echo::jit {
 namespace {
@@ -62,18 +65,37 @@ std::string named(const Outcome& outcome, const CodeUnit& unit) {
 
 } // namespace
 
+LinkPlugin::Alone::Alone(const LinkPlugin& plugin) : plugin_(plugin) {
+  if (!plugin.without_lock_) {
+    plugin.lock_.lock();
+    return;
+  }
+  if (plugin.inside_.fetch_add(1) != 0) {
+    std::fputs("two threads are inside the link plugin at once\n", stderr);
+    std::_Exit(1);
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(2)); /* so that they meet */
+}
+
+LinkPlugin::Alone::~Alone() {
+  if (plugin_.without_lock_)
+    plugin_.inside_.fetch_sub(1);
+  else
+    plugin_.lock_.unlock();
+}
+
 void LinkPlugin::expect(const std::string& object, std::map<std::string, Signature> signatures) {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   signatures_[object] = std::move(signatures);
 }
 
 std::vector<RootRange> LinkPlugin::take_roots() {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   return std::exchange(roots_, {});
 }
 
 void LinkPlugin::add_to(SessionStatistics& statistics) const {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   statistics.sites += sites_;
   statistics.map_bytes += map_bytes_;
   statistics.code_bytes += code_bytes_;
@@ -103,7 +125,7 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
     }
   }
   {
-    const std::lock_guard<std::mutex> guard(lock_);
+    const Alone alone(*this);
     const auto known = signatures_.find(graph.getName());
     for (jitlink::Symbol* symbol : graph.defined_symbols()) {
       if (!symbol->hasName() || symbol->getSize() == 0 || !is_code(symbol->getBlock().getSection()))
@@ -135,7 +157,7 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
       const std::vector<RootRange> roots = read_roots(block->getContent());
       pending.roots.insert(pending.roots.end(), roots.begin(), roots.end());
     }
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   pending_[&responsibility] = std::move(pending);
   return llvm::Error::success();
 }
@@ -145,7 +167,7 @@ llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& 
   if (llvm::Error error =
           responsibility.withResourceKeyDo([&](llvm::orc::ResourceKey known) { key = known; }))
     return error; /* removed while it was linked */
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   const auto found = pending_.find(&responsibility);
   if (found == pending_.end())
     return llvm::Error::success();
@@ -167,14 +189,14 @@ llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& 
 }
 
 llvm::Error LinkPlugin::notifyFailed(llvm::orc::MaterializationResponsibility& responsibility) {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   pending_.erase(&responsibility);
   return llvm::Error::success();
 }
 
 /* Before the memory goes. [jit.index.3] */
 llvm::Error LinkPlugin::notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc::ResourceKey key) {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   const auto found = linked_.find(key);
   if (found == linked_.end())
     return llvm::Error::success();
@@ -185,19 +207,19 @@ llvm::Error LinkPlugin::notifyRemovingResources(llvm::orc::JITDylib&, llvm::orc:
 }
 
 const CodeUnit* LinkPlugin::unit_of(llvm::orc::ResourceKey key) const {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   const auto found = linked_.find(key);
   return found != linked_.end() ? found->second.unit : nullptr;
 }
 
 std::vector<RootRange> LinkPlugin::roots_of(llvm::orc::ResourceKey key) const {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   const auto found = linked_.find(key);
   return found != linked_.end() ? found->second.roots : std::vector<RootRange>();
 }
 
 void LinkPlugin::forget(const std::string& object) {
-  const std::lock_guard<std::mutex> guard(lock_);
+  const Alone alone(*this);
   signatures_.erase(object);
 }
 

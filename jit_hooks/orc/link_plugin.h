@@ -4,7 +4,7 @@
  *
  * Invariants  [jit.link.1] The sections of stack maps and roots survive dead-stripping. [jit.link.2] They are
  * read after fix-up: their addresses are final. [jit.link.3] What was read is published when the object is
- *             emitted, and dropped if it fails.
+ *             emitted, and dropped if it fails. [jit.link.4] One thread at a time reads or changes what was linked.
  */
 #ifndef ECHO_JIT_ORC_LINK_PLUGIN_H
 #define ECHO_JIT_ORC_LINK_PLUGIN_H
@@ -14,16 +14,17 @@
 
 #include "llvm/ExecutionEngine/Orc/ObjectLinkingLayer.h"
 
+#include <atomic>
 #include <map>
 #include <mutex>
-#include <set>
 
 namespace echo::jit {
 
 class LinkPlugin final : public llvm::orc::ObjectLinkingLayer::Plugin {
 public:
-  LinkPlugin(CodeIndex& index, StackMapRules rules, std::string perf_map)
-      : index_(index), rules_(rules), perf_map_(std::move(perf_map)) {}
+  /* `without_lock`, test only: what [jit.link.4] forbids ends the process with one line. */
+  LinkPlugin(CodeIndex& index, StackMapRules rules, std::string perf_map, bool without_lock)
+      : index_(index), rules_(rules), perf_map_(std::move(perf_map)), without_lock_(without_lock) {}
 
   /* Signatures of the functions of the module that becomes the object of this name. */
   void expect(const std::string& object, std::map<std::string, Signature> signatures);
@@ -55,12 +56,24 @@ private:
     const CodeUnit* unit = nullptr;
     std::vector<RootRange> roots;
   };
+  class Alone {
+  public:
+    explicit Alone(const LinkPlugin& plugin);
+    ~Alone();
+    Alone(const Alone&) = delete;
+    Alone& operator=(const Alone&) = delete;
+
+  private:
+    const LinkPlugin& plugin_;
+  };
   void write_perf_map(const CodeUnit& unit) const;
 
   CodeIndex& index_;
   const StackMapRules rules_;
   const std::string perf_map_; /* file, or empty */
+  const bool without_lock_;
   mutable std::mutex lock_;
+  mutable std::atomic<int> inside_{0};
   std::map<std::string, std::map<std::string, Signature>> signatures_;
   std::map<const llvm::orc::MaterializationResponsibility*, Pending> pending_;
   std::map<llvm::orc::ResourceKey, Linked> linked_;

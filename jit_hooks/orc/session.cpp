@@ -151,7 +151,7 @@ public:
                      ModuleSummary& out) override {
     const std::string object = name + "#" + std::to_string(++modules_);
     const std::string key = cache_ ? key_of(name, bytes, natives) : std::string();
-    if (cache_) {
+    if (cache_ && !allows(ECHO_JIT_CACHE_AFTER_OPTIMISER)) {
       bool added = false;
       if (Outcome outcome = add_cached(object, key, out, added); !outcome || added)
         return outcome;
@@ -224,6 +224,8 @@ private:
   static constexpr bool kVerify = false;
 #endif
 
+  bool allows(uint32_t one_switch) const { return (options_.switches & one_switch) != 0; }
+
   Outcome compile(const std::string& name, const std::string& object, const std::string& key,
                   std::string_view bytes, const NativeSymbols& natives, ModuleSummary& out) {
     auto machine = llvm::orc::JITTargetMachineBuilder(*target_).createTargetMachine();
@@ -241,11 +243,20 @@ private:
     ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
                        known,   {},   {}};
     PipelineTimes times;
-    const PipelineOptions pipeline{options_.optimise, kVerify || (options_.switches & ECHO_JIT_VERIFY) != 0};
+    const PipelineOptions pipeline{options_.optimise, kVerify || allows(ECHO_JIT_VERIFY)};
     if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
       return outcome;
     if (const std::string& error = DiagnosticRecorder::error_of(*context); !error.empty())
       return {ECHO_CODEGEN_FAILED, error};
+    if (cache_ && allows(ECHO_JIT_CACHE_AFTER_OPTIMISER)) { /* where ORC asks its own */
+      bool added = false;
+      Outcome outcome = add_cached(object, key, out, added);
+      if (!outcome || added) {
+        const std::lock_guard<std::mutex> guard(lock_);
+        ++statistics_.modules_compiled;
+        return outcome;
+      }
+    }
     module->setModuleIdentifier(object);
     if (Outcome outcome = dump_ir(*module, object); !outcome)
       return outcome;
@@ -375,10 +386,9 @@ private:
               [this](const std::string& object, llvm::StringRef bytes) { keep(object, bytes); });
         });
     auto plugin = std::make_shared<LinkPlugin>(
-        index,
-        StackMapRules{(options_.switches & ECHO_JIT_ALLOW_UNSUPPORTED_FRAME) != 0,
-                      (options_.switches & ECHO_JIT_VECTOR_IS_ONE_ROOT) != 0},
-        (options_.tools & ECHO_JIT_TOOL_PERF) != 0 ? perf_map() : std::string());
+        index, StackMapRules{allows(ECHO_JIT_ALLOW_UNSUPPORTED_FRAME), allows(ECHO_JIT_VECTOR_IS_ONE_ROOT)},
+        (options_.tools & ECHO_JIT_TOOL_PERF) != 0 ? perf_map() : std::string(),
+        allows(ECHO_JIT_LINK_WITHOUT_LOCK));
     plugin_ = plugin;
     builder.setObjectLinkingLayerCreator(
         [plugin, gdb = (options_.tools & ECHO_JIT_TOOL_GDB) !=

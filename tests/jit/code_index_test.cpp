@@ -37,6 +37,31 @@ TEST(CodeIndex, FindsUnitsFunctionsAndSites) {
   EXPECT_EQ(nullptr, unit->site_at(0x2011));
 }
 
+/* P20: what a reader may still see waits for it. */
+TEST(CodeIndex, RemovedUnitsWaitForReaders) {
+  const auto waiting = [](bool free_under_readers) {
+    CodeIndex index(free_under_readers);
+    index.add(unit_at(0x1000));
+    index.add(unit_at(0x2000));
+    size_t under_reader = 0;
+    {
+      const CodeIndex::View view(index);
+      const CodeUnit* const unit = view.unit_at(0x1010);
+      index.remove(unit);
+      EXPECT_EQ(nullptr, CodeIndex::View(index).unit_at(0x1010)) << "new readers do not find it";
+      under_reader = index.units_waiting();
+      if (!free_under_readers) {
+        EXPECT_EQ("first", unit->function_at(0x1010)->name) << "the reader from before still does";
+      }
+    }
+    index.add(unit_at(0x3000));
+    EXPECT_EQ(0u, index.units_waiting()) << "freed at the next change without a reader";
+    return under_reader;
+  };
+  EXPECT_EQ(1u, waiting(false));
+  EXPECT_EQ(0u, waiting(true)) << "broken on purpose: freed under the reader";
+}
+
 TEST(CodeIndex, ReadersRunBesideTheWriter) {
   CodeIndex index;
   index.add(unit_at(0x1000));

@@ -178,6 +178,17 @@ TEST(Cache, AHitDoesNotOptimise) {
   EXPECT_EQ(first.functions, second.functions);
 }
 
+/* P22. Broken on purpose: asked where ORC asks its own cache, it saves code generation only. */
+TEST(Cache, AskedAfterTheOptimiserAHitStillOptimises) {
+  const Folder folder;
+  echo_jit_options options = with_cache(folder);
+  options.switches = ECHO_JIT_CACHE_AFTER_OPTIMISER;
+  EXPECT_EQ(1u, use(options).modules_compiled);
+  const echo_jit_statistics second = use(options);
+  EXPECT_EQ(1u, second.cache_hits);
+  EXPECT_EQ(1u, second.modules_compiled);
+}
+
 TEST(Cache, EverythingThatDecidesTheCodeIsInTheKey) {
   const Folder folder;
   EXPECT_EQ(1u, use(with_cache(folder)).modules_compiled);
@@ -336,6 +347,39 @@ define i64 @inside(i64 %n) {
   EXPECT_EQ(nullptr, jit.lookup("sum"));
 }
 
+extern "C" void module_remove_and_collect() {
+  removed_inside = echo_jit_remove_module(current_jit, current_heap->thread(), "list", &why_inside);
+  current_heap->collect();
+  echo_error why{ECHO_HEAP_LIMIT, "the frames are left, not returned to"};
+  echo_jit_abandon(current_jit, current_heap->thread(), &why);
+}
+
+/* P19. Broken on purpose: the code of a frame is gone, and nobody knows its references any more. */
+TEST(Removal, WithoutALookAtTheStacksFramesAreLost) {
+  for (const uint32_t switches : {0u, uint32_t{ECHO_JIT_REMOVE_UNDER_FRAMES}}) {
+    FakeHeap heap;
+    echo_jit_options options{};
+    options.optimise = 2;
+    options.switches = switches;
+    OwnJit jit(heap, options);
+    ASSERT_EQ(ECHO_OK, echo_jit_define(jit.get(), "test.both",
+                                       reinterpret_cast<void*>(module_remove_and_collect), 0, &jit.error));
+    ASSERT_EQ(ECHO_OK, jit.add(std::string(kList) + R"(
+declare void @test.both()
+define i64 @inside(i64 %n) {
+  %l = call ptr addrspace(1) @push(ptr addrspace(1) null, i64 %n)
+  call void @test.both()
+  %r = call i64 @sum(i64 %n)
+  ret i64 %r
+})")) << jit.error.message;
+    const uint64_t argument = 1;
+    EXPECT_EQ(ECHO_HEAP_LIMIT, echo_jit_call(jit.get(), heap.thread(), jit.lookup("inside"), &argument, 1,
+                                             nullptr, &jit.error));
+    EXPECT_EQ(switches == 0 ? ECHO_WRONG_STATE : ECHO_OK, removed_inside);
+    EXPECT_EQ(switches == 0 ? 0 : ECHO_FRAME_WITHOUT_MAP, heap.walk_error.code) << heap.walk_error.message;
+  }
+}
+
 extern "C" void module_remove_blindly() {
   removed_inside = echo_jit_remove_module(current_jit, nullptr, "list", &why_inside);
 }
@@ -376,11 +420,12 @@ TEST(Removal, UsedSymbolsAreAnError) {
 /* --- compile threads --------------------------------------------------------------------------------------------- */
 
 /* Eight modules added and linked from four threads, on two compile threads: each has its context, all share the plugin. */
-TEST(CompileThreads, ModulesAreAddedAndLinkedFromAnyThread) {
+void add_from_four_threads(uint32_t switches) {
   FakeHeap heap;
   echo_jit_options options{};
   options.optimise = 2;
   options.compile_threads = 2;
+  options.switches = switches;
   OwnJit jit(heap, options);
   std::atomic<int> failed{0};
   std::vector<std::thread> threads;
@@ -408,6 +453,16 @@ TEST(CompileThreads, ModulesAreAddedAndLinkedFromAnyThread) {
   heap.set_poll_always(true);
   for (uint64_t n = 0; n < 8; ++n)
     EXPECT_EQ(100 + n, jit.call(("f" + std::to_string(n)).c_str(), 100));
+}
+
+TEST(CompileThreads, ModulesAreAddedAndLinkedFromAnyThread) {
+  add_from_four_threads(0);
+}
+
+/* P21. Broken on purpose: the threads meet where one object at a time is published. [jit.link.4] */
+TEST(CompileThreadsDeathTest, WithoutItsLockThePluginIsEnteredTwice) {
+  EXPECT_EXIT(add_from_four_threads(ECHO_JIT_LINK_WITHOUT_LOCK), ::testing::ExitedWithCode(1),
+              "two threads are inside the link plugin at once");
 }
 
 /* --- tools ------------------------------------------------------------------------------------------------------- */

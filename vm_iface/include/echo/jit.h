@@ -86,7 +86,10 @@ enum {
   ECHO_JIT_SKIP_PROMOTION = 1u << 25,        /* local variables stay in stack memory */
   ECHO_JIT_LOOP_POLLS_ONLY = 1u << 26,       /* returns and landing pads pass the watermark without looking */
   ECHO_JIT_STALE_IN_PADS = 1u << 27, /* landing pads use references as they were before the call that threw */
-  ECHO_JIT_ALL_SWITCHES = (1u << 28) - 1
+  ECHO_JIT_REMOVE_UNDER_FRAMES = 1u << 28,   /* modules are removed without a look at the stacks */
+  ECHO_JIT_LINK_WITHOUT_LOCK = 1u << 29,     /* compile threads meet in the link plugin: the process ends */
+  ECHO_JIT_CACHE_AFTER_OPTIMISER = 1u << 30, /* the object cache is asked where ORC asks its own */
+  ECHO_JIT_ALL_SWITCHES = 0x7fffffff
 };
 
 /* How operations are emitted. A module says it with the module flag "echo.operations": !{i32 1, !"echo.operations", i32 1}.
