@@ -9,64 +9,15 @@ import argparse
 import json
 import os
 import pathlib
-import re
 import statistics
 import subprocess
 import sys
 import tempfile
 
+import compiled
+from measure import run, show
+
 ROOT = pathlib.Path(__file__).resolve().parent
-
-
-def run(command, **options):
-    done = subprocess.run([str(c) for c in command], text=True, capture_output=True, **options)
-    if done.returncode != 0:
-        sys.exit(f"bench: {command[0]} failed with {done.returncode}:\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def show(name, figure, target=None, met=None):
-    verdict = "" if met is None else ("   met" if met else "   NOT MET")
-    print(f"  {name:<58} {figure:>22}{'   target ' + target if target else ''}{verdict}", flush=True)
-
-
-# --- instructions of the fast paths, from the disassembly
-
-def fast_path(lines, first, last):
-    """Instructions from the first match of `first` to the next match of `last`, both included; jumps fall through."""
-    start = next((i for i, text in enumerate(lines) if re.search(first, text)), None)
-    if start is None:
-        return None
-    end = next((i for i in range(start, len(lines)) if re.search(last, lines[i])), None)
-    return None if end is None else lines[start:end + 1]
-
-
-def instructions(build, work, results):
-    print("Instructions in emitted code (x86-64, optimised)")
-    bitcode = work / "ops.bc"
-    run([build / "bin/echo-cc", ROOT / "ops.c", "-o", bitcode])
-    objects = work / "objects"
-    objects.mkdir()
-    run([build / "bin/echo-run", bitcode, "--quiet", f"--dump-objects={objects}"])
-    text = ""
-    for path in sorted(objects.iterdir()):
-        text += run(["llvm-objdump-19", "-d", "--no-show-raw-insn", "--no-leading-addr", path])
-    functions = dict(re.findall(r"<(op_\w+)>:\n(.*?)(?=\n\n|\Z)", text, re.S))
-    bodies = {name: [" ".join(line.split()) for line in body.splitlines() if line.strip()]
-              for name, body in functions.items()}
-    # name, function, first and last instruction, instructions that are not overhead, target
-    paths = [
-        ("allocation (header included)", "op_allocate", r"movq \(%r13\)", r"movq \$0x[0-9a-f]+, \(%r", 0, 6),
-        ("reference store: barrier", "op_store", r"cmpb \$0x0, \S*\(%r13\)", r"mov\w+ %\w+, \S*\(%r", 1, 2),
-        ("poll", "op_poll", r"cmpq %rbp, \S*\(%r13\)|cmpq \S*\(%r13\), %rbp", r"^j[ab]e? ", 0, 2),
-    ]
-    for name, function, first, last, useful, target in paths:
-        found = fast_path(bodies.get(function, []), first, last)
-        count = None if found is None else len(found) - useful
-        results[f"instructions {name}"] = count
-        show(name, "pattern not found" if count is None else str(count), f"<= {target}", count is not None and count <= target)
-        if found is None or count > target:
-            print("\n".join("      " + line for line in bodies.get(function, ["(no such function)"])))
 
 
 # --- binary trees against a native bump loop
@@ -134,7 +85,7 @@ def main():
     results = {"processors": os.cpu_count()}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(directory)
-        instructions(build, work, results)
+        compiled.measure(build, work, results, arguments.quick)
         trees(build, work, results, arguments.quick)
         allocators(build, work, results, arguments.quick, "echo-bench-allocation",
                    "\nAllocation with reclamation: the heap against malloc and free, ns per object")

@@ -15,9 +15,9 @@ namespace echo::jit {
 namespace {
 
 constexpr uint32_t kMaxCompileThreads = 256;
-bool in_process(const std::string& name) {
+void* in_process(const std::string& name) {
   static void* const process = dlopen(nullptr, RTLD_NOW);
-  return process != nullptr && dlsym(process, name.c_str()) != nullptr;
+  return process != nullptr ? dlsym(process, name.c_str()) : nullptr;
 }
 
 Outcome check_directory(const char* option, const char* path) {
@@ -92,11 +92,15 @@ Outcome Jit::start(const echo_jit_options& options) {
   code_.leave_entries_unguarded((options.switches & ECHO_JIT_NO_ENTRY_GUARD) != 0);
   const StubFaults faults{(options.switches & ECHO_JIT_STUBS_LOSE_RAX) != 0,
                           (options.switches & ECHO_JIT_NATIVE_WITHOUT_ANCHOR) != 0};
-  if (Outcome outcome = Session::create(
-          session, code_.api(), code_.heap(), code_.recipes(),
-          make_stubs(code_.recipes(), targets_by_address(code_.recipes(), &ManagedCode::raise, &code_),
-                     faults),
-          code_.index(), session_);
+  StubTargets targets = targets_by_address(code_.recipes(), &ManagedCode::raise, &code_);
+  if (void* const exchange =
+          in_process("__tsan_atomic32_exchange")) { /* the thread sanitizer is here [jit.race.1] */
+    session.detect_races = true;
+    targets.call_exchange = call_of_address(reinterpret_cast<uintptr_t>(exchange));
+  }
+  if (Outcome outcome =
+          Session::create(session, code_.api(), code_.heap(), code_.recipes(),
+                          make_stubs(code_.recipes(), targets, faults), code_.index(), session_);
       !outcome)
     return outcome;
   return code_.provide_frames();
@@ -170,7 +174,7 @@ Outcome Jit::check_symbols(const std::string& root) const {
       if (const auto owner = owners_.find(name); owner != owners_.end()) {
         if (reached.insert(owner->second).second)
           work.push_back(owner->second);
-      } else if (!in_process(name)) {
+      } else if (in_process(name) == nullptr) {
         missing += (missing.empty() ? "'" : ", '") + name + "' (module " + module.name + ")";
       }
     }

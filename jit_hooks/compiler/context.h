@@ -58,6 +58,7 @@ struct ModuleContext {
   llvm::StringMap<AllocationLayout> allocations; /* by name of the allocation function */
   Counters counters;
   bool ahead_of_time = false; /* numbers of layouts are found when the program starts [aot.layout.1] */
+  bool detect_races = false;  /* the thread sanitizer must see what orders threads: exchanges inline */
 
   bool allows(uint32_t one_switch) const { return (switches & one_switch) != 0; }
 };

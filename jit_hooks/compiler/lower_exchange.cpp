@@ -87,7 +87,7 @@ void lower_exchanges(ModuleContext& context, llvm::Function& function) {
       if (operation != Operation::Exchange && operation != Operation::CompareExchange)
         continue;
       llvm::IRBuilder<> builder(call);
-      if (context.called_operations) {
+      if (context.called_operations && !context.detect_races) {
         call_whole(context, *call);
         continue;
       }

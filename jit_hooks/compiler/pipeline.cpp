@@ -13,6 +13,7 @@
 
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
+#include "compiler/race_detection.h"
 
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/SafepointIRVerifier.h"
@@ -240,6 +241,10 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   finish_calls(context);
   if (Outcome outcome = emit_global_roots(context); !outcome)
     return outcome;
+  if (options.detect_races)
+    detect_races(context.module, [&](llvm::FunctionPassManager&& pipeline) {
+      passes.run(std::move(pipeline), context.module);
+    });
   return verified(context.module, "before code generation");
 }
 

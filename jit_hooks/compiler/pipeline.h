@@ -17,7 +17,8 @@ struct PipelineTimes {
 
 struct PipelineOptions {
   bool optimise = true;
-  bool verify = false; /* the module and the safepoints, after statepoints are made */
+  bool verify = false;       /* the module and the safepoints, after statepoints are made */
+  bool detect_races = false; /* the process has the thread sanitizer: tell it of accesses */
 };
 
 Outcome run_pipeline(ModuleContext& context, llvm::TargetMachine& machine, const PipelineOptions& options,

@@ -243,7 +243,9 @@ private:
     ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
                        known,   {},   {}};
     PipelineTimes times;
-    const PipelineOptions pipeline{options_.optimise, kVerify || allows(ECHO_JIT_VERIFY)};
+    const PipelineOptions pipeline{options_.optimise, kVerify || allows(ECHO_JIT_VERIFY),
+                                   options_.detect_races};
+    unit.detect_races = options_.detect_races;
     if (Outcome outcome = run_pipeline(unit, **machine, pipeline, times); !outcome)
       return outcome;
     if (const std::string& error = DiagnosticRecorder::error_of(*context); !error.empty())
@@ -306,7 +308,10 @@ private:
     CacheKey key;
     key.add("echo object cache 1").add(LLVM_VERSION_STRING).add(library_).add(name).add(bytes);
     key.add(ECHO_ABI_MAJOR).add(ECHO_ABI_MINOR).add(options_.optimise).add(options_.switches);
-    key.add(options_.called_operations).add(target_->getTargetTriple().str()).add(target_->getCPU());
+    key.add(options_.called_operations)
+        .add(options_.detect_races)
+        .add(target_->getTargetTriple().str())
+        .add(target_->getCPU());
     key.add(target_->getFeatures().getString());
     echo_recipes recipes =
         recipes_; /* code names cold paths by symbol: whether they exist matters, not where */

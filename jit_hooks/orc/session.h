@@ -30,7 +30,8 @@ struct SessionOptions {
   uint32_t switches = 0;
   bool called_operations = false; /* where the module does not say */
   std::string dump_objects, dump_ir, cache;
-  uint32_t tools = 0; /* ECHO_JIT_TOOL_* */
+  uint32_t tools = 0;        /* ECHO_JIT_TOOL_* */
+  bool detect_races = false; /* the process has the thread sanitizer */
 };
 
 /* What a module offers to and wants from others. */

@@ -45,10 +45,6 @@ std::string publish_caller(const echo_recipes& recipes) {
          "\nleaq 16(%rbp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) + "\n";
 }
 
-std::string call_address(uintptr_t target) {
-  return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n";
-}
-
 /* Operand of word `index` of the cells. */
 std::string cell(unsigned index) {
   return std::string(kColdCells) + "+" + std::to_string(8 * index) + "(%rip)";
@@ -84,10 +80,6 @@ void add_transitions(const echo_recipes& recipes, const StubTargets& targets, co
                      const std::string& keep_rax, std::vector<Stub>& out) {
   if (recipes.enter_native_cold == nullptr || recipes.leave_native_cold == nullptr)
     return;
-  const auto exchange = [&](uint32_t state) {
-    return "movl $" + std::to_string(state) + ", %r11d\nxchgl %r11d, " + in_thread(recipes.state_offset) +
-           "\ncmpq $0, " + in_thread(recipes.poll_offset) + "\n";
-  };
   std::string save = "subq $128, %rsp\n", restore;
   for (int i = 0; i < 8; ++i) {
     const std::string place = std::to_string(16 * i) + "(%rsp)", vector = "%xmm" + std::to_string(i);
@@ -97,6 +89,14 @@ void add_transitions(const echo_recipes& recipes, const StubTargets& targets, co
   restore += "addq $128, %rsp\n";
   const std::string pop_all = "popq %rax\npopq %r10\npopq %r9\npopq %r8\npopq %rdi\npopq %rsi\npopq %rdx\n"
                               "popq %rcx\npopq %rbp\n.cfi_def_cfa %rsp, 8\n";
+  const auto exchange = [&](uint32_t state) {
+    const std::string number = "$" + std::to_string(state),
+                      test = "cmpq $0, " + in_thread(recipes.poll_offset) + "\n";
+    if (targets.call_exchange.empty())
+      return "movl " + number + ", %r11d\nxchgl %r11d, " + in_thread(recipes.state_offset) + "\n" + test;
+    return kEnter + save + "leaq " + in_thread(recipes.state_offset) + ", %rdi\nmovl " + number +
+           ", %esi\nmovl $5, %edx\n" + targets.call_exchange + restore + pop_all + test; /* 5: seq_cst */
+  };
   out.push_back({kCallBlockingStub, anchor + exchange(recipes.state_native) + "jne 1f\n" + kEnter + save +
                                         "movq %r13, %rdi\n" + targets.call_enter_native + restore + pop_all +
                                         "1:\nmovl $8, %eax\njmpq *%r10\n"});
@@ -122,15 +122,19 @@ void add_hash(const echo_recipes& recipes, const StubTargets& targets, const std
 
 } // namespace
 
+std::string call_of_address(uintptr_t target) {
+  return "movabsq $" + hexadecimal(target) + ", %rax\ncallq *%rax\n";
+}
+
 StubTargets targets_by_address(const echo_recipes& recipes, RaiseFunction raise, void* raise_context) {
-  return {call_address(reinterpret_cast<uintptr_t>(recipes.allocate_cold)),
-          call_address(reinterpret_cast<uintptr_t>(recipes.store_cold)),
-          call_address(reinterpret_cast<uintptr_t>(recipes.poll_cold)),
+  return {call_of_address(reinterpret_cast<uintptr_t>(recipes.allocate_cold)),
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.store_cold)),
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.poll_cold)),
           "movabsq $" + hexadecimal(reinterpret_cast<uintptr_t>(raise_context)) + ", %rsi\nmovabsq $" +
               hexadecimal(reinterpret_cast<uintptr_t>(raise)) + ", %rax\njmpq *%rax\n",
-          call_address(reinterpret_cast<uintptr_t>(recipes.enter_native_cold)),
-          call_address(reinterpret_cast<uintptr_t>(recipes.leave_native_cold)),
-          call_address(reinterpret_cast<uintptr_t>(recipes.hash_cold))};
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.enter_native_cold)),
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.leave_native_cold)),
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.hash_cold))};
 }
 
 StubTargets targets_in_cells() {

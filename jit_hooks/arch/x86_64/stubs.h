@@ -31,6 +31,7 @@
 
 #include "echo/recipes.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -68,9 +69,13 @@ struct StubFaults {
 /* How stubs reach what lies behind them: texts that call a cold path or jump to `raise`. */
 struct StubTargets {
   std::string call_allocate, call_store, call_poll, raise, call_enter_native, call_leave_native, call_hash;
+  std::string
+      call_exchange{}; /* of a thread's state (address rdi, state esi, order edx), where a thread sanitizer
+                                  must see it; else it is one instruction */
 };
 /* In a process that runs: by their addresses. */
 StubTargets targets_by_address(const echo_recipes& recipes, RaiseFunction raise, void* raise_context);
+std::string call_of_address(uintptr_t target);
 
 /* Ahead of time: through words that are filled when the program starts. */
 inline constexpr const char* kColdCells = "echo.cold";
