@@ -45,6 +45,35 @@ def tool(name, *arguments):
     return subprocess.run([name, *arguments], capture_output=True, text=True, check=False, timeout=120)
 
 
+def end_of_maps(elf):
+    """Of an object file: where the addend of the one relocation to the end of its stack maps is, the value of the symbol
+    that it is added to, and the size of the maps."""
+    def number(at, size):
+        return int.from_bytes(elf[at:at + size], "little")
+
+    headers = [number(0x28, 8) + i * number(0x3a, 2) for i in range(number(0x3c, 2))]
+    names = number(headers[number(0x3e, 2)] + 24, 8)
+
+    def name(header):
+        at = names + number(header, 4)
+        return elf[at:elf.index(0, at)].decode()
+
+    maps = [name(header) for header in headers].index(".llvm_stackmaps")
+    size = number(headers[maps] + 32, 8)
+    found = []
+    for header in headers:
+        if number(header + 4, 4) != 4:  # SHT_RELA
+            continue
+        symbols = number(headers[number(header + 40, 4)] + 24, 8)
+        begin, length = number(header + 24, 8), number(header + 32, 8)
+        for entry in range(begin, begin + length, 24):
+            symbol = symbols + 24 * number(entry + 12, 4)
+            if number(symbol + 6, 2) == maps and number(symbol + 8, 8) + number(entry + 16, 8) == size:
+                found.append((entry + 16, number(symbol + 8, 8)))
+    assert len(found) == 1, found
+    return (*found[0], size)
+
+
 class AheadTest(DriverTest):
     def assert_line(self, result, status, code, *words):
         """Nothing but one line, by the program's own name."""
@@ -130,6 +159,15 @@ class Running(AheadTest):
             self.assertEqual(result.out, "cleaned 55\n")
             self.assert_line(result, 3, "ABANDONED", "from native code")
 
+    def test_hashes_and_blocking_natives(self):
+        """A thread that blocks keeps its references and holds nobody up; hashes stay over collections."""
+        for options in (("-O0",), ("-O2",), ("-O2", "--operations=called")):
+            for heap in ("max_heap=64m", run_programs.STRESS):
+                with self.subTest(options=options, heap=heap):
+                    result = start(compiled(source("services"), *options), 20, env={"ECHO_HEAP_OPTIONS": heap})
+                    self.assertEqual(result.err, "")
+                    self.assertRegex(result.out, r"^hashes 500 4\d\d, slept 1, awake 1, kept 101\n$")
+
     def test_report(self):
         result = start(compiled(source("checksum")), env={"ECHO_REPORT": "1"})
         self.assertEqual(result.status, 0)
@@ -186,6 +224,23 @@ class Refusing(AheadTest):
         for change in (more(4), more(8), more(12), version):
             self.assert_line(self.changed_maps(change), 2, "CODEGEN_FAILED", "stack map section is broken")
         self.assertEqual(self.changed_maps(lambda content: None).status, 0)
+
+    def test_maps_cut_short(self):
+        """[aot.map.1] The object says that its maps end earlier than they do: at any place an error, not a crash."""
+        whole, out = scratch("short.o"), scratch("short")
+        self.assertEqual(cc(source("churn"), "-o", whole).returncode, 0)
+        with open(whole, "rb") as file:
+            content = bytearray(file.read())
+        addend, value, size = end_of_maps(content)
+        for left in (1, 15, 16, size // 4, size // 2, size - 8, size):
+            content[addend:addend + 8] = (left - value).to_bytes(8, "little", signed=True)
+            with open(whole, "wb") as file:
+                file.write(content)
+            self.assertEqual(tool("clang-19", whole, AOT, "-Wl,-rpath," + LIB, "-o", out).returncode, 0)
+            if left == size:
+                self.assertEqual(start(out).status, 0)
+            else:
+                self.assert_line(start(out), 2, "CODEGEN_FAILED", "stack map section is broken")
 
     def test_command_line(self):
         for words, arguments in ((("-lm", "programs only"), ("-lm", "-o", scratch("x.bc"))),

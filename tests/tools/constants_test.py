@@ -4,7 +4,7 @@
 
 The generated constants compile, and each has the value of the ABI's JSON: the C ones beside the public headers, where
 each enumerator, size and offset must also agree with what the compiler says. [heapctl.emit.1]
-Ends with status 77 (skipped) if there is no Go compiler.
+Ends with status 77 (skipped) if there is no Go compiler; fails then where ECHO_REQUIRE_GO is set, as in .ci/run.
 """
 
 import json
@@ -73,8 +73,8 @@ def check_go(generated, abi, folder, compiler):
 def main():
     language, heapctl, plugin, generated, source, compiler = sys.argv[1:]
     if language == "go" and shutil.which(compiler) is None:
-        print("skipped: there is no Go compiler (Debian: golang-go, or ./bootstrap deps --extra)")
-        return SKIPPED
+        print("there is no Go compiler (Debian: golang-go, or ./bootstrap deps --extra)")
+        return 1 if os.environ.get("ECHO_REQUIRE_GO") else SKIPPED
     abi = json.loads(run([heapctl, "--plugin=" + plugin, "abi", "--json"]))
     with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
         found = check_c(generated, source, compiler, abi, folder) if language == "c" else check_go(generated, abi, folder, compiler)
