@@ -43,6 +43,7 @@ echo_recipes make_recipes(const ColdPaths& cold, std::size_t max_inline_bytes) {
   r.state_native = static_cast<std::uint32_t>(ThreadState::Native);
   r.enter_native_cold = cold.enter_native;
   r.leave_native_cold = cold.leave_native;
+  r.weak_load_cold = cold.weak_load;
   return r;
 }
 

@@ -18,6 +18,7 @@ struct ColdPaths {
   echo_poll_cold_fn poll = nullptr;
   echo_hash_cold_fn hash = nullptr;
   echo_transition_cold_fn enter_native = nullptr, leave_native = nullptr;
+  echo_weak_load_cold_fn weak_load = nullptr;
 };
 
 echo_recipes make_recipes(const ColdPaths& cold, std::size_t max_inline_bytes);

@@ -33,6 +33,16 @@ inline void store_barrier_cold(BarrierState& state, DeletionSink& sink, Address 
   state.log.add({slot, load_slot(slot)}, sink);
 }
 
+// In place of the load of a weak slot while the collector wants to hear of stores: what it returns is alive from then on,
+// as if it had been overwritten. [weak.load.1] NO-SAFEPOINT.
+inline Address weak_load_barrier_cold(BarrierState& state, DeletionSink& sink, Address slot) {
+  const Address word = load_slot(slot);
+  if (word != 0) {
+    state.log.add({slot, word}, sink);
+  }
+  return word;
+}
+
 // The whole store. NO-SAFEPOINT.
 inline void store_reference(ThreadBlock& block, BarrierState& state, DeletionSink& sink, Address slot,
                             ObjectRef value) {

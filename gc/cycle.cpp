@@ -289,7 +289,10 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   // Counting costs by the byte allocated, whatever the headroom: pacing looks at the rest.
   const std::uint64_t mark_start = os::thread_cpu_ns();
   bool marked = mark(mutators) && sound;
-  phase_.store(Phase::Clearing); // weak processing has its place here
+  phase_.store(Phase::Clearing);
+  if (marked) {
+    marker_.weak().clear(); // [weak.clear.1]
+  }
   if (marked && config.verify) {
     if (const std::string broken = verify_in_stop(mutators, Verifier::Moment::AfterMark, true);
         !broken.empty()) {

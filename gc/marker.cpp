@@ -52,7 +52,7 @@ bool Marker::open(const Config& config) {
   const std::size_t slices = config.max_heap / (kSliceWords * sizeof(Address)) + 1;
   mapped_bytes_ = round_up(edge_bytes + slices * sizeof(Slice), kChunkBytes);
   mapped_ = os::map_zeroed(mapped_bytes_, kChunkBytes);
-  if (mapped_ == nullptr) {
+  if (mapped_ == nullptr || !weak_.open(config)) {
     return false;
   }
   (void)os::advise_huge(mapped_, mapped_bytes_);
@@ -67,6 +67,7 @@ bool Marker::open(const Config& config) {
 void Marker::reset() {
   edges_.begin(memory_.pool.slab_high_water() * kSlabBytes, region_bytes_);
   slices_top_ = slices_;
+  weak_.reset();
   roots_ = 0;
   objects_ = bytes_ = 0;
   corruption_.clear();
@@ -79,6 +80,7 @@ void Marker::trim() {
     (void)os::discard(static_cast<char*>(mapped_) + kKeep, used - kKeep);
   }
   edges_.begin(0, 0);
+  weak_.trim();
 }
 
 void Marker::push_root(ObjectRef ref) {
@@ -160,8 +162,8 @@ template <class Edges>
 Edges Marker::scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const {
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     const echo_slot& slot = record.slots[i];
-    if (slot.offset < 64 * kGranule) {
-      continue; // in the bitmaps
+    if (slot.offset < 64 * kGranule || slot.kind == ECHO_SLOT_WEAK) {
+      continue; // in the bitmaps, or not followed
     }
     const Address word = load_word(object + slot.offset);
     edges.push(slot.kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference() ? word : 0);
@@ -194,6 +196,9 @@ template <class Edges> Edges Marker::scan_general(Address object, const LayoutRe
   for (std::uint64_t map = record.tagged_map; map != 0; map &= map - 1) {
     const Address word = load_word(object + static_cast<std::size_t>(std::countr_zero(map)) * kGranule);
     edges.push(TaggedWord{word}.is_reference() ? word : 0);
+  }
+  if (record.has_weak_slots) {
+    weak_.note(object);
   }
   if (record.has_long_slots) {
     edges = scan_long_slots(object, record, edges);

@@ -14,6 +14,7 @@
 #pragma once
 
 #include "gc/edge_stacks.h"
+#include "gc/weak_slots.h"
 #include "heap/memory.h"
 
 #include <string>
@@ -22,7 +23,7 @@ namespace echo {
 
 class Marker {
 public:
-  explicit Marker(Memory& memory) : memory_(memory) {}
+  explicit Marker(Memory& memory) : memory_(memory), weak_(memory) {}
   ~Marker();
   bool open(const Config& config);
 
@@ -36,6 +37,8 @@ public:
   std::uint64_t bytes() const { return bytes_; }
   // Starts a new mark.
   void reset();
+  // The weak slots of what was marked: cleared behind the mark.
+  WeakSlots& weak() { return weak_; }
   // Gives the edges' memory back when much was used.
   void trim();
 
@@ -61,6 +64,7 @@ private:
   void corrupt(Address object, const char* what);
 
   Memory& memory_;
+  WeakSlots weak_;
   EdgeStacks edges_;
   void* mapped_ = nullptr; // blocks of edges, then slices
   std::size_t mapped_bytes_ = 0;

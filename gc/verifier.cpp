@@ -186,6 +186,15 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
         }
       }
     });
+    // Null or alive, also between collections: the last one cleared the rest. [weak.clear.1]
+    for_each_weak_slot(memory_.layouts, {object}, [&](Address slot, Address word) {
+      if (why.empty() && word != 0 && memory_.pool.slabs().contains(word)) {
+        why = check_reference(word, "the weak slot's object");
+        if (!why.empty()) {
+          why += at_address(" (slot", slot) + ")";
+        }
+      }
+    });
     for_each_ambiguous_word(memory_.layouts, {object}, [&](Address, AmbiguousWord word) {
       reach(memory_.pool.slabs().contains(word.bits) ? resolve(word) : 0,
             "the object that a word of an object without a known layout hits:");

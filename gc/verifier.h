@@ -49,14 +49,15 @@ private:
   bool marks_whole_ = true;
 };
 
-// Calls visit(slot address, word) for every reference slot of an object (tagged words that are references
-// included).
+// Calls visit(slot address, word) for every reference slot of an object that keeps its object alive (tagged words that
+// are references included).
 template <class Visit> void for_each_reference(const LayoutTable& layouts, ObjectRef object, Visit visit) {
   const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     const Address slot = object.address + record.slots[i].offset;
     const Address word = load_slot(slot);
-    if (record.slots[i].kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference()) {
+    if (record.slots[i].kind == ECHO_SLOT_STRONG ||
+        (record.slots[i].kind == ECHO_SLOT_TAGGED && TaggedWord{word}.is_reference())) {
       visit(slot, word);
     }
   }
@@ -64,6 +65,17 @@ template <class Visit> void for_each_reference(const LayoutTable& layouts, Objec
     const std::uint64_t length = load_length(object);
     for (std::uint64_t i = 0; i < length; ++i) {
       const Address slot = object.address + record.fixed_bytes + i * sizeof(Address);
+      visit(slot, load_slot(slot));
+    }
+  }
+}
+
+// Calls visit(slot address, word) for every weak slot.
+template <class Visit> void for_each_weak_slot(const LayoutTable& layouts, ObjectRef object, Visit visit) {
+  const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
+  for (std::uint32_t i = 0; record.has_weak_slots && i < record.slot_count; ++i) {
+    if (record.slots[i].kind == ECHO_SLOT_WEAK) {
+      const Address slot = object.address + record.slots[i].offset;
       visit(slot, load_slot(slot));
     }
   }

@@ -133,8 +133,9 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
     if (s.kind > ECHO_SLOT_EPHEMERON_VALUE) {
       return bad(where + " has the unknown kind " + std::to_string(s.kind));
     }
-    if (s.kind > ECHO_SLOT_TAGGED) {
-      *why = "layout '" + std::string(l.name) + "': " + where + " is weak: not supported by this plugin";
+    if (s.kind > ECHO_SLOT_WEAK) {
+      *why = "layout '" + std::string(l.name) + "': " + where +
+             " is an ephemeron's: not supported by this plugin";
       return ECHO_NOT_SUPPORTED;
     }
   }
@@ -180,7 +181,9 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
   }
   for (const echo_slot& s : sorted) {
     const std::uint32_t word = s.offset / kGranule;
-    if (word >= 64) {
+    if (s.kind == ECHO_SLOT_WEAK) {
+      r.has_weak_slots = true;
+    } else if (word >= 64) {
       r.has_long_slots = true;
     } else if (s.kind == ECHO_SLOT_STRONG) {
       r.strong_map |= std::uint64_t{1} << word;
@@ -188,7 +191,8 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
       r.tagged_map |= std::uint64_t{1} << word;
     }
   }
-  r.is_simple = !r.is_array && !r.has_long_slots && r.tagged_map == 0 && r.fixed_bytes <= kLargeBytes;
+  r.is_simple = !r.is_array && !r.has_long_slots && !r.has_weak_slots && r.tagged_map == 0 &&
+                r.fixed_bytes <= kLargeBytes;
   by_descriptor_.emplace(key, number);
   count_.store(number, std::memory_order_release);
   out->number = number;

@@ -42,6 +42,7 @@ struct alignas(kCacheLine) LayoutRecord {
   bool is_simple = false;          // fixed, small, no slots but strong ones in the first 64 words
   bool ambiguous_elements = false; // every whole word of the elements may be a reference
   std::uint32_t slot_count = 0;
+  bool has_weak_slots = false;      // in `slots`, in no map
   const echo_slot* slots = nullptr; // sorted by offset
   const char* name = nullptr;
   std::uint64_t exact_fixed_bytes = 0; // as registered, at least kMinObjectBytes: for enumeration

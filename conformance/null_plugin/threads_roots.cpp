@@ -247,6 +247,12 @@ echo_ref echo_resolve(echo_thread* thread, std::uintptr_t) {
   return nullptr;
 }
 
+echo_ref echo_weak_load(echo_thread* thread, echo_ref, std::uint64_t) {
+  if (thread != nullptr)
+    fail(&thread->last_error, ECHO_NOT_SUPPORTED, "this heap has no weak slots");
+  return nullptr;
+}
+
 echo_status echo_get_statistics(echo_heap* heap, echo_statistics* out) {
   if (heap == nullptr || out == nullptr || out->size < sizeof(std::uint32_t))
     return ECHO_INVALID_ARGUMENT;
@@ -320,6 +326,7 @@ static const echo_heap_api table = {
     echo_ambiguous_range_add,
     echo_ambiguous_range_remove,
     echo_resolve,
+    echo_weak_load,
 };
 
 const echo_heap_api* echo_heap_plugin(std::uint32_t wanted_major, std::uint32_t wanted_minor,

@@ -56,6 +56,13 @@ public:
       recipes_->store_cold(mutator_->get(), slot, value);
     *slot = value;
   }
+  // NO-SAFEPOINT.
+  echo_ref weak_load(std::uint64_t* slot_word) const {
+    auto* slot = reinterpret_cast<echo_ref*>(slot_word);
+    if (bytes_of_block()[recipes_->phase_offset] != 0)
+      return recipes_->weak_load_cold(mutator_->get(), slot);
+    return *slot;
+  }
   // SAFEPOINT. The frame is this function's: younger than any watermark, so only a wanted stop takes the cold
   // path.
   void poll() const {

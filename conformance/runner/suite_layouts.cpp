@@ -83,10 +83,12 @@ std::optional<std::string> first_lie(const echo_layout& d) {
 
 // Honest, but beyond what every plugin can do.
 bool needs_features(const echo_layout& d, const Plugin& plugin) {
-  bool weak = false;
-  for (std::uint32_t i = 0; i < d.slot_count; ++i)
-    weak = weak || d.slots[i].kind > ECHO_SLOT_TAGGED;
-  return (weak && !plugin.has(ECHO_FEATURE_WEAK)) ||
+  bool weak = false, ephemeron = false;
+  for (std::uint32_t i = 0; i < d.slot_count; ++i) {
+    weak = weak || d.slots[i].kind == ECHO_SLOT_WEAK;
+    ephemeron = ephemeron || d.slots[i].kind > ECHO_SLOT_WEAK;
+  }
+  return (weak && !plugin.has(ECHO_FEATURE_WEAK)) || (ephemeron && !plugin.has(ECHO_FEATURE_EPHEMERONS)) ||
          (d.kind == ECHO_LAYOUT_AMBIGUOUS && !plugin.has(ECHO_FEATURE_AMBIGUOUS_ROOTS)) ||
          ((d.flags & ECHO_LAYOUT_FINALIZABLE) != 0 && !plugin.has(ECHO_FEATURE_FINALIZERS));
 }
@@ -346,7 +348,8 @@ void missing_features_say_so(Context& context) {
     Descriptor d;
     d.slots = {{8, kind}};
     echo_layout_id id = 0;
-    const echo_status expected = plugin.has(ECHO_FEATURE_WEAK) ? ECHO_OK : ECHO_NOT_SUPPORTED;
+    const std::uint64_t feature = kind == ECHO_SLOT_WEAK ? ECHO_FEATURE_WEAK : ECHO_FEATURE_EPHEMERONS;
+    const echo_status expected = plugin.has(feature) ? ECHO_OK : ECHO_NOT_SUPPORTED;
     EXPECT_STATUS(try_register(heap, d.get(), &id), expected, "slot kind " + show(kind));
   }
   Descriptor d;

@@ -134,6 +134,7 @@ void AheadCode::fill_cells(const Image& image) {
   image.cold[jit::kEnterNativeCell] = reinterpret_cast<void*>(recipes.enter_native_cold);
   image.cold[jit::kLeaveNativeCell] = reinterpret_cast<void*>(recipes.leave_native_cold);
   image.cold[jit::kHashCell] = reinterpret_cast<void*>(recipes.hash_cold);
+  image.cold[jit::kWeakLoadCell] = reinterpret_cast<void*>(recipes.weak_load_cold);
   image.cold[jit::kRaiseCell] = reinterpret_cast<void*>(&jit::ManagedCode::raise);
   image.cold[jit::kRaiseContextCell] = &code_;
 }

@@ -157,6 +157,7 @@ private:
     known.hash_cold = nullptr;
     known.enter_native_cold = nullptr;
     known.leave_native_cold = nullptr;
+    known.weak_load_cold = nullptr;
     static_assert(sizeof known % 8 == 0);
     uint64_t words[sizeof known / 8];
     std::memcpy(words, &known, sizeof known);

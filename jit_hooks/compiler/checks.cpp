@@ -378,7 +378,8 @@ private:
       if (const auto* call = dyn_cast<llvm::CallBase>(&instruction)) {
         const auto operation = operation_of(*call);
         if (operation == Operation::TaggedStore || operation == Operation::IdentityHash ||
-            operation == Operation::Exchange || operation == Operation::CompareExchange)
+            operation == Operation::WeakLoad || operation == Operation::Exchange ||
+            operation == Operation::CompareExchange)
           return true;
       }
       if (const auto* call = dyn_cast<llvm::CallBase>(&instruction))

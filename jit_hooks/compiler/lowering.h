@@ -38,6 +38,8 @@ bool is_heap_exchange_of_references(const llvm::Instruction& instruction);
 void lower_exchanges(ModuleContext& context, llvm::Function& function);
 /* lower_tagged.cpp: words that are a reference or an integer with a tag. */
 void lower_tagged(ModuleContext& context, llvm::Function& function);
+/* lower_weak.cpp: loads of weak slots, expanded like barriers. */
+void expand_weak_loads(ModuleContext& context);
 /* lower_transitions.cpp: after RS4GC, behind a call that the stub made with the thread native. */
 void leave_native_behind(ModuleContext& context, llvm::GCStatepointInst& call);
 /* lower_allocation.cpp */

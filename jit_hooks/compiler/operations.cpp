@@ -128,6 +128,12 @@ void set_attributes(llvm::Function& function, const OperationRow& row) {
     function.addParamAttr(0, Attribute::NoCapture);
     function.addFnAttr(kLeafAttribute);
     break;
+  case Operation::WeakLoad: /* may tell the collector; stays a call until optimisation is over [jit.weak.1] */
+    function.setMemoryEffects(llvm::MemoryEffects::inaccessibleOrArgMemOnly());
+    function.addParamAttr(0, Attribute::NoCapture);
+    function.addParamAttr(1, Attribute::NoCapture);
+    function.addFnAttr(kLeafAttribute);
+    break;
   case Operation::TaggedWord:
   case Operation::TaggedReference: /* stays a call until statepoints are made [jit.tagged.1] */
     function.setMemoryEffects(llvm::MemoryEffects::argMemOnly(llvm::ModRefInfo::Ref));
@@ -208,6 +214,10 @@ Outcome check_operations(ModuleContext& context) {
       return {ECHO_BAD_ABSTRACT_OPERATION, name_of(function) + " is declared as '" +
                                                type_text(*function.getFunctionType()) + "'; its type is '" +
                                                type_text(*type) + "'"};
+    if (row->operation == Operation::WeakLoad && context.recipes.weak_load_cold == nullptr &&
+        !function.use_empty())
+      return {ECHO_NOT_SUPPORTED, std::string(row->name) + " is used, and this heap has no weak slots: its "
+                                                           "recipes name no cold path for their load"};
     if (row->operation == Operation::IdentityHash && context.recipes.hash_cold == nullptr &&
         !function.use_empty())
       return {ECHO_NOT_SUPPORTED, std::string(row->name) +

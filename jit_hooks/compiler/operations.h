@@ -30,7 +30,8 @@ namespace echo::jit {
   X(TaggedStore, "echo.gc.tagged_store", 'v', "rrll", false)                                                 \
   X(TaggedWord, "echo.gc.tagged_word", 'l', "r", false)                                                      \
   X(TaggedReference, "echo.gc.tagged_reference", 'r', "r", false)                                            \
-  X(IdentityHash, "echo.gc.identity_hash", 'l', "r", false)
+  X(IdentityHash, "echo.gc.identity_hash", 'l', "r", false)                                                  \
+  X(WeakLoad, "echo.gc.weak_load", 'r', "rr", false)
 
 enum class Operation {
 #define ECHO_OPERATION_ENUM(enumerator, name, result, parameters, collects) enumerator,

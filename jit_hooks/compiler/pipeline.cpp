@@ -213,6 +213,7 @@ Outcome lower(ModuleContext& context, Passes& passes, const PipelineOptions& opt
   if (options.optimise)
     clean_up(passes, context.module);
   expand_barriers(context);
+  expand_weak_loads(context);
   expand_polls(context);
   for (llvm::Function& function : context.module)
     if (is_collected(function)) {

@@ -320,8 +320,10 @@ private:
     recipes.poll_cold = nullptr;
     recipes.hash_cold = nullptr;
     recipes.enter_native_cold = recipes.leave_native_cold = nullptr;
+    recipes.weak_load_cold = nullptr;
     key.add(std::string_view(reinterpret_cast<const char*>(&recipes), sizeof recipes));
     key.add(recipes_.hash_cold != nullptr).add(recipes_.enter_native_cold != nullptr);
+    key.add(recipes_.weak_load_cold != nullptr);
     for (const auto& [symbol, native] : natives)
       key.add(symbol).add(native.kind).add(native.type);
     return key.hexadecimal();

@@ -159,14 +159,14 @@ class Running(AheadTest):
             self.assertEqual(result.out, "cleaned 55\n")
             self.assert_line(result, 3, "ABANDONED", "from native code")
 
-    def test_hashes_and_blocking_natives(self):
+    def test_hashes_weak_fields_and_blocking_natives(self):
         """A thread that blocks keeps its references and holds nobody up; hashes stay over collections."""
         for options in (("-O0",), ("-O2",), ("-O2", "--operations=called")):
             for heap in ("max_heap=64m", run_programs.STRESS):
                 with self.subTest(options=options, heap=heap):
                     result = start(compiled(source("services"), *options), 20, env={"ECHO_HEAP_OPTIONS": heap})
                     self.assertEqual(result.err, "")
-                    self.assertRegex(result.out, r"^hashes 500 4\d\d, slept 1, awake 1, kept 101\n$")
+                    self.assertRegex(result.out, r"^hashes 500 4\d\d, slept 1, awake 1, kept 101, weak 1 1\n$")
 
     def test_report(self):
         result = start(compiled(source("checksum")), env={"ECHO_REPORT": "1"})

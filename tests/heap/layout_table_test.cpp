@@ -54,7 +54,6 @@ TEST_F(LayoutTableTest, EveryRefusalNamesItsReason) {
   const std::vector<echo_slot> high{{0xFFFFFFF8u, ECHO_SLOT_STRONG}};
   const std::vector<echo_slot> twice{{16, ECHO_SLOT_STRONG}, {8, ECHO_SLOT_STRONG}, {16, ECHO_SLOT_TAGGED}};
   const std::vector<echo_slot> kind5{{8, 5}};
-  const std::vector<echo_slot> weak{{8, ECHO_SLOT_WEAK}};
   const std::vector<echo_slot> key{{8, ECHO_SLOT_EPHEMERON_KEY}};
   const std::vector<echo_slot> value{{8, ECHO_SLOT_EPHEMERON_VALUE}};
   const echo_layout plain = fixed_layout("broken", 24);
@@ -113,11 +112,9 @@ TEST_F(LayoutTableTest, EveryRefusalNamesItsReason) {
       {"slot at offset 8 lies outside bytes 16 to 24", mixed(24, at8)},
       {"slot at offset 16 is listed twice", fixed_layout("broken", 32, twice)},
       {"slot at offset 8 has the unknown kind 5", fixed_layout("broken", 24, kind5)},
-      {"slot at offset 8 is weak: not supported by this plugin", fixed_layout("broken", 24, weak),
+      {"slot at offset 8 is an ephemeron's: not supported by this plugin", fixed_layout("broken", 24, key),
        ECHO_NOT_SUPPORTED},
-      {"slot at offset 8 is weak: not supported by this plugin", fixed_layout("broken", 24, key),
-       ECHO_NOT_SUPPORTED},
-      {"slot at offset 8 is weak: not supported by this plugin", fixed_layout("broken", 24, value),
+      {"slot at offset 8 is an ephemeron's: not supported by this plugin", fixed_layout("broken", 24, value),
        ECHO_NOT_SUPPORTED},
   };
   for (const Refusal& refusal : refusals) {

@@ -180,6 +180,10 @@ struct FakeApi {
     word(address) |= kHashed;
     return hash_of_address(address);
   }
+  static echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot) {
+    ++of(thread).heap->weak_cold;
+    return *slot;
+  }
   static void enter_native_cold(echo_thread* thread) {
     FakeHeap& heap = *of(thread).heap;
     ++heap.enter_cold;
@@ -247,6 +251,7 @@ FakeHeap::FakeHeap(uint64_t space_bytes) : space_bytes_(space_bytes) {
   recipes_.hash_multiplier = kHashMultiplier;
   recipes_.hash_shift = kHashShift;
   recipes_.hash_cold = FakeApi::hash_cold;
+  recipes_.weak_load_cold = FakeApi::weak_load_cold;
   recipes_.state_offset = offsetof(FakeThread, state);
   recipes_.state_managed = kFakeManaged;
   recipes_.state_native = kFakeNative;
@@ -384,11 +389,24 @@ void FakeHeap::scan(uint64_t object) {
     word(slot) = reinterpret_cast<uint64_t>(copy(reinterpret_cast<echo_ref>(word(slot))));
   };
   for (const echo_slot& slot : layout.slots)
-    if (slot.kind != ECHO_SLOT_TAGGED || (word(object + slot.offset) & 7) == 0)
+    if (slot.kind == ECHO_SLOT_WEAK)
+      weak_slots_.push_back(object + slot.offset);
+    else if (slot.kind != ECHO_SLOT_TAGGED || (word(object + slot.offset) & 7) == 0)
       visit(object + slot.offset);
   if (layout.descriptor.kind == ECHO_LAYOUT_REF_ARRAY || layout.descriptor.kind == ECHO_LAYOUT_MIXED_REF)
     for (uint64_t i = 0; i < word(object + 8); ++i)
       visit(object + layout.descriptor.fixed_bytes + i * 8);
+}
+
+/* A collection that visits every frame at once knows here what is dead. */
+void FakeHeap::finish_weak_slots() {
+  const auto from = reinterpret_cast<uint64_t>(spaces_[1 - current_].data());
+  for (const uint64_t slot : weak_slots_)
+    if (word(slot) != 0) {
+      const uint64_t header = limbo_.at((word(slot) - from) / 8);
+      word(slot) = (header & 1) == 0 ? header : 0;
+    }
+  weak_slots_.clear();
 }
 
 /* Visits the next frames from unvisited_ on; their number. */
@@ -498,6 +516,7 @@ void FakeHeap::collect() {
   for (echo_ref& handle : handles)
     handle = copy(handle);
   scan_copies();
+  finish_weak_slots();
   thread_.cursor = to_;
   set_limit();
   thread_.poll_word = poll_always_ ? 0 : watermark_;

@@ -66,7 +66,7 @@ public:
 
   /* counters */
   uint64_t collections = 0, allocate_cold = 0, store_cold = 0, poll_cold = 0, frames = 0, roots_seen = 0;
-  uint64_t derived_seen = 0, fillers_seen = 0, hash_cold = 0, enter_cold = 0, leave_cold = 0;
+  uint64_t derived_seen = 0, fillers_seen = 0, hash_cold = 0, weak_cold = 0, enter_cold = 0, leave_cold = 0;
   std::vector<std::pair<uint64_t, uint64_t>> stores; /* slot, value of each barrier */
   echo_error walk_error{};
   uint32_t walk_slice = 64;
@@ -97,6 +97,7 @@ private:
   uint64_t visit_portion(uint32_t most);
   void scan_copies();
   void scan(uint64_t object);
+  void finish_weak_slots();
   void set_limit();
   static void align(uint64_t& cursor, uint64_t alignment);
 
@@ -110,6 +111,7 @@ private:
   int current_ = 0;
   uint64_t to_ = 0, scanned_ = 0;
   std::map<uint64_t, uint64_t> moved_hashes_; /* by address */
+  std::vector<uint64_t> weak_slots_;          /* of what was copied: rewritten or cleared at the end */
   std::vector<uint64_t> limbo_;               /* what the space left behind held, before it was poisoned */
   echo_frame_cursor unvisited_{};
   uint64_t watermark_ = ~uint64_t{0};

@@ -45,6 +45,10 @@ declare void @echo.gc.tagged_store(ptr addrspace(1), ptr addrspace(1), i64, i64)
 declare i64 @echo.gc.tagged_word(ptr addrspace(1))
 declare ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1))
 declare i64 @echo.gc.identity_hash(ptr addrspace(1))
+declare ptr addrspace(1) @echo.gc.weak_load(ptr addrspace(1), ptr addrspace(1))
+@weak.name = private constant [5 x i8] c"weak\00"
+@weak.slots = private constant [2 x %echo_slot] [%echo_slot { i32 8, i32 2 }, %echo_slot { i32 16, i32 0 }]
+@weak = constant %echo_layout { i32 48, i32 1, ptr @weak.name, i64 24, i32 0, i32 0, i32 0, i32 2, ptr @weak.slots }
 @tagged.name = private constant [7 x i8] c"tagged\00"
 @tagged.slots = private constant [1 x %echo_slot] [%echo_slot { i32 8, i32 1 }]
 @tagged_box = constant %echo_layout { i32 48, i32 1, ptr @tagged.name, i64 16, i32 0, i32 0, i32 0, i32 1, ptr @tagged.slots }

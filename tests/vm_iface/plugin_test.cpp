@@ -133,8 +133,8 @@ TEST_F(Features, MatchTheAnswers) {
   answers(ECHO_FEATURE_GENERATIONS, echo_collect(thread, ECHO_COLLECT_YOUNG, &why), "young collection");
   answers(ECHO_FEATURE_MOVES, echo_collect(thread, ECHO_COLLECT_COMPACT, &why), "compacting collection");
   answers(ECHO_FEATURE_WEAK, try_layout(ECHO_SLOT_WEAK, 0, true), "weak slot");
-  answers(ECHO_FEATURE_WEAK, try_layout(ECHO_SLOT_EPHEMERON_KEY, 0, true), "ephemeron key");
-  answers(ECHO_FEATURE_WEAK, try_layout(ECHO_SLOT_EPHEMERON_VALUE, 0, true), "ephemeron value");
+  answers(ECHO_FEATURE_EPHEMERONS, try_layout(ECHO_SLOT_EPHEMERON_KEY, 0, true), "ephemeron key");
+  answers(ECHO_FEATURE_EPHEMERONS, try_layout(ECHO_SLOT_EPHEMERON_VALUE, 0, true), "ephemeron value");
   answers(ECHO_FEATURE_FINALIZERS, try_layout(ECHO_SLOT_STRONG, ECHO_LAYOUT_FINALIZABLE, false),
           "finalizable");
   answers(ECHO_FEATURE_COLLECTS, echo_collect(thread, ECHO_COLLECT_FULL, &why), "full collection");

@@ -34,10 +34,10 @@ constexpr std::size_t kMaxInlineBytes = 4096;
 #define ECHO_BUILD_ID "0.1.0"
 #endif
 
-constexpr std::uint64_t kFeatures = ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER |
-                                    ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS |
-                                    ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
-                                    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH;
+constexpr std::uint64_t kFeatures =
+    ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER | ECHO_FEATURE_SCOPED_HANDLES |
+    ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
+    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH | ECHO_FEATURE_WEAK;
 
 echo_status report(echo_error* why, echo_status status, const std::string& message) {
   if (why != nullptr && status != ECHO_OK) {
@@ -127,6 +127,12 @@ echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, std::uint64_t
 void store_cold(echo_thread* thread, echo_ref* slot, echo_ref) {
   Mutator& m = *Mutator::from(thread);
   store_barrier_cold(m.barrier, m.collector.deletions, reinterpret_cast<Address>(slot));
+}
+
+echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot) {
+  Mutator& m = *Mutator::from(thread);
+  return as_ref(
+      ObjectRef{weak_load_barrier_cold(m.barrier, m.collector.deletions, reinterpret_cast<Address>(slot))});
 }
 
 void poll_cold(echo_thread* thread) {
@@ -227,6 +233,7 @@ constexpr echo_heap_api kApi = {
     echo_ambiguous_range_add,
     echo_ambiguous_range_remove,
     echo_resolve,
+    echo_weak_load,
 };
 
 } // namespace
@@ -272,9 +279,10 @@ echo_status echo_heap_create(const char* options, echo_heap** out, echo_error* w
       return ECHO_SYSTEM_MEMORY;
     }
     if (status = heap->collector.open(message); status == ECHO_OK) {
-      heap->recipes = echo::make_recipes({echo::allocate_cold, echo::store_cold, echo::poll_cold,
-                                          echo::hash_cold, echo::enter_native_cold, echo::leave_native_cold},
-                                         echo::kMaxInlineBytes);
+      heap->recipes =
+          echo::make_recipes({echo::allocate_cold, echo::store_cold, echo::poll_cold, echo::hash_cold,
+                              echo::enter_native_cold, echo::leave_native_cold, echo::weak_load_cold},
+                             echo::kMaxInlineBytes);
       *out = heap.release();
     }
     return status;
@@ -424,6 +432,24 @@ void echo_poll(echo_thread* thread) {
   if (word == 0 || m.anchor_fp > word) { // the recipe, for the frame of the anchor
     echo::poll_cold(thread);
   }
+}
+
+echo_ref echo_weak_load(echo_thread* thread, echo_ref object, uint64_t offset) {
+  Mutator* m = nullptr;
+  if (!echo::managed_or_error(thread, &m)) {
+    return nullptr;
+  }
+  const echo::LayoutRecord* record = echo::layout_of(static_cast<echo_heap*>(m->heap), object);
+  for (std::uint32_t i = 0; record != nullptr && i < record->slot_count; ++i) {
+    if (record->slots[i].offset == offset && record->slots[i].kind == ECHO_SLOT_WEAK) {
+      const echo::Address slot = reinterpret_cast<echo::Address>(object) + offset;
+      return m->phase != 0 ? echo::weak_load_cold(thread, reinterpret_cast<echo_ref*>(slot))
+                           : reinterpret_cast<echo_ref>(echo::load_slot(slot));
+    }
+  }
+  const std::string why = "no weak slot at offset " + std::to_string(offset);
+  echo::set_error(*m, ECHO_INVALID_ARGUMENT, object == nullptr ? "object is null" : why.c_str());
+  return nullptr;
 }
 
 uint64_t echo_identity_hash(echo_thread*, echo_ref object) {

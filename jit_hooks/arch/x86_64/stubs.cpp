@@ -105,6 +105,17 @@ void add_transitions(const echo_recipes& recipes, const StubTargets& targets, co
   out.push_back({kLeaveNativeWholeStub, exchange(recipes.state_managed) + "je 1f\nretq\n1:\n" + leave});
 }
 
+void add_weak_load(const echo_recipes& recipes, const StubTargets& targets, const std::string& drop_rax,
+                   std::vector<Stub>& out) {
+  if (recipes.weak_load_cold == nullptr)
+    return;
+  const std::string cold =
+      kEnter + std::string("movq %rdi, %rsi\nmovq %r13, %rdi\n") + targets.call_weak_load + drop_rax;
+  out.push_back({kWeakLoadStub, cold});
+  out.push_back({kWeakLoadWholeStub, "cmpb $0, " + in_thread(recipes.phase_offset) +
+                                         "\njne 1f\nmovq (%rdi), %rax\nretq\n1:\n" + cold});
+}
+
 void add_hash(const echo_recipes& recipes, const StubTargets& targets, const std::string& drop_rax,
               std::vector<Stub>& out) {
   if (recipes.hash_cold == nullptr)
@@ -134,7 +145,8 @@ StubTargets targets_by_address(const echo_recipes& recipes, RaiseFunction raise,
               hexadecimal(reinterpret_cast<uintptr_t>(raise)) + ", %rax\njmpq *%rax\n",
           call_of_address(reinterpret_cast<uintptr_t>(recipes.enter_native_cold)),
           call_of_address(reinterpret_cast<uintptr_t>(recipes.leave_native_cold)),
-          call_of_address(reinterpret_cast<uintptr_t>(recipes.hash_cold))};
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.hash_cold)),
+          call_of_address(reinterpret_cast<uintptr_t>(recipes.weak_load_cold))};
 }
 
 StubTargets targets_in_cells() {
@@ -143,7 +155,7 @@ StubTargets targets_in_cells() {
       call(kAllocateCell),    call(kStoreCell),
       call(kPollCell),        "movq " + cell(kRaiseContextCell) + ", %rsi\njmpq *" + cell(kRaiseCell) + "\n",
       call(kEnterNativeCell), call(kLeaveNativeCell),
-      call(kHashCell)};
+      call(kHashCell),        call(kWeakLoadCell)};
 }
 
 std::vector<Stub> make_stubs(const echo_recipes& recipes, const StubTargets& targets,
@@ -167,6 +179,7 @@ std::vector<Stub> make_stubs(const echo_recipes& recipes, const StubTargets& tar
       {kCallNativeStub, (faults.no_anchor ? std::string() : anchor) + "movl $8, %eax\njmpq *%r10\n"});
   add_transitions(recipes, targets, anchor, keep_rax, stubs);
   add_hash(recipes, targets, drop_rax, stubs);
+  add_weak_load(recipes, targets, drop_rax, stubs);
   stubs.push_back({kRaiseStub, targets.raise});
   return stubs;
 }

@@ -18,6 +18,7 @@
  *   call_blocking the same, and enters native [jit.native.3]                  the target's convention
  *   leave_native  thread (r13)                                              preserve_most
  *   hash          object (rdi), thread (r13) -> rax                         preserve_most
+ *   weak_load     slot (rdi), thread (r13) -> rax                           preserve_most
  *   raise         thread (rdi); never returns                               C
  *
  * Invariants  [jit.anchor.1] allocate, poll and call_native publish {sp after return, fp, return address} of
@@ -50,6 +51,8 @@ inline constexpr const char* kLeaveNativeStub = "echo.stub.leave_native";
 inline constexpr const char* kLeaveNativeWholeStub = "echo.stub.leave_native_whole";
 inline constexpr const char* kHashStub = "echo.stub.hash";
 inline constexpr const char* kHashWholeStub = "echo.stub.hash_whole";
+inline constexpr const char* kWeakLoadStub = "echo.stub.weak_load";
+inline constexpr const char* kWeakLoadWholeStub = "echo.stub.weak_load_whole";
 inline constexpr const char* kRaiseStub = "echo.stub.raise";
 
 struct Stub {
@@ -68,7 +71,8 @@ struct StubFaults {
 
 /* How stubs reach what lies behind them: texts that call a cold path or jump to `raise`. */
 struct StubTargets {
-  std::string call_allocate, call_store, call_poll, raise, call_enter_native, call_leave_native, call_hash;
+  std::string call_allocate, call_store, call_poll, raise, call_enter_native, call_leave_native, call_hash,
+      call_weak_load;
   std::string
       call_exchange{}; /* of a thread's state (address rdi, state esi, order edx), where a thread sanitizer
                                   must see it; else it is one instruction */
@@ -88,6 +92,7 @@ enum ColdCell : unsigned {
   kEnterNativeCell,
   kLeaveNativeCell,
   kHashCell,
+  kWeakLoadCell,
   kCellCount
 };
 StubTargets targets_in_cells();

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * Identity hashes that outlive collections, and a thread that blocks in a native while others collect. argv[1]: rounds. */
+ * Identity hashes that outlive collections, weak fields, and a thread that blocks in a native while others collect.
+ * argv[1]: rounds. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,6 +17,19 @@ struct cell {
   uint64_t hash;
 };
 ECHO_LAYOUT(cell_layout, struct cell, ECHO_STRONG(struct cell, next));
+
+typedef struct watcher ECHO_REF* watcher_ref;
+struct watcher {
+  ECHO_HEADER;
+  cell_ref seen;
+};
+ECHO_LAYOUT(watcher_layout, struct watcher, ECHO_WEAK(struct watcher, seen));
+
+static __attribute__((noinline)) watcher_ref watch(cell_ref cell) {
+  watcher_ref watcher = echo_new(watcher_layout, watcher_ref);
+  watcher->seen = cell ? cell : echo_new(cell_layout, cell_ref);
+  return watcher;
+}
 
 static int files[2];
 static _Atomic int waiting, awake, kept;
@@ -59,11 +73,16 @@ int main(int argc, char** argv) {
   if (write(files[1], "x", 1) != 1)
     return 1;
   echo_join(thread);
+  watcher_ref of_kept = watch(list), of_lost = watch(0);
+  echo_collect_now();
+  const int shows = echo_weak_get(of_kept, seen, cell_ref) == list,
+            lost = !echo_weak_get(of_lost, seen, cell_ref);
   int same = 0, different = 0;
   for (cell_ref at = list; at; at = at->next) {
     same += at->hash == echo_hash(at);
     different += at->next && at->hash != at->next->hash;
   }
-  printf("hashes %d %d, slept %d, awake %d, kept %d\n", same, different, slept, (int)awake, (int)kept);
+  printf("hashes %d %d, slept %d, awake %d, kept %d, weak %d %d\n", same, different, slept, (int)awake,
+         (int)kept, shows, lost);
   return 0;
 }

@@ -38,6 +38,7 @@ typedef echo_any ECHO_REF* echo_slot_address;
 
 #define ECHO_STRONG(type, member) {offsetof(type, member), ECHO_SLOT_STRONG}
 #define ECHO_TAGGED(type, member) {offsetof(type, member), ECHO_SLOT_TAGGED}
+#define ECHO_WEAK(type, member) {offsetof(type, member), ECHO_SLOT_WEAK}
 
 /* A fixed layout with at least one slot; and one without. */
 #define ECHO_LAYOUT(name, type, ...)                                                                         \
@@ -89,6 +90,8 @@ void echo_op_tagged_store(echo_any object, echo_slot_address slot, int64_t word,
 int64_t echo_op_tagged_word(echo_slot_address slot) __asm__("echo.gc.tagged_word");
 echo_any echo_op_tagged_reference(echo_slot_address slot) __asm__("echo.gc.tagged_reference");
 
+/* Fields of kind WEAK: stored like any other, and read by this only: a reference, or null once its object is dead. */
+echo_any echo_op_weak_load(echo_any object, echo_slot_address slot) __asm__("echo.gc.weak_load");
 /* The same number for an object's whole life, wherever it moves; not of null. */
 uint64_t echo_op_identity_hash(echo_any object) __asm__("echo.gc.identity_hash");
 #define echo_hash(object) echo_op_identity_hash((echo_any)(object))
@@ -113,6 +116,8 @@ uint64_t echo_op_identity_hash(echo_any object) __asm__("echo.gc.identity_hash")
 #define echo_tagged_word(object, member) echo_op_tagged_word(echo_slot_of(object, member))
 #define echo_tagged_reference(object, member, ref_type)                                                      \
   ((ref_type)echo_op_tagged_reference(echo_slot_of(object, member)))
+#define echo_weak_get(object, member, ref_type)                                                              \
+  ((ref_type)echo_op_weak_load((echo_any)(object), echo_slot_of(object, member)))
 /* Lvalue: element `index` of an array of raw elements. */
 #define echo_at(array, element, index) (((element ECHO_REF*)((char ECHO_REF*)(array) + 16))[index])
 

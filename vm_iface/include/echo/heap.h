@@ -35,12 +35,13 @@ ECHO_BEGIN_DECLS
   X(7, CONCURRENT, "marking runs beside the program")                                                        \
   X(8, MOVES, "objects may move")                                                                            \
   X(9, GENERATIONS, "young collections")                                                                     \
-  X(10, WEAK, "weak slots and ephemerons")                                                                   \
+  X(10, WEAK, "weak slots, their load and its recipe")                                                       \
   X(11, FINALIZERS, "finalizable layouts")                                                                   \
   X(12, PERSISTENT_HANDLES, "handles without a scope")                                                       \
   X(13, AMBIGUOUS_ROOTS, "ambiguous stacks, data ranges and layouts; echo_resolve")                          \
   X(14, ASYNC_OBJECTS, "futures, tasks, stacks, channels, timers")                                           \
-  X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")
+  X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")                                                  \
+  X(16, EPHEMERONS, "ephemeron slots")
 
 #define ECHO_FEATURE_ENUM(bit, name, sentence) ECHO_FEATURE_##name = 1u << (bit),
 enum { ECHO_FEATURE_TABLE(ECHO_FEATURE_ENUM) ECHO_FEATURE_NONE = 0 };
@@ -126,6 +127,8 @@ typedef struct echo_heap_api {
   echo_status (*ambiguous_range_add)(echo_heap* heap, const void* start, uint64_t bytes, echo_error* why);
   echo_status (*ambiguous_range_remove)(echo_heap* heap, const void* start, echo_error* why);
   echo_ref (*resolve)(echo_thread* thread, uintptr_t word);
+
+  echo_ref (*weak_load)(echo_thread* thread, echo_ref object, uint64_t offset);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
@@ -200,6 +203,11 @@ ECHO_EXPORT uint64_t echo_object_bytes(echo_heap* heap, echo_ref object);
 ECHO_EXPORT echo_layout_id echo_object_layout(echo_heap* heap, echo_ref object);
 /* Elements of an array; 0 for null and fixed objects. NO-SAFEPOINT. */
 ECHO_EXPORT uint64_t echo_array_length(echo_heap* heap, echo_ref object);
+
+/* Feature WEAK. Loads the weak slot at byte `offset` of `object`: a reference that is alive from then on, or null. A weak
+ * slot is stored like any other (echo_store), and never read in another way. NO-SAFEPOINT. Null with INVALID_ARGUMENT if
+ * the layout has no weak slot there, NOT_SUPPORTED without the feature. */
+ECHO_EXPORT echo_ref echo_weak_load(echo_thread* thread, echo_ref object, uint64_t offset);
 
 /* A number that is the same for the object's whole life, wherever it moves, and differs between most objects; 0 for null.
  * NO-SAFEPOINT. No errors; 0 without ECHO_FEATURE_IDENTITY_HASH. */

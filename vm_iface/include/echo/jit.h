@@ -28,6 +28,9 @@
  *   i64  @echo.gc.tagged_word(ptr addrspace(1) slot)                the integer with its tag, or 0
  *   ptr addrspace(1) @echo.gc.tagged_reference(ptr addrspace(1) slot)   the reference, or null
  *   i64  @echo.gc.identity_hash(ptr addrspace(1) object)            not null; the same for the object's whole life
+ *   ptr addrspace(1) @echo.gc.weak_load(ptr addrspace(1) object, ptr addrspace(1) slot)
+ *                                                                   a slot of kind WEAK, read in no other way: a
+ *                                                                   reference that is alive from then on, or null
  *   The slots of tagged_* are of kind TAGGED; a reference is stored in one by echo.gc.store.
  *   atomicrmw xchg and cmpxchg of references in a heap object are lowered as the exchanges, with their own ordering.
  *   A plain store of a reference into a heap object is lowered as echo.gc.store. Loads are plain loads.

@@ -33,10 +33,10 @@ typedef enum echo_layout_kind {
 
 typedef enum echo_slot_kind {
   ECHO_SLOT_STRONG = 0,
-  ECHO_SLOT_TAGGED = 1,         /* the low 3 bits belong to the VM; a reference iff they are 0 */
-  ECHO_SLOT_WEAK = 2,           /* feature ECHO_FEATURE_WEAK */
-  ECHO_SLOT_EPHEMERON_KEY = 3,  /* feature ECHO_FEATURE_WEAK */
-  ECHO_SLOT_EPHEMERON_VALUE = 4 /* feature ECHO_FEATURE_WEAK */
+  ECHO_SLOT_TAGGED = 1, /* the low 3 bits belong to the VM; a reference iff they are 0 */
+  ECHO_SLOT_WEAK = 2,   /* feature ECHO_FEATURE_WEAK: keeps nothing alive, null once its object is dead */
+  ECHO_SLOT_EPHEMERON_KEY = 3,  /* feature ECHO_FEATURE_EPHEMERONS */
+  ECHO_SLOT_EPHEMERON_VALUE = 4 /* feature ECHO_FEATURE_EPHEMERONS */
 } echo_slot_kind;
 
 enum {

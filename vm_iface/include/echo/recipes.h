@@ -22,6 +22,9 @@
  *             at loop back-edges, returns and landing pads: the word is 0 when a stop is asked for and
  *             otherwise a watermark: frames older than it were not visited [roots.frames.1].
  *
+ * Weak load   if byte[t + phase] != 0: value = weak_load_cold(t, slot);  else value = *slot
+ *             the only way to read a slot of kind WEAK. [weak.load.1]
+ *
  * Hash        if ([object + header_offset] & hash_mask) != hash_value: hash = hash_cold(t, object)
  *             else hash = (address of object * hash_multiplier) mod 2^64 >> hash_shift
  *             an object's hash is the same for its whole life, wherever it moves.
@@ -36,7 +39,8 @@
  *             {stack pointer after return, frame pointer, return address} of the managed frame first.
  *
  * Invariants  [abi.recipe.1] A set is constant for the heap's life. [abi.recipe.2] Cold paths use the C calling
- *             convention. [abi.recipe.3] store_cold and hash_cold neither poll nor block nor allocate.
+ *             convention. [abi.recipe.3] store_cold, weak_load_cold and hash_cold neither poll nor block nor
+ *             allocate.
  *             [abi.recipe.5] A cold path that is null: the heap does not have the operation.
  */
 #ifndef ECHO_RECIPES_H
@@ -63,6 +67,8 @@ typedef echo_ref (*echo_allocate_cold_fn)(echo_thread* thread, echo_layout_id la
 typedef void (*echo_store_cold_fn)(echo_thread* thread, echo_ref* slot, echo_ref value);
 /* SAFEPOINT. */
 typedef void (*echo_poll_cold_fn)(echo_thread* thread);
+/* NO-SAFEPOINT. In place of the load of a weak slot: a reference that is alive from then on, or null. */
+typedef echo_ref (*echo_weak_load_cold_fn)(echo_thread* thread, echo_ref* slot);
 /* NO-SAFEPOINT. The identity hash of an object that is not null. */
 typedef uint64_t (*echo_hash_cold_fn)(echo_thread* thread, echo_ref object);
 /* Behind the exchange of the thread's state. Entering: NO-SAFEPOINT; leaving: SAFEPOINT. */
@@ -99,6 +105,7 @@ typedef struct echo_recipes {
   /* native transitions: a 4-byte word and its values */
   uint32_t state_offset, state_managed, state_native, reserved3;
   echo_transition_cold_fn enter_native_cold, leave_native_cold;
+  echo_weak_load_cold_fn weak_load_cold; /* test: as the store's */
 } echo_recipes;
 
 ECHO_END_DECLS

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+//
+// suite_weak.cpp - weak slots: what they keep, what they show, and when they become null.
+#include "patterns.h"
+#include "recipe_machine.h"
+
+#include <vector>
+
+namespace conformance {
+
+namespace {
+
+std::string poisoned(const Plugin& p) {
+  return p.options_with("max_heap=32m", {"poison=on", "verify=on"});
+}
+
+// [header][weak][strong][key]
+struct Holders {
+  static constexpr std::uint64_t kWeak = 1, kStrong = 2, kKey = 3, kBytes = 32;
+
+  const Mutator* mutator;
+  echo_layout_id layout;
+
+  explicit Holders(const Mutator& m) : mutator(&m) {
+    static const echo_slot slots[] = {{kWeak * 8, ECHO_SLOT_WEAK}, {kStrong * 8, ECHO_SLOT_STRONG}};
+    layout = m.heap().add({sizeof(echo_layout), ECHO_LAYOUT_FIXED, "holder", kBytes, 0, 0, 0, 2, slots});
+  }
+  echo_handle make() const { return mutator->root(mutator->allocate(layout)); }
+  echo_ref weak(echo_handle holder) const {
+    return mutator->api().weak_load(mutator->get(), mutator->get(holder), kWeak * 8);
+  }
+  void point(echo_handle holder, echo_handle target, std::uint64_t which = kWeak) const {
+    mutator->store(mutator->get(holder), which, mutator->get(target));
+  }
+};
+
+struct WeakFixture {
+  explicit WeakFixture(Context& context)
+      : f(context, poisoned), scope(require(f)), nodes(f.mutator), holders(f.mutator) {}
+  static Mutator& require(Fixture& f) {
+    f.plugin.skip_without(ECHO_FEATURE_WEAK);
+    return f.mutator;
+  }
+  Fixture f;
+  Scope scope;
+  const Nodes nodes;
+  const Holders holders;
+};
+
+void the_dead_are_cleared(Context& context) {
+  WeakFixture w(context);
+  std::vector<echo_handle> holders, kept;
+  for (std::uint64_t i = 0; i < 3000; ++i) {
+    holders.push_back(w.holders.make());
+    Scope inner(w.f.mutator);
+    const echo_handle target = w.f.mutator.root(w.nodes.make(i));
+    w.holders.point(holders.back(), target);
+    inner.close();
+    if (i % 3 == 0)
+      kept.push_back(w.f.mutator.root(w.holders.weak(holders.back())));
+  }
+  for (int turn = 0; turn < 3; ++turn) {
+    w.f.mutator.collect();
+    churn(w.f.mutator, 4 << 20, context.random);
+    for (std::uint64_t i = 0; i < holders.size(); ++i)
+      if (i % 3 == 0)
+        w.nodes.expect(w.holders.weak(holders[i]), i, "a weak slot whose object has a handle, " + show(i));
+      else
+        EXPECT(w.holders.weak(holders[i]) == nullptr, "weak slot " + show(i) + " shows a dead object");
+  }
+  w.f.mutator.verify();
+}
+
+void they_keep_nothing_alive(Context& context) {
+  WeakFixture w(context);
+  const echo_handle first = w.holders.make(), second = w.holders.make();
+  w.holders.point(first, second);
+  w.holders.point(second, first);
+  {
+    Scope inner(w.f.mutator);
+    const echo_handle target = w.f.mutator.root(w.nodes.make(1));
+    w.holders.point(first, target);
+    inner.close();
+  }
+  w.f.mutator.collect();
+  EXPECT_EQ(w.f.heap.statistics().live_bytes, 2 * Holders::kBytes, "live_bytes of two holders");
+  EXPECT(w.holders.weak(first) == nullptr && w.holders.weak(second) == w.f.mutator.get(first),
+         "of two weak slots the one with the dead object is null");
+}
+
+void strong_paths_count(Context& context) {
+  WeakFixture w(context);
+  const echo_handle weak = w.holders.make(), strong = w.holders.make();
+  {
+    Scope inner(w.f.mutator);
+    const echo_handle target = w.f.mutator.root(w.nodes.make(7));
+    w.holders.point(weak, target);
+    w.holders.point(strong, target, Holders::kStrong);
+    inner.close();
+  }
+  w.f.mutator.collect();
+  w.nodes.expect(w.holders.weak(weak), 7, "a weak slot whose object another one holds");
+  w.f.mutator.store(w.f.mutator.get(strong), Holders::kStrong, nullptr);
+  w.f.mutator.collect();
+  EXPECT(w.holders.weak(weak) == nullptr, "a weak slot shows an object that nothing holds any more");
+}
+
+void large_objects_and_far_slots(Context& context) {
+  WeakFixture w(context);
+  static const echo_slot slots[] = {{8, ECHO_SLOT_STRONG}, {40000, ECHO_SLOT_WEAK}, {90000, ECHO_SLOT_WEAK}};
+  const echo_layout_id layout =
+      w.f.heap.add({sizeof(echo_layout), ECHO_LAYOUT_FIXED, "far", 100000, 0, 0, 0, 3, slots});
+  const echo_layout_id words = w.f.heap.raw_array("words", 8);
+  const echo_handle holder = w.f.mutator.root(w.f.mutator.allocate(layout));
+  const echo_handle kept = w.f.mutator.root(w.f.mutator.allocate(words, 50000));
+  {
+    Scope inner(w.f.mutator);
+    const echo_handle lost = w.f.mutator.root(w.f.mutator.allocate(words, 50000));
+    w.f.mutator.store(w.f.mutator.get(holder), 40000 / 8, w.f.mutator.get(lost));
+    w.f.mutator.store(w.f.mutator.get(holder), 90000 / 8, w.f.mutator.get(kept));
+    inner.close();
+  }
+  w.f.mutator.collect();
+  const auto load = [&](std::uint64_t offset) {
+    return w.f.plugin.api().weak_load(w.f.mutator.get(), w.f.mutator.get(holder), offset);
+  };
+  EXPECT(load(40000) == nullptr, "a far weak slot shows a large object that is dead");
+  EXPECT(load(90000) == w.f.mutator.get(kept), "a far weak slot lost a large object that is alive");
+  w.f.mutator.verify();
+}
+
+// A weak load gives a reference that a handle can hold, also of an object that only weak slots knew until then.
+void loads_revive(Context& context) {
+  WeakFixture w(context);
+  const echo_handle holder = w.holders.make();
+  {
+    Scope inner(w.f.mutator);
+    w.holders.point(holder, w.f.mutator.root(w.nodes.make(9)));
+    inner.close();
+  }
+  const echo_handle revived = w.f.mutator.root(w.holders.weak(holder));
+  for (int turn = 0; turn < 2; ++turn) {
+    w.f.mutator.collect();
+    churn(w.f.mutator, 2 << 20, context.random);
+    w.nodes.expect(w.f.mutator.get(revived), 9, "an object that was loaded from a weak slot");
+    EXPECT(w.holders.weak(holder) == w.f.mutator.get(revived), "the weak slot shows it no longer");
+  }
+}
+
+void recipe_and_call_agree(Context& context) {
+  WeakFixture w(context);
+  for (const std::uint32_t set : {ECHO_RECIPES_FASTEST, ECHO_RECIPES_PORTABLE}) {
+    const RecipeMachine machine(w.f.mutator, set);
+    EXPECT(machine.recipes().weak_load_cold != nullptr, "the feature is there and its cold path is not");
+    const echo_handle holder = w.holders.make(), target = w.f.mutator.root(w.nodes.make(4));
+    w.holders.point(holder, target);
+    w.f.mutator.collect();
+    auto* const slot = &word(w.f.mutator.get(holder), Holders::kWeak);
+    EXPECT(machine.weak_load(slot) == w.f.mutator.get(target), "the recipe loads another object");
+    EXPECT(machine.recipes().weak_load_cold(w.f.mutator.get(), reinterpret_cast<echo_ref*>(slot)) ==
+               w.f.mutator.get(target),
+           "the cold path loads another object");
+    machine.store(slot, nullptr);
+    EXPECT(machine.weak_load(slot) == nullptr, "null is loaded as an object");
+  }
+}
+
+void misuse_is_noticed(Context& context) {
+  WeakFixture w(context);
+  const echo_heap_api& api = w.f.plugin.api();
+  const echo_handle holder = w.holders.make();
+  for (const std::uint64_t offset : {std::uint64_t{0}, std::uint64_t{9}, Holders::kStrong * 8,
+                                     Holders::kKey * 8, std::uint64_t{4096}, ~std::uint64_t{0}}) {
+    EXPECT(api.weak_load(w.f.mutator.get(), w.f.mutator.get(holder), offset) == nullptr,
+           "a weak load at offset " + show(offset));
+    EXPECT_STATUS(w.f.mutator.last_error(), ECHO_INVALID_ARGUMENT, "a weak load at offset " + show(offset));
+  }
+  EXPECT(api.weak_load(w.f.mutator.get(), nullptr, 8) == nullptr, "a weak load from null");
+  EXPECT_STATUS(w.f.mutator.last_error(), ECHO_INVALID_ARGUMENT, "a weak load from null");
+}
+
+} // namespace
+
+Suite weak_suite() {
+  return {
+      "weak",
+      {
+          {"the_dead_are_cleared", "a weak slot shows its object while it is alive, and null afterwards",
+           "[weak.clear.1]", the_dead_are_cleared},
+          {"they_keep_nothing_alive", "objects that only weak slots know are freed", "[weak.clear.1]",
+           they_keep_nothing_alive},
+          {"strong_paths_count", "any strong path keeps what a weak slot shows", "[weak.clear.1]",
+           strong_paths_count},
+          {"large_objects_and_far_slots", "weak slots of and to large objects work as any",
+           "[weak.clear.1] [abi.layout.1]", large_objects_and_far_slots},
+          {"loads_revive", "what a weak load returned is alive from then on", "[weak.load.1]", loads_revive},
+          {"recipe_and_call_agree", "the recipe's weak load and its cold path load the same",
+           "[abi.recipe.1] [weak.load.1]", recipe_and_call_agree},
+          {"misuse_is_noticed", "a weak load of what is no weak slot is INVALID_ARGUMENT", "[abi.error.1]",
+           misuse_is_noticed},
+      }};
+}
+
+} // namespace conformance
