@@ -8,15 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "echo/cc.h"
-
-typedef struct cell ECHO_REF* cell_ref;
-struct cell {
-  ECHO_HEADER;
-  cell_ref next;
-  int64_t number;
-};
-ECHO_LAYOUT(cell_layout, struct cell, ECHO_STRONG(struct cell, next));
+#include "cell.h"
 
 static inline __attribute__((always_inline)) int64_t walk(cell_ref at, int64_t steps) {
   int64_t sum = 0;

@@ -4,15 +4,7 @@
  */
 #include <stdlib.h>
 
-#include "echo/cc.h"
-
-typedef struct cell ECHO_REF* cell_ref;
-struct cell {
-  ECHO_HEADER;
-  cell_ref next;
-  int64_t number;
-};
-ECHO_LAYOUT(cell_layout, struct cell, ECHO_STRONG(struct cell, next));
+#include "cell.h"
 
 static int64_t collections;
 

@@ -26,12 +26,6 @@ declare void @test.throw(i64)
 declare i32 @__gxx_personality_v0(...)
 declare ptr @__cxa_begin_catch(ptr) "gc-leaf-function"
 declare void @__cxa_end_catch()
-define ptr addrspace(1) @make(i64 %x) noinline {
-  %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
-  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
-  store i64 %x, ptr addrspace(1) %p
-  ret ptr addrspace(1) %o
-}
 define i64 @value(ptr addrspace(1) %o) noinline {
   %p = getelementptr i8, ptr addrspace(1) %o, i64 8
   %x = load volatile i64, ptr addrspace(1) %p
@@ -212,7 +206,7 @@ struct Thrown {
       : jit(heap, optimise, switches | ECHO_JIT_VERIFY) {
     current_heap = &heap;
     jit.define("test.throw", reinterpret_cast<void*>(catch_test_throw));
-    EXPECT_EQ(ECHO_OK, jit.add(kText)) << jit.error.message;
+    EXPECT_EQ(ECHO_OK, jit.add(std::string(kMake) + kText)) << jit.error.message;
     heap.set_stress(true);
     heap.set_poll_always(true);
   }
@@ -286,7 +280,7 @@ TEST(CatchLevel0, ReferencesLiveOverIt) {
   current_heap = &heap;
   TestJit jit(heap, 2, 0, nullptr, 0, ECHO_JIT_OPERATIONS_CALLED);
   jit.define("test.throw", reinterpret_cast<void*>(catch_test_throw));
-  ASSERT_EQ(ECHO_OK, jit.add(kText)) << jit.error.message;
+  ASSERT_EQ(ECHO_OK, jit.add(std::string(kMake) + kText)) << jit.error.message;
   EXPECT_EQ(42u, jit.call("two", {1}));
   EXPECT_EQ(18u, jit.call("retry", {17}));
 }
@@ -298,7 +292,7 @@ TEST(CatchFault, OldValuesAreNoticed) {
     current_heap = &heap;
     TestJit jit(heap, optimise, ECHO_JIT_STALE_IN_PADS);
     jit.define("test.throw", reinterpret_cast<void*>(catch_test_throw));
-    ASSERT_EQ(ECHO_OK, jit.add(kText)) << jit.error.message;
+    ASSERT_EQ(ECHO_OK, jit.add(std::string(kMake) + kText)) << jit.error.message;
     EXPECT_NE(42u, jit.call("two", {1}));
     EXPECT_NE(42u, jit.call("inside", {1, 8}));
   }

@@ -56,6 +56,15 @@ declare ptr addrspace(1) @echo.gc.weak_load(ptr addrspace(1), ptr addrspace(1))
 @wide_box = constant %echo_layout { i32 48, i32 1, ptr @wide.name, i64 64, i32 0, i32 64, i32 0, i32 0, ptr null }
 )";
 
+const char* const kMake = R"(
+define ptr addrspace(1) @make(i64 %x) noinline {
+  %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
+  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
+  store i64 %x, ptr addrspace(1) %p
+  ret ptr addrspace(1) %o
+}
+)";
+
 TestJit::TestJit(FakeHeap& heap, uint32_t optimise, uint32_t switches, const char* dump_objects,
                  uint32_t threads, uint32_t operations)
     : heap_(heap) {

@@ -19,6 +19,8 @@ namespace echo::testing {
 /* Layouts @node (two references), @box (one integer), @ints and @refs (arrays); declarations of the
  * operations. */
 extern const char* const kPrelude;
+/* @make(i64): a box with a number. */
+extern const char* const kMake;
 /* Functions that compute a number while everything they hold is collected: programs_test.cpp. */
 extern const char* const kPrograms;
 

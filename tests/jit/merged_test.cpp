@@ -34,12 +34,6 @@ define ptr addrspace(1) @family(ptr addrspace(1) %a) noinline {
 )";
 const char* const kUse = R"(
 declare void @test.collect()
-define ptr addrspace(1) @make(i64 %x) noinline {
-  %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
-  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
-  store i64 %x, ptr addrspace(1) %p
-  ret ptr addrspace(1) %o
-}
 ; the number in the box behind parent.left.left, if all else is as built
 define i64 @check(ptr addrspace(1) %parent) noinline {
   %pl = getelementptr i8, ptr addrspace(1) %parent, i64 8
@@ -94,7 +88,7 @@ struct Family {
       : heap(space), jit(heap, optimise, switches | ECHO_JIT_VERIFY) {
     current_heap = &heap;
     jit.define("test.collect", reinterpret_cast<void*>(merged_test_collect));
-    EXPECT_EQ(ECHO_OK, jit.add(std::string(kFamily) + kUse)) << jit.error.message;
+    EXPECT_EQ(ECHO_OK, jit.add(std::string(kMake) + kFamily + kUse)) << jit.error.message;
   }
   FakeHeap heap;
   TestJit jit;

@@ -232,13 +232,7 @@ TEST(Pitfalls, P11VectorisersMakeVectorsOfReferences) {
 
 /* P11, code: vectors are split before statepoints, and a location of two words would be two roots. */
 TEST(Pitfalls, P11VectorOfReferencesIsTwoRoots) {
-  const char* const text = R"(
-define ptr addrspace(1) @make(i64 %x) noinline {
-  %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
-  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
-  store i64 %x, ptr addrspace(1) %p
-  ret ptr addrspace(1) %o
-}
+  const std::string text = std::string(kMake) + R"(
 define i64 @f(i64 %i) {
   %a = call ptr addrspace(1) @make(i64 40)
   %b = call ptr addrspace(1) @make(i64 2)

@@ -18,12 +18,6 @@ extern "C" void weak_test_collect() {
 
 const char* const kText = R"(
 declare void @test.collect()
-define ptr addrspace(1) @make(i64 %x) noinline {
-  %o = call ptr addrspace(1) @echo.gc.new(ptr @box)
-  %p = getelementptr i8, ptr addrspace(1) %o, i64 8
-  store i64 %x, ptr addrspace(1) %p
-  ret ptr addrspace(1) %o
-}
 define ptr addrspace(1) @holder(ptr addrspace(1) %target) noinline {
   %h = call ptr addrspace(1) @echo.gc.new(ptr @weak)
   %p = getelementptr i8, ptr addrspace(1) %h, i64 8
@@ -96,7 +90,7 @@ protected:
   Weak() : jit(heap, GetParam().optimise, ECHO_JIT_VERIFY, nullptr, 0, GetParam().operations) {
     current_heap = &heap;
     jit.define("test.collect", reinterpret_cast<void*>(weak_test_collect));
-    EXPECT_EQ(ECHO_OK, jit.add(kText)) << jit.error.message;
+    EXPECT_EQ(ECHO_OK, jit.add(std::string(kMake) + kText)) << jit.error.message;
   }
   FakeHeap heap;
   TestJit jit;
