@@ -1,3 +1,5 @@
 /* SPDX-License-Identifier: MIT
  * nothing - what it costs to get to main and back. */
-int main(void) { return 0; }
+int main(void) {
+  return 0;
+}
