@@ -501,6 +501,7 @@ void FakeHeap::begin_collection() {
   const size_t used = (thread_.cursor - begin) / 8;
   limbo_.assign(spaces_[current_].begin(), spaces_[current_].begin() + static_cast<ptrdiff_t>(used));
   std::fill_n(spaces_[current_].begin(), used, kPoison);
+  weak_slots_.clear();
   current_ = 1 - current_;
   to_ = scanned_ = reinterpret_cast<uint64_t>(spaces_[current_].data());
 }
