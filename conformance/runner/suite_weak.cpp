@@ -184,6 +184,7 @@ void misuse_is_noticed(Context& context) {
 Suite weak_suite() {
   return {
       "weak",
+      "weak slots: what they keep, what they show, and when they become null",
       {
           {"the_dead_are_cleared", "a weak slot shows its object while it is alive, and null afterwards",
            "[weak.clear.1]", the_dead_are_cleared},
