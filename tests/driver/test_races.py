@@ -28,10 +28,10 @@ class Races(DriverTest):
         for level in self.LEVELS:
             for heap in self.HEAPS:
                 with self.subTest(level=level, heap=heap):
-                    result = run(program("races"), "--quiet", heap, *level)
+                    result = run(program("races"), "--quiet", heap, *level, "--", "500")
                     self.assertEqual(result.err, "")
                     self.assertEqual(result.status, 0)
-                    self.assertEqual(result.out, "4000\n")
+                    self.assertEqual(result.out, "1000\n")
 
     def test_threads_that_share_nothing_are_not(self):
         """The collector reads and the allocator recycles what all of them wrote."""

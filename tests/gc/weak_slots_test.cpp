@@ -61,7 +61,7 @@ TEST_F(WeakSlotsTest, AgreeWithAModel) {
     const auto any = [&] { return known[random() % known.size()]; };
     for (const ObjectRef object : known) {
       for (const std::size_t offset : {kLeft, kRight, kWeak}) {
-        if (random() % 3 == 0) {
+        if (random() % 4 != 0) {
           heap.store(object, offset, random() % 8 == 0 ? ObjectRef{} : any());
         }
       }

@@ -56,7 +56,7 @@ TEST(Api, OptionsAreChecked) {
   options.optimise = 1;
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, create(options));
   options = {};
-  options.switches = 1u << 30;
+  options.switches = 1u << 31;
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, create(options));
   options = {};
   options.compile_threads = 1000000;

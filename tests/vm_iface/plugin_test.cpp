@@ -97,6 +97,7 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->ambiguous_range_add, "echo_ambiguous_range_add");
   same(api->ambiguous_range_remove, "echo_ambiguous_range_remove");
   same(api->resolve, "echo_resolve");
+  same(api->weak_load, "echo_weak_load");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
- * Two threads count in one object, 2000 times each, and pass a fresh object around in it. A lock orders them, unless RACY
- * leaves it out. */
+ * Two threads count in one object, argv[1] times each, and pass a fresh object around in it. A lock orders them, unless
+ * RACY leaves it out. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "echo/cc.h"
 
@@ -13,7 +14,8 @@ struct cell {
 };
 ECHO_LAYOUT(cell_layout, struct cell, ECHO_STRONG(struct cell, latest));
 
-static _Atomic int lock;
+static _Atomic int lock, ready;
+static int64_t count;
 
 static void enter(void) {
 #ifndef RACY
@@ -29,7 +31,9 @@ static void leave(void) {
 
 static void work(echo_any argument) {
   cell_ref shared = (cell_ref)argument;
-  for (int64_t index = 1; index <= 2000; ++index) {
+  for (++ready; ready < 2;) /* both run at once */
+    echo_yield();
+  for (int64_t index = 1; index <= count; ++index) {
     cell_ref made = echo_new(cell_layout, cell_ref);
     made->count = index;
     enter();
@@ -44,7 +48,8 @@ static void work(echo_any argument) {
   }
 }
 
-int main(void) {
+int main(int argc, char** argv) {
+  count = argc > 1 ? atoll(argv[1]) : 20000;
   cell_ref shared = echo_new(cell_layout, cell_ref);
   const int64_t one = echo_spawn(work, (echo_any)shared), two = echo_spawn(work, (echo_any)shared);
   echo_join(one);
