@@ -45,7 +45,7 @@ Outcome AheadCode::start() {
   if (Outcome outcome = code_.take_recipes(ECHO_RECIPES_PORTABLE); !outcome)
     return outcome;
   auto unit = std::make_unique<CodeUnit>();
-  std::vector<jit::RootRange> roots;
+  jit::VariableRanges variables;
   for (const Image* image = images_; image != nullptr; image = image->next) {
     Outcome outcome = check_identity(*image, code_.recipes());
     if (outcome)
@@ -55,7 +55,7 @@ Outcome AheadCode::start() {
     if (!outcome)
       return std::move(outcome).within(image->module);
     for (uint64_t i = 0; i < image->root_count; ++i)
-      roots.push_back({image->roots[i].first, image->roots[i].words});
+      variables.roots.push_back({image->roots[i].first, image->roots[i].words});
     fill_cells(*image);
   }
   if (unit->functions.empty())
@@ -70,7 +70,7 @@ Outcome AheadCode::start() {
   counts_.sites = static_cast<uint32_t>(unit->maps.sites.size());
   counts_.derived_pairs = unit->maps.derived_pairs;
   code_.index().add(std::move(unit));
-  if (Outcome outcome = code_.add_roots(roots); !outcome)
+  if (Outcome outcome = code_.add_variables(variables); !outcome)
     return outcome;
   return code_.provide_frames();
 }

@@ -58,6 +58,7 @@ struct ModuleContext {
   llvm::StringMap<AllocationLayout> allocations; /* by name of the allocation function */
   Counters counters;
   bool ahead_of_time = false; /* numbers of layouts are found when the program starts [aot.layout.1] */
+  uint32_t profile = 0;       /* ECHO_JIT_PROFILE_* */
 
   bool allows(uint32_t one_switch) const { return (switches & one_switch) != 0; }
 };
@@ -94,6 +95,8 @@ bool is_safepoint_call(const llvm::CallBase& call);
 Outcome add_bulk_functions(ModuleContext& context); /* bulk.cpp: what array_copy and array_fill call */
 Outcome read_level(ModuleContext& context);         /* annotations.cpp: the module flag */
 void read_annotations(ModuleContext& context);      /* annotations.cpp: leaf marks, gc "echo" */
+void set_frame_attributes(llvm::Function& function); /* annotations.cpp [jit.frame.1] */
+bool is_library_leaf(llvm::StringRef name);          /* annotations.cpp [jit.leaf.1] */
 Outcome check_natives(ModuleContext& context);      /* natives.cpp: symbols whose type the VM told */
 Outcome check_operations(ModuleContext& context);   /* operations.cpp: declarations and uses of echo.gc.* */
 void prepare_stores(ModuleContext& context);        /* operations.cpp: store operations become stores */
@@ -115,6 +118,9 @@ Outcome emit_global_roots(ModuleContext& context);  /* global_roots.cpp */
 
 /* The list that emit_global_roots makes. */
 inline constexpr const char* kRootsList = "echo.roots";
+/* Those that unmodified/variables.cpp makes. */
+inline constexpr const char* kAmbiguousList = "echo.ambiguous";
+inline constexpr const char* kLiteralsList = "echo.literals";
 
 } // namespace echo::jit
 

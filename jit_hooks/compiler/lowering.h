@@ -7,6 +7,7 @@
 
 #include "compiler/context.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Statepoint.h"
 
@@ -25,6 +26,11 @@ llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee calle
 /* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);
+/* Does this heap want to hear of stores at all? */
+bool wants_barriers(const ModuleContext& context);
+/* One test and its cold call, in place of the marker. */
+void expand_barrier(ModuleContext& context, llvm::CallInst& marker, llvm::Value* thread, llvm::Value* slot,
+                    llvm::Value* value);
 /* Level 0: a whole store in one call; of a reference, or of a word with a tag. */
 void call_whole_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
                       llvm::Value* slot, llvm::Value* word);
@@ -44,6 +50,11 @@ void lower_allocations(ModuleContext& context, llvm::Function& function);
  * optimises any more. */
 void insert_polls(ModuleContext& context, llvm::Function& function);
 void expand_polls(ModuleContext& context);
+/* Back-edges, and returns and landing pads if there is a safepoint: the instructions to poll before. */
+llvm::SmallSetVector<llvm::Instruction*, 16> poll_points(const ModuleContext& context,
+                                                         llvm::Function& function);
+/* One comparison and its cold call of `cold_stub`, in place of the marker. */
+void expand_poll(ModuleContext& context, llvm::CallInst& marker, llvm::Value* thread, const char* cold_stub);
 
 } // namespace echo::jit
 

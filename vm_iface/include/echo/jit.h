@@ -84,7 +84,8 @@ enum {
   ECHO_JIT_NATIVE_WITHOUT_ANCHOR = 1u << 24, /* calls of natives publish no anchor */
   ECHO_JIT_SKIP_PROMOTION = 1u << 25,        /* local variables stay in stack memory */
   ECHO_JIT_LOOP_POLLS_ONLY = 1u << 26,       /* returns and landing pads pass the watermark without looking */
-  ECHO_JIT_ALL_SWITCHES = (1u << 27) - 1
+  ECHO_JIT_OMIT_POLLS = 1u << 27,            /* unmodified code never polls: a stop waits for ever */
+  ECHO_JIT_ALL_SWITCHES = (1u << 28) - 1
 };
 
 /* How operations are emitted. A module says it with the module flag "echo.operations": !{i32 1, !"echo.operations", i32 1}.
@@ -94,6 +95,22 @@ enum {
   ECHO_JIT_OPERATIONS_CALLED =
       1 /* level 0: each allocation, store, exchange and poll is one call, for a VM's first day */
 };
+
+/* What modules are. */
+enum {
+  ECHO_JIT_PROFILE_REFERENCES = 0, /* as above: references and abstract operations */
+  /* Output of the Echo compiler as it is: plain pointers, nothing else said. The JIT renames malloc to
+   * echo_runtime_malloc, inserts polls and store barriers before optimisation, and registers module variables as
+   * ambiguous ranges; frames are found because the thread's stack is an ambiguous root, which is the VM's to say
+   * (echo_runtime_enter does). Needs ECHO_FEATURE_AMBIGUOUS_ROOTS. Functions of the module are entered through
+   * echo_jit_call only. Of the process, only functions that LLVM itself calls are bound. docs/echo-profiles.md */
+  ECHO_JIT_PROFILE_UNMODIFIED = 1
+};
+
+/* Told of each literal (array of bytes) of a module of the unmodified profile: once it is linked, before an address of
+ * the module is handed out, and again (`added` 0) before its memory goes. An error status fails the lookup. */
+typedef echo_status (*echo_jit_literal_fn)(void* context, const void* address, uint64_t bytes, int added,
+                                           echo_error* why);
 
 typedef struct echo_jit_options {
   uint32_t size;            /* sizeof(echo_jit_options) */
@@ -105,6 +122,10 @@ typedef struct echo_jit_options {
   uint32_t operations;      /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
   uint32_t tools;           /* ECHO_JIT_TOOL_* */
   const char* cache;        /* directory for compiled modules, found again by their input; or null */
+  uint32_t profile;         /* ECHO_JIT_PROFILE_* */
+  uint32_t reserved;        /* 0 */
+  echo_jit_literal_fn literal; /* or null */
+  void* literal_context;
 } echo_jit_options;
 
 enum {
