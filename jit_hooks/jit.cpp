@@ -88,8 +88,9 @@ Outcome Jit::start(const echo_jit_options& options) {
     return outcome;
   closed_ = options.profile == ECHO_JIT_PROFILE_UNMODIFIED;
   if (closed_ && !has_ambiguous_roots(code_.api()))
-    return {ECHO_NOT_SUPPORTED, "unmodified output of the Echo compiler needs a heap with ambiguous roots, and this heap "
-                                "has none"};
+    return {ECHO_NOT_SUPPORTED,
+            "unmodified output of the Echo compiler needs a heap with ambiguous roots, and this heap "
+            "has none"};
   code_.tell_literals(options.literal, options.literal_context);
   SessionOptions session;
   session.optimise = options.optimise != 0;

@@ -93,8 +93,8 @@ void read_annotations(ModuleContext& context) {
     const auto defined = context.defined.find(function.getName());
     if (function.isDeclaration()) {
       const bool known = defined != context.defined.end();
-      const bool leaf = known ? defined->second.kind == ECHO_JIT_SYMBOL_LEAF
-                              : is_library_leaf(function.getName());
+      const bool leaf =
+          known ? defined->second.kind == ECHO_JIT_SYMBOL_LEAF : is_library_leaf(function.getName());
       if (leaf)
         function.addFnAttr(kLeafAttribute);
       if (known && defined->second.kind == ECHO_JIT_SYMBOL_BLOCKING)

@@ -207,8 +207,8 @@ void expand_barriers(ModuleContext& context) {
   if (marker == nullptr)
     return;
   for (llvm::User* user : llvm::make_early_inc_range(marker->users())) {
-      auto& call = *llvm::cast<llvm::CallInst>(user);
-      expand_barrier(context, call, call.getArgOperand(0), call.getArgOperand(1), call.getArgOperand(2));
+    auto& call = *llvm::cast<llvm::CallInst>(user);
+    expand_barrier(context, call, call.getArgOperand(0), call.getArgOperand(1), call.getArgOperand(2));
   }
   marker->eraseFromParent();
 }

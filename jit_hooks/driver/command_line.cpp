@@ -25,7 +25,7 @@ namespace echo::run {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, uint32_t>, 28> switch_names{{
+constexpr std::array<std::pair<const char*, uint32_t>, 29> switch_names{{
     {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
     {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
     {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
@@ -54,6 +54,7 @@ constexpr std::array<std::pair<const char*, uint32_t>, 28> switch_names{{
     {"skip-promotion", ECHO_JIT_SKIP_PROMOTION},
     {"loop-polls-only", ECHO_JIT_LOOP_POLLS_ONLY},
     {"omit-polls", ECHO_JIT_OMIT_POLLS},
+    {"omit-bases", ECHO_JIT_OMIT_BASES},
 }};
 
 std::string switch_list() {
@@ -197,14 +198,16 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
     out.operations = operations == "called" ? ECHO_JIT_OPERATIONS_CALLED : ECHO_JIT_OPERATIONS_INLINE;
   }
   if (!out.echo && (app.count("--echo-print") != 0 || out.echo_runtime))
-    return {ECHO_BAD_OPTION_VALUE,
-            "--echo-print and --echo-runtime are for unmodified Echo programs, on the command line, give --echo too"};
+    return {ECHO_BAD_OPTION_VALUE, "--echo-print and --echo-runtime are for unmodified Echo programs, on the "
+                                   "command line, give --echo too"};
   if (out.echo && out.operations != ECHO_JIT_OPERATIONS_INLINE)
-    return {ECHO_BAD_OPTION_VALUE, "an unmodified Echo program has no operations that could be called, in --operations, "
-                                   "leave it out with --echo"};
+    return {ECHO_BAD_OPTION_VALUE,
+            "an unmodified Echo program has no operations that could be called, in --operations, "
+            "leave it out with --echo"};
   if (app.count("--echo-print") != 0) {
     if (print != "lines" && print != "raw")
-      return {ECHO_BAD_OPTION_VALUE, "'" + print + "' is no way to print, in --echo-print, give lines or raw"};
+      return {ECHO_BAD_OPTION_VALUE,
+              "'" + print + "' is no way to print, in --echo-print, give lines or raw"};
     out.echo_print = print == "raw" ? ECHO_RUNTIME_PRINT_RAW : ECHO_RUNTIME_PRINT_LINES;
   }
   return convert_switches(switches, out.switches);

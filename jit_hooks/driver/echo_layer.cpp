@@ -13,8 +13,7 @@ namespace echo::run {
 
 namespace {
 
-template <typename Function>
-bool find(void* library, const char* name, Function& out, std::string& missing) {
+template <typename Function> bool find(void* library, const char* name, Function& out, std::string& missing) {
   out = reinterpret_cast<Function>(library_symbol(library, name));
   if (out == nullptr && missing.empty())
     missing = name;
@@ -67,19 +66,19 @@ void EchoLayer::adjust(echo_jit_options& options) {
   options.literal_context = this;
 }
 
-Failure EchoLayer::define(echo_jit* jit) {
-  jit_ = jit;
+Failure EchoLayer::define() {
   for (uint32_t index = 0;; ++index) {
     echo_runtime_symbol_info symbol{};
     symbol.size = sizeof symbol;
     if (symbol_at_(index, &symbol) != ECHO_OK)
       return {};
     echo_error why{};
-    const bool typed = std::strchr(symbol.type, '?') == nullptr; /* letters cannot say the one it stands for */
+    const bool typed =
+        std::strchr(symbol.type, '?') == nullptr; /* letters cannot say the one it stands for */
     const echo_status status =
-        typed ? plugins_->jit->define_typed(jit, symbol.exported, symbol.address, ECHO_JIT_SYMBOL_NATIVE,
+        typed ? plugins_->jit->define_typed(jit_, symbol.exported, symbol.address, ECHO_JIT_SYMBOL_NATIVE,
                                             symbol.type, &why)
-              : plugins_->jit->define(jit, symbol.exported, symbol.address, ECHO_JIT_SYMBOL_NATIVE, &why);
+              : plugins_->jit->define(jit_, symbol.exported, symbol.address, ECHO_JIT_SYMBOL_NATIVE, &why);
     if (status != ECHO_OK)
       return failure_from(status, why, std::string("the definition of ") + symbol.exported);
   }

@@ -30,8 +30,10 @@ public:
   Failure create(const Plugins& plugins, echo_heap* heap, uint32_t print);
   /* What the JIT must be created with. */
   void adjust(echo_jit_options& options);
+  /* The JIT that it calls back through. */
+  void use(echo_jit* jit) { jit_ = jit; }
   /* Its functions under the names that modules call. */
-  Failure define(echo_jit* jit);
+  Failure define();
   /* On the program's thread, around its main. */
   Failure enter(echo_thread* thread);
   Failure leave();

@@ -119,12 +119,12 @@ Failure Session::create_heap() {
 
 Failure Session::create_layer() {
   if ((plugins_.heap->features & ECHO_FEATURE_AMBIGUOUS_ROOTS) == 0)
-    return {ECHO_NOT_SUPPORTED, "unmodified Echo programs need ambiguous roots, which the heap does not have, in '" +
-                                    plugins_.heap_path + "', give another heap plugin with " +
-                                    words.heap_plugin};
+    return {ECHO_NOT_SUPPORTED,
+            "unmodified Echo programs need ambiguous roots, which the heap does not have, in '" +
+                plugins_.heap_path + "', give another heap plugin with " + words.heap_plugin};
   layer_ = std::make_unique<EchoLayer>();
-  if (Failure failure =
-          layer_->load(command_.echo_runtime ? *command_.echo_runtime : default_library("libecho_runtime.so")))
+  if (Failure failure = layer_->load(command_.echo_runtime ? *command_.echo_runtime
+                                                           : default_library("libecho_runtime.so")))
     return failure;
   return layer_->create(plugins_, heap_, command_.echo_print);
 }
@@ -146,6 +146,8 @@ Failure Session::create_jit() {
   if (const echo_status status = plugins_.jit->create(plugins_.heap, heap_, &options, &jit_, &why);
       status != ECHO_OK)
     return failure_from(status, why, "'" + plugins_.jit_path + "'");
+  if (layer_)
+    layer_->use(jit_);
   return {};
 }
 
@@ -161,7 +163,7 @@ Failure Session::check_main() const {
 }
 
 Failure Session::compile(const std::string& text) {
-  if (Failure failure = layer_ ? layer_->define(jit_) : define_native_functions(plugins_, jit_))
+  if (Failure failure = layer_ ? layer_->define() : define_native_functions(plugins_, jit_))
     return failure;
   echo_error why{};
   const echo_status status =

@@ -297,7 +297,12 @@ private:
   /* Everything that decides what code becomes of a module. */
   std::string key_of(const std::string& name, std::string_view bytes, const NativeSymbols& natives) const {
     CacheKey key;
-    key.add("echo object cache 1").add(options_.profile).add(LLVM_VERSION_STRING).add(library_).add(name).add(bytes);
+    key.add("echo object cache 1")
+        .add(options_.profile)
+        .add(LLVM_VERSION_STRING)
+        .add(library_)
+        .add(name)
+        .add(bytes);
     key.add(ECHO_ABI_MAJOR).add(ECHO_ABI_MINOR).add(options_.optimise).add(options_.switches);
     key.add(options_.called_operations).add(target_->getTargetTriple().str()).add(target_->getCPU());
     key.add(target_->getFeatures().getString());

@@ -30,7 +30,8 @@ public:
       const auto [from, to] = open_.pop_back_val();
       if (auto* phi = llvm::dyn_cast<llvm::PHINode>(from)) {
         for (unsigned i = 0; i < phi->getNumIncomingValues(); ++i)
-          llvm::cast<llvm::PHINode>(to)->addIncoming(define(phi->getIncomingValue(i)), phi->getIncomingBlock(i));
+          llvm::cast<llvm::PHINode>(to)->addIncoming(define(phi->getIncomingValue(i)),
+                                                     phi->getIncomingBlock(i));
       } else {
         to->setOperand(1, define(from->getOperand(1)));
         to->setOperand(2, define(from->getOperand(2)));
@@ -102,8 +103,7 @@ void keep_bases(llvm::Function& function) {
   };
   llvm::SmallVector<Access> accesses;
   for (llvm::Instruction& instruction : llvm::instructions(function)) {
-    if (llvm::Value* const pointer =
-            const_cast<llvm::Value*>(llvm::getLoadStorePointerOperand(&instruction)))
+    if (llvm::Value* const pointer = const_cast<llvm::Value*>(llvm::getLoadStorePointerOperand(&instruction)))
       accesses.push_back({&instruction, pointer});
     else if (auto* rmw = llvm::dyn_cast<llvm::AtomicRMWInst>(&instruction))
       accesses.push_back({rmw, rmw->getPointerOperand()});

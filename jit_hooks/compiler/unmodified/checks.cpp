@@ -48,14 +48,16 @@ Outcome check_origin(const ModuleContext& context) {
   for (const llvm::Function& function : context.module) {
     if (function.getName().starts_with("echo.") || has_reference(function.getFunctionType()))
       return {ECHO_UNSUPPORTED_OPERATION,
-              name_of(function) + " belongs to IR whose references are typed: this is no unmodified output of the Echo "
-                                  "compiler; compile it with the profile of references"};
+              name_of(function) +
+                  " belongs to IR whose references are typed: this is no unmodified output of the Echo "
+                  "compiler; compile it with the profile of references"};
     calls_runtime |= function.isDeclaration() && is_of_the_runtime(context, function.getName());
   }
   if (calls_runtime)
     return {};
-  return {ECHO_UNSUPPORTED_OPERATION, "it declares none of the functions of the Echo runtime layer: this is no output of "
-                                      "the Echo compiler; compile it with the profile of references"};
+  return {ECHO_UNSUPPORTED_OPERATION,
+          "it declares none of the functions of the Echo runtime layer: this is no output of "
+          "the Echo compiler; compile it with the profile of references"};
 }
 
 const llvm::Value* escape_of(const llvm::GlobalVariable& literal, const llvm::Instruction*& where_to) {
@@ -65,7 +67,8 @@ const llvm::Value* escape_of(const llvm::GlobalVariable& literal, const llvm::In
     const llvm::User* const user = work.pop_back_val();
     if (!seen.insert(user).second)
       continue;
-    if (llvm::isa<llvm::ConstantExpr, llvm::GEPOperator, llvm::BitCastInst, llvm::PHINode, llvm::SelectInst>(user)) {
+    if (llvm::isa<llvm::ConstantExpr, llvm::GEPOperator, llvm::BitCastInst, llvm::PHINode, llvm::SelectInst>(
+            user)) {
       llvm::append_range(work, user->users());
       continue;
     }
@@ -89,19 +92,21 @@ const llvm::Value* escape_of(const llvm::GlobalVariable& literal, const llvm::In
 /* [unmod.refuse.2] */
 Outcome check_literals(const llvm::Module& module) {
   for (const llvm::GlobalVariable& variable : module.globals()) {
-    if (!variable.getValueType()->isArrayTy() || !variable.getValueType()->getArrayElementType()->isIntegerTy(8))
+    if (!variable.getValueType()->isArrayTy() ||
+        !variable.getValueType()->getArrayElementType()->isIntegerTy(8))
       continue;
     const llvm::Instruction* place = nullptr;
     const llvm::Value* const callee = escape_of(variable, place);
     if (place == nullptr)
       continue;
-    return {ECHO_UNSUPPORTED_OPERATION,
-            "the literal " + name_of(variable) + " is " +
-                (callee != nullptr ? "given to " + name_of(*callee) : std::string("kept as a plain address")) + " " +
-                where(*place) +
-                ": this is the older profile, in which strings are char *; compile the program with an Echo compiler that "
-                "makes strings of literals by " +
-                kStringOfLiteral};
+    return {ECHO_UNSUPPORTED_OPERATION, "the literal " + name_of(variable) + " is " +
+                                            (callee != nullptr ? "given to " + name_of(*callee)
+                                                               : std::string("kept as a plain address")) +
+                                            " " + where(*place) +
+                                            ": this is the older profile, in which strings are char *; "
+                                            "compile the program with an Echo compiler that "
+                                            "makes strings of literals by " +
+                                            kStringOfLiteral};
   }
   return {};
 }
@@ -116,8 +121,9 @@ Outcome check_string_of_literal(const llvm::Module& module) {
   const llvm::FunctionType* const expected =
       llvm::FunctionType::get(llvm::StructType::get(context, {pointer, word, word}), {pointer}, false);
   if (function->getFunctionType() != expected)
-    return {ECHO_BAD_ABSTRACT_OPERATION, name_of(*function) + " does not return { ptr, i64, i64 } of one pointer: this "
-                                                              "is the older profile, in which strings are char *"};
+    return {ECHO_BAD_ABSTRACT_OPERATION, name_of(*function) +
+                                             " does not return { ptr, i64, i64 } of one pointer: this "
+                                             "is the older profile, in which strings are char *"};
   return {};
 }
 
@@ -154,7 +160,8 @@ Outcome check_call(const llvm::CallBase& call) {
   if (call.isInlineAsm())
     return refuse("inline assembly", where(call), "nobody sees what it stores; use instructions");
   if (!llvm::isa<llvm::CallInst>(call))
-    return refuse("a call whose exceptions are caught", where(call), "functions of the runtime layer throw none");
+    return refuse("a call whose exceptions are caught", where(call),
+                  "functions of the runtime layer throw none");
   if (call.hasFnAttr(llvm::Attribute::ReturnsTwice))
     return refuse("a call that returns twice (setjmp)", where(call), "return a status instead");
   if (const auto* intrinsic = llvm::dyn_cast<llvm::IntrinsicInst>(&call);
@@ -169,11 +176,11 @@ Outcome check_function(const llvm::Function& function) {
     return refuse("exception handling", where(function), "functions of the runtime layer throw nothing");
   for (const llvm::Instruction& instruction : llvm::instructions(function)) {
     if (has_reference(instruction.getType()) ||
-        llvm::any_of(instruction.operand_values(), [](const llvm::Value* operand) {
-          return has_reference(operand->getType());
-        }))
-      return refuse("a pointer outside address space 0", where(instruction),
-                    "this is no unmodified output of the Echo compiler; compile it with the profile of references");
+        llvm::any_of(instruction.operand_values(),
+                     [](const llvm::Value* operand) { return has_reference(operand->getType()); }))
+      return refuse(
+          "a pointer outside address space 0", where(instruction),
+          "this is no unmodified output of the Echo compiler; compile it with the profile of references");
     if (const auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction))
       if (Outcome outcome = check_call(*call); !outcome)
         return outcome;
@@ -188,8 +195,8 @@ Outcome check_function(const llvm::Function& function) {
 
 Outcome check_variable(const llvm::GlobalVariable& variable) {
   if (variable.isThreadLocal())
-    return {ECHO_THREAD_LOCAL_VARIABLE,
-            "thread-local storage " + where(variable) + ": no root range covers it; use a variable of the module"};
+    return {ECHO_THREAD_LOCAL_VARIABLE, "thread-local storage " + where(variable) +
+                                            ": no root range covers it; use a variable of the module"};
   if (variable.getAddressSpace() != 0)
     return refuse("a variable outside address space 0", where(variable), "use address space 0");
   if (variable.getName() == "llvm.global_ctors" || variable.getName() == "llvm.global_dtors")

@@ -164,8 +164,9 @@ void expand_marks(ModuleContext& context) {
   expand_all(module, kListeningMark, [&](llvm::CallInst& call) {
     llvm::IRBuilder<> builder(&call);
     llvm::Value* const phase = builder.CreateAlignedLoad(
-        builder.getInt8Ty(), thread_field(builder, thread_of(*call.getFunction()), context.recipes.phase_offset),
-        llvm::Align(1), "phase");
+        builder.getInt8Ty(),
+        thread_field(builder, thread_of(*call.getFunction()), context.recipes.phase_offset), llvm::Align(1),
+        "phase");
     call.replaceAllUsesWith(builder.CreateICmpNE(phase, builder.getInt8(0)));
     call.eraseFromParent();
   });

@@ -113,9 +113,8 @@ Outcome announce_call(ModuleContext& context, llvm::CallBase& call) {
       return {};
     llvm::IRBuilder<> builder(&call);
     llvm::Value* const from =
-        form == Form::Copy
-            ? call.getArgOperand(1)
-            : llvm::ConstantPointerNull::get(llvm::PointerType::get(builder.getContext(), 0));
+        form == Form::Copy ? call.getArgOperand(1)
+                           : llvm::ConstantPointerNull::get(llvm::PointerType::get(builder.getContext(), 0));
     announce_range(context, builder, call.getArgOperand(0), from,
                    builder.CreateZExtOrTrunc(call.getArgOperand(2), builder.getInt64Ty()));
     return {};

@@ -22,14 +22,16 @@ Outcome rename_allocation(ModuleContext& context) {
   if (given == nullptr)
     return {};
   if (!given->isDeclaration())
-    return {ECHO_UNSUPPORTED_OPERATION, name_of(*given) +
-                                            " is defined in the module: the Echo runtime layer has it; only declare it"};
+    return {ECHO_UNSUPPORTED_OPERATION,
+            name_of(*given) + " is defined in the module: the Echo runtime layer has it; only declare it"};
   if (type_letters(*given->getFunctionType()) != "pl")
     return {ECHO_BAD_ABSTRACT_OPERATION, name_of(*given) + " is declared as '" +
-                                             type_text(*given->getFunctionType()) + "'; its type is 'ptr (i64)'"};
+                                             type_text(*given->getFunctionType()) +
+                                             "'; its type is 'ptr (i64)'"};
   given->setAttributes({});
   for (llvm::User* user : given->users())
-    if (auto* call = llvm::dyn_cast<llvm::CallBase>(user); call != nullptr && call->getCalledOperand() == given)
+    if (auto* call = llvm::dyn_cast<llvm::CallBase>(user);
+        call != nullptr && call->getCalledOperand() == given)
       call->setAttributes({});
   if (llvm::Function* const known = context.module.getFunction(kRenamed)) {
     given->replaceAllUsesWith(known);

@@ -38,7 +38,7 @@ void pass_thread(ModuleContext& context) {
   rewrite_calls(context);
 }
 
-Outcome prepare(ModuleContext& context, Passes& passes, const PipelineOptions& options) {
+Outcome prepare(ModuleContext& context, Passes& passes) {
   if (Outcome outcome = unmodified::check(context); !outcome)
     return outcome;
   if (Outcome outcome = unmodified::rename_allocation(context); !outcome)
@@ -50,10 +50,9 @@ Outcome prepare(ModuleContext& context, Passes& passes, const PipelineOptions& o
   unmodified::mark_polls(context); /* first: it shall not see the loop of the announcement */
   if (Outcome outcome = unmodified::mark_stores(context); !outcome)
     return outcome;
-  if (options.optimise) {
-    promote(passes, context.module);
+  promote(passes, context.module); /* else a base is not known beyond the variable that holds a derived pointer */
+  if (!context.allows(ECHO_JIT_OMIT_BASES))
     unmodified::keep_bases(context.module);
-  }
   return verified(context.module, "before optimisation");
 }
 
@@ -64,7 +63,7 @@ Outcome run_unmodified_pipeline(ModuleContext& context, llvm::TargetMachine& mac
   Passes passes(machine, false);
   {
     const Stopwatch time(times.optimise_ms);
-    if (Outcome outcome = prepare(context, passes, options); !outcome)
+    if (Outcome outcome = prepare(context, passes); !outcome)
       return outcome;
     optimise(passes, context.module, options.optimise);
   }

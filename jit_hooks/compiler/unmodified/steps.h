@@ -43,14 +43,14 @@ inline constexpr const char* kStringOfLiteral = "runtime_char_ptr_to_string";
 
 /* --- the steps, in order (pipeline.cpp) */
 
-Outcome check(const ModuleContext& context);          /* checks.cpp: refusals, other profiles */
-Outcome rename_allocation(ModuleContext& context);    /* names.cpp */
+Outcome check(const ModuleContext& context);       /* checks.cpp: refusals, other profiles */
+Outcome rename_allocation(ModuleContext& context); /* names.cpp */
 void separate_literals(llvm::Module& module);      /* variables.cpp */
-Outcome mark_stores(ModuleContext& context);          /* stores.cpp */
-void mark_polls(ModuleContext& context);              /* marks.cpp */
-void keep_bases(llvm::Module& module);                /* bases.cpp: once variables are SSA values */
-void expand_marks(ModuleContext& context);            /* marks.cpp: after functions got their thread */
-void list_variables(ModuleContext& context);          /* variables.cpp */
+Outcome mark_stores(ModuleContext& context);       /* stores.cpp */
+void mark_polls(ModuleContext& context);           /* marks.cpp */
+void keep_bases(llvm::Module& module);             /* bases.cpp: once variables are SSA values */
+void expand_marks(ModuleContext& context);         /* marks.cpp: after functions got their thread */
+void list_variables(ModuleContext& context);       /* variables.cpp */
 
 /* --- shared by them */
 

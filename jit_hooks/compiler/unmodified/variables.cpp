@@ -59,9 +59,9 @@ void separate_literals(llvm::Module& module) {
     if (variable.getValueType()->getArrayNumElements() != 0)
       continue;
     llvm::Type* const type = llvm::ArrayType::get(llvm::Type::getInt8Ty(module.getContext()), 1);
-    auto* const wide =
-        new llvm::GlobalVariable(module, type, variable.isConstant(), variable.getLinkage(),
-                                 llvm::Constant::getNullValue(type), "", &variable, variable.getThreadLocalMode());
+    auto* const wide = new llvm::GlobalVariable(module, type, variable.isConstant(), variable.getLinkage(),
+                                                llvm::Constant::getNullValue(type), "", &variable,
+                                                variable.getThreadLocalMode());
     wide->copyAttributesFrom(&variable);
     wide->takeName(&variable);
     variable.replaceAllUsesWith(wide);

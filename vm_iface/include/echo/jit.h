@@ -85,7 +85,8 @@ enum {
   ECHO_JIT_SKIP_PROMOTION = 1u << 25,        /* local variables stay in stack memory */
   ECHO_JIT_LOOP_POLLS_ONLY = 1u << 26,       /* returns and landing pads pass the watermark without looking */
   ECHO_JIT_OMIT_POLLS = 1u << 27,            /* unmodified code never polls: a stop waits for ever */
-  ECHO_JIT_ALL_SWITCHES = (1u << 28) - 1
+  ECHO_JIT_OMIT_BASES = 1u << 28, /* objects may be lost while only a pointer outside them is at hand */
+  ECHO_JIT_ALL_SWITCHES = (1u << 29) - 1
 };
 
 /* How operations are emitted. A module says it with the module flag "echo.operations": !{i32 1, !"echo.operations", i32 1}.
@@ -113,17 +114,17 @@ typedef echo_status (*echo_jit_literal_fn)(void* context, const void* address, u
                                            echo_error* why);
 
 typedef struct echo_jit_options {
-  uint32_t size;            /* sizeof(echo_jit_options) */
-  uint32_t optimise;        /* 0 or 2 */
-  uint32_t compile_threads; /* 0: compile on the calling thread */
-  uint32_t switches;        /* ECHO_JIT_*: tests only, else 0 */
-  const char* dump_objects; /* directory for the object files (disassembly), or null */
-  const char* dump_ir;      /* directory for the IR after lowering, or null */
-  uint32_t operations;      /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
-  uint32_t tools;           /* ECHO_JIT_TOOL_* */
-  const char* cache;        /* directory for compiled modules, found again by their input; or null */
-  uint32_t profile;         /* ECHO_JIT_PROFILE_* */
-  uint32_t reserved;        /* 0 */
+  uint32_t size;               /* sizeof(echo_jit_options) */
+  uint32_t optimise;           /* 0 or 2 */
+  uint32_t compile_threads;    /* 0: compile on the calling thread */
+  uint32_t switches;           /* ECHO_JIT_*: tests only, else 0 */
+  const char* dump_objects;    /* directory for the object files (disassembly), or null */
+  const char* dump_ir;         /* directory for the IR after lowering, or null */
+  uint32_t operations;         /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
+  uint32_t tools;              /* ECHO_JIT_TOOL_* */
+  const char* cache;           /* directory for compiled modules, found again by their input; or null */
+  uint32_t profile;            /* ECHO_JIT_PROFILE_* */
+  uint32_t reserved;           /* 0 */
   echo_jit_literal_fn literal; /* or null */
   void* literal_context;
 } echo_jit_options;
