@@ -99,8 +99,7 @@ echo_ref allocate(echo_thread* thread, echo_layout_id id, uint64_t length) {
   return reinterpret_cast<echo_ref>(words);
 }
 
-void no_poll(echo_thread*) {
-}
+void no_poll(echo_thread*) {}
 
 uint32_t offset_of(const void* thread, const void* field) {
   return static_cast<uint32_t>(static_cast<const char*>(field) - static_cast<const char*>(thread));
@@ -159,7 +158,8 @@ echo_status option_info(uint32_t, echo_option_info*) {
   return ECHO_INVALID_ARGUMENT;
 }
 
-echo_status layout_register(echo_heap* heap, const echo_layout* layout, echo_layout_id* out, echo_error* why) {
+echo_status layout_register(echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
+                            echo_error* why) {
   if (layout->kind != ECHO_LAYOUT_RAW_ARRAY && layout->kind != ECHO_LAYOUT_AMBIGUOUS)
     return fail(why, ECHO_NOT_SUPPORTED, "only arrays of raw or ambiguous elements");
   echo_layout_info info{};

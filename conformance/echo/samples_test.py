@@ -165,7 +165,7 @@ class Samples(unittest.TestCase):
         self.assertGreater(pinned["slabs"], 0)
         self.assertGreater(pinned["by"]["stack"], 1000)
         self.assertEqual(sum(pinned["by"].values()), pinned["objects"])
-        self.assertGreater(pinned["ambiguous_words"], pinned["ambiguous_hits"])
+        self.assertGreater(report["ambiguous_words"], report["ambiguous_hits"])
 
     def test_literals_with_and_without_nul(self):
         with open(os.path.join(HERE, "u_greeting.ll"), encoding="utf-8") as file:

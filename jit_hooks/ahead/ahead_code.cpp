@@ -30,8 +30,8 @@ std::unordered_map<uintptr_t, uint32_t> function_sizes(const Image& image) {
 
 } // namespace
 
-Outcome AheadCode::create(const echo_heap_api* api, echo_heap* heap,
-                          const echo_jit_options* options, Image* images, std::unique_ptr<AheadCode>& out) {
+Outcome AheadCode::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
+                          Image* images, std::unique_ptr<AheadCode>& out) {
   if (Outcome outcome = jit::ManagedCode::check_heap(api, heap); !outcome)
     return outcome;
   std::unique_ptr<AheadCode> made(new AheadCode(*api, heap, images));
@@ -63,8 +63,9 @@ Outcome AheadCode::start() {
     for (uint64_t i = 0; i < image->literal_count; ++i)
       variables.literals.push_back({image->literals[i].first, image->literals[i].bytes});
     if (image->profile != images_->profile)
-      return {ECHO_NOT_SUPPORTED, std::string("it and '") + images_->module +
-                                      "' are of different profiles: link objects of one profile into a program"};
+      return {ECHO_NOT_SUPPORTED,
+              std::string("it and '") + images_->module +
+                  "' are of different profiles: link objects of one profile into a program"};
     fill_cells(*image);
   }
   if (unit->functions.empty())

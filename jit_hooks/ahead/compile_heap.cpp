@@ -43,7 +43,8 @@ Outcome runtime_symbols(std::vector<RuntimeSymbol>& out) {
   echo_runtime_symbol_info symbol{};
   symbol.size = sizeof symbol;
   for (uint32_t index = 0; symbol_at(index, &symbol) == ECHO_OK; ++index)
-    out.push_back({symbol.exported, std::string_view(symbol.type).find('?') == std::string_view::npos ? symbol.type : ""});
+    out.push_back({symbol.exported,
+                   std::string_view(symbol.type).find('?') == std::string_view::npos ? symbol.type : ""});
   return {};
 }
 

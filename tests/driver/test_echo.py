@@ -201,43 +201,79 @@ class Protocol(DriverTest):
             self.assertEqual(result.out, "")
             self.assertGreaterEqual(report["objects_allocated"], 1000)
 
-    def test_a_derived_pointer_keeps_its_object(self):
-        """[unmod.base.1] The program goes on with an address outside the object; without care its memory is reused."""
+    def test_variables_inside_a_loop(self):
+        """[unmod.local.1] A million rounds on a small stack; a variable whose address outlives its round stays where it is."""
         text = RUNTIME + """
-          @word = global [5 x i8] c"alpha"
           define i32 @main() {
-            %p = call ptr @runtime_alloc_slice(i32 4, i32 8)
-            store i64 42, ptr %p
-            %t = call ptr @malloc(i64 24)
-            %s = call { ptr, i64, i64 } @runtime_char_ptr_to_string(ptr @word)
-            store { ptr, i64, i64 } %s, ptr %t
-            %five = call i32 @runtime_string_len_utf8(ptr %t)
-            %far = mul i32 %five, 1000000
-            %back = sub i32 0, %far
-            %q = getelementptr i8, ptr %p, i32 %back
+          entry:
+            %i_0 = alloca i32
+            store i32 0, ptr %i_0
             br label %loop
           loop:
-            %i = phi i32 [ 0, %0 ], [ %n, %loop ]
-            %g = call ptr @runtime_alloc_slice(i32 4, i32 8)
-            store i64 -1, ptr %g
-            %n = add i32 %i, 1
-            %m = icmp slt i32 %n, 200
+            %last = phi ptr [ null, %entry ], [ %here, %loop ]
+            %v_0 = alloca [16 x i32]
+            %e_0 = getelementptr [16 x i32], ptr %v_0, i64 0, i64 3
+            %i = load i32, ptr %i_0
+            store i32 %i, ptr %e_0
+            %w = load i32, ptr %e_0
+            %n = add i32 %w, 1
+            store i32 %n, ptr %i_0
+            HERE
+            %m = icmp slt i32 %n, ROUNDS
             br i1 %m, label %loop, label %end
           end:
-            %again = getelementptr i8, ptr %q, i32 %far
-            %v = load i32, ptr %again
-            call void @print_int(i32 %v)
+            %e = load i32, ptr %i_0
+            call void @print_int(i32 %e)
+            LAST
+            ret i32 0
+          }"""
+        many = text.replace("HERE", "%here = getelementptr i8, ptr null, i64 0").replace("LAST", "")
+        two = text.replace("HERE", "%here = alloca i32\n store i32 %n, ptr %here").replace(
+            "LAST", "%o = load i32, ptr %last\n call void @print_int(i32 %o)")
+        for level in "02":
+            result = run("--echo", write("rounds.ll", many.replace("ROUNDS", "1000000")), "--stack=256k", "--quiet", "--opt=" + level)
+            self.assert_runs(result)
+            self.assertEqual(result.out, "1000000\n")
+            result = run("--echo", write("rounds.ll", two.replace("ROUNDS", "2")), "--quiet", "--opt=" + level)
+            self.assert_runs(result)
+            self.assertEqual(result.out, "2\n1\n")
+
+    def test_a_derived_pointer_keeps_its_object(self):
+        """[unmod.base.1] The optimiser moves %a - %first out of the loop, an address outside; without care %a is reused."""
+        text = RUNTIME + """
+          @distance = global i64 5000000
+          define i32 @main() {
+            %a = call ptr @runtime_alloc_slice(i32 100, i32 8)
+            %last = getelementptr i8, ptr %a, i64 88
+            store i32 42, ptr %last
+            %first = load volatile i64, ptr @distance
+            %back = sub i64 0, %first
+            %end = add i64 %first, 100
+            br label %loop
+          loop:
+            %i = phi i64 [ %first, %0 ], [ %n, %loop ]
+            %sum = phi i32 [ 0, %0 ], [ %s, %loop ]
+            %g = call ptr @runtime_alloc_slice(i32 100, i32 8)
+            store i64 -1, ptr %g
+            %t = getelementptr i8, ptr %a, i64 %i
+            %e = getelementptr i8, ptr %t, i64 %back
+            %b = load i8, ptr %e
+            %w = zext i8 %b to i32
+            %s = add i32 %sum, %w
+            %n = add i64 %i, 1
+            %m = icmp slt i64 %n, %end
+            br i1 %m, label %loop, label %done
+          done:
+            call void @print_int(i32 %s)
             ret i32 0
           }"""
         path = write("derived.ll", text)
-        lost = []
         for level in "02":
             result = run("--echo", path, "--heap=stress_collect=1,poison=on", "--quiet", "--opt=" + level)
             self.assert_runs(result)
             self.assertEqual(result.out, "42\n")
-            without = run("--echo", path, "--heap=stress_collect=1,poison=on", "--quiet", "--opt=" + level, "--unsafe=omit-bases")
-            lost.append(without.out != "42\n")
-        self.assertTrue(lost[1], "the optimiser kept the object by chance: this test shows nothing")
+        without = run("--echo", path, "--heap=stress_collect=1,poison=on", "--quiet", "--unsafe=omit-bases")
+        self.assertNotEqual(without.out, "42\n", "the optimiser kept the object by chance: this test shows nothing")
 
     def test_failure_of_the_layer(self):
         """[run.echo.2] Status 70 and one line, from main and from a task inside the scheduler."""
@@ -265,6 +301,16 @@ class Protocol(DriverTest):
             self.assertEqual(report["ending"], "failed")
             self.assertEqual(report["exit"], 70)
             self.assertIn("runtime_bytes_to_string", report["error"]["message"])
+
+    def test_cache(self):
+        """[jit.cache.1] Lists of variables and literals are read from the object again."""
+        folder = tempfile.mkdtemp(dir=WORK)
+        program = os.path.join(SAMPLES, "spawn_await.ll")
+        expected = read(os.path.join(SAMPLES, "spawn_await.expected")).decode()
+        for first in (True, False):
+            result, report = self.run_json("--echo", program, "--quiet", "--cache=" + folder, "--heap=stress_collect=1,poison=on")
+            self.assertEqual(result.out, expected)
+            self.assertEqual(report["jit"]["optimise_ms"] > 0, first)
 
     def test_a_full_heap_is_a_failure_of_the_layer(self):
         text = RUNTIME + """

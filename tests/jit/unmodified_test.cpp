@@ -38,7 +38,8 @@ class Unmodified : public ::testing::TestWithParam<uint32_t> {
 protected:
   void open(const char* options, uint32_t switches = 0) {
     ASSERT_EQ(ECHO_OK, api->heap_create(options, &heap, &why)) << why.message;
-    const echo_layout words = {sizeof words, ECHO_LAYOUT_AMBIGUOUS, "words", 16, 1, 0, ECHO_LAYOUT_PINNED, 0, nullptr};
+    const echo_layout words = {sizeof words, ECHO_LAYOUT_AMBIGUOUS, "words", 16, 1, 0, ECHO_LAYOUT_PINNED, 0,
+                               nullptr};
     ASSERT_EQ(ECHO_OK, api->layout_register(heap, &words, &blocks, &why)) << why.message;
     echo_jit_options chosen{};
     chosen.size = sizeof chosen;
@@ -74,7 +75,8 @@ protected:
   uint64_t call(echo_thread* thread, void* function) {
     uint64_t result = 0;
     echo_error problem{};
-    EXPECT_EQ(ECHO_OK, echo_jit_call(jit, thread, function, nullptr, 0, &result, &problem)) << problem.message;
+    EXPECT_EQ(ECHO_OK, echo_jit_call(jit, thread, function, nullptr, 0, &result, &problem))
+        << problem.message;
     return result;
   }
   echo_thread* attach() {
@@ -163,9 +165,6 @@ declare ptr @runtime_alloc_slice(i32, i32)
 @text = global [5 x i8] c"alpha"
 @empty = global [0 x i8] zeroinitializer
 @next = constant [5 x i8] c"bravo"
-define ptr @where() {
-  ret ptr @text
-}
 define i64 @fill() {
   %a = call ptr @runtime_alloc_slice(i32 1, i32 64)
   store i64 42, ptr %a
@@ -188,20 +187,22 @@ define i64 @sum() {
   void* const fill = find("fill");
   ASSERT_EQ(3U, literals.size());
   uint64_t bytes = 0;
-  for (const auto& [address, length] : literals)
+  bool text = false;
+  for (const auto& [address, length] : literals) {
     bytes += length;
+    text = text || (length == 5 && std::memcmp(address, "alpha", 5) == 0);
+  }
+  EXPECT_TRUE(text);
   EXPECT_EQ(11U, bytes); /* the empty one has a byte of its own */
   allocating = attach();
   call(allocating, fill);
-  const auto text = call(allocating, find("where"));
-  ASSERT_EQ(1U, literals.count(reinterpret_cast<const void*>(text)));
-  EXPECT_EQ(0, std::memcmp(reinterpret_cast<const void*>(text), "alpha", 5));
   for (int i = 0; i < 20; ++i)
     echo_test_block(1, 64);
   EXPECT_EQ(85U, call(allocating, find("sum")));
   EXPECT_EQ(ECHO_OK, echo_jit_remove_module(jit, allocating, "program", &why)) << why.message;
   EXPECT_TRUE(literals.empty());
-  EXPECT_EQ(ECHO_OK, api->collect(allocating, ECHO_COLLECT_FULL, &why)) << why.message; /* reads no range that is gone */
+  EXPECT_EQ(ECHO_OK, api->collect(allocating, ECHO_COLLECT_FULL, &why))
+      << why.message; /* reads no range that is gone */
   EXPECT_EQ(ECHO_OK, api->detach(allocating, &why)) << why.message;
 }
 

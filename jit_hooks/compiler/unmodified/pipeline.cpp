@@ -47,10 +47,12 @@ Outcome prepare(ModuleContext& context, Passes& passes) {
     return outcome;
   prepare_functions(context);
   unmodified::separate_literals(context.module);
+  unmodified::hoist_locals(context.module);
   unmodified::mark_polls(context); /* first: it shall not see the loop of the announcement */
   if (Outcome outcome = unmodified::mark_stores(context); !outcome)
     return outcome;
-  promote(passes, context.module); /* else a base is not known beyond the variable that holds a derived pointer */
+  promote(passes,
+          context.module); /* else a base is not known beyond the variable that holds a derived pointer */
   if (!context.allows(ECHO_JIT_OMIT_BASES))
     unmodified::keep_bases(context.module);
   return verified(context.module, "before optimisation");

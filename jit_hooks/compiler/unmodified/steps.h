@@ -47,6 +47,7 @@ Outcome check(const ModuleContext& context);       /* checks.cpp: refusals, othe
 Outcome rename_allocation(ModuleContext& context); /* names.cpp */
 void separate_literals(llvm::Module& module);      /* variables.cpp */
 Outcome mark_stores(ModuleContext& context);       /* stores.cpp */
+void hoist_locals(llvm::Module& module);           /* locals.cpp */
 void mark_polls(ModuleContext& context);           /* marks.cpp */
 void keep_bases(llvm::Module& module);             /* bases.cpp: once variables are SSA values */
 void expand_marks(ModuleContext& context);         /* marks.cpp: after functions got their thread */
