@@ -22,7 +22,6 @@
 #include <cstring>
 #include <ctime>
 #include <map>
-#include <string>
 #include <vector>
 
 struct echo_thread {
@@ -36,7 +35,6 @@ struct echo_thread {
 
 struct echo_heap {
   std::vector<echo_layout_info> layouts;
-  std::vector<std::string> names;
   std::map<uintptr_t, uint64_t> ranges;
   uint64_t objects = 0, bytes = 0, collections = 0, peak = 0;
   std::vector<double> pauses;

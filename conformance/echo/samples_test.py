@@ -161,9 +161,9 @@ class Samples(unittest.TestCase):
         report = self.runs(os.path.join(HERE, "deep_recursion.bc"), "max_heap=16m", expected("deep_recursion"))
         self.assertEqual(report["profile"], "unmodified")
         pinned = report["pinned"]
-        self.assertGreater(pinned["objects"], 1000)  # of the frames of the recursion
+        self.assertGreater(pinned["objects"], 20)  # of the frames of the recursion, however deep it was just then
         self.assertGreater(pinned["slabs"], 0)
-        self.assertGreater(pinned["by"]["stack"], 1000)
+        self.assertGreater(pinned["by"]["stack"], 20)
         self.assertEqual(sum(pinned["by"].values()), pinned["objects"])
         self.assertGreater(report["ambiguous_words"], report["ambiguous_hits"])
 

@@ -23,6 +23,9 @@ llvm::FunctionCallee stub(llvm::Module& module, const char* name, llvm::Type* re
 llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee callee, llvm::Value* thread,
                           llvm::ArrayRef<llvm::Value*> arguments);
 
+/* bulk.cpp: defines a function, given as text, in the module. */
+Outcome link_function(llvm::Module& module, const char* name, const char* text);
+
 /* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);

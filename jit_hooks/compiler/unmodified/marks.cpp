@@ -15,11 +15,7 @@
 
 #include "arch/x86_64/stubs.h"
 
-#include "llvm/AsmParser/Parser.h"
 #include "llvm/IR/InstIterator.h"
-#include "llvm/Linker/Linker.h"
-#include "llvm/Support/ErrorHandling.h"
-#include "llvm/Support/SourceMgr.h"
 
 namespace echo::jit::unmodified {
 namespace {
@@ -96,23 +92,18 @@ llvm::Function* listening_mark(llvm::Module& module) {
   return function;
 }
 
-llvm::Function* announcement(llvm::Module& module) {
-  if (llvm::Function* const known = module.getFunction(kAnnounce))
-    return known;
-  llvm::SMDiagnostic diagnostic;
-  auto helper = llvm::parseAssemblyString(kAnnounceText, diagnostic, module.getContext());
-  if (!helper)
-    llvm::report_fatal_error(llvm::Twine("the announcement of ranges: ") + diagnostic.getMessage());
-  helper->setDataLayout(module.getDataLayout());
-  helper->setTargetTriple(module.getTargetTriple());
-  store_mark(*helper);
-  listening_mark(*helper);
-  llvm::Linker::linkModules(module, std::move(helper));
-  llvm::Function* const function = module.getFunction(kAnnounce);
-  function->setLinkage(llvm::GlobalValue::InternalLinkage);
-  function->addFnAttr(kLeafAttribute);
-  set_frame_attributes(*function);
-  return function;
+Outcome announcement(llvm::Module& module, llvm::Function*& out) {
+  out = module.getFunction(kAnnounce);
+  if (out != nullptr)
+    return {};
+  if (Outcome outcome = link_function(module, kAnnounce, kAnnounceText); !outcome)
+    return outcome;
+  store_mark(module); /* their attributes */
+  listening_mark(module);
+  out = module.getFunction(kAnnounce);
+  out->addFnAttr(kLeafAttribute);
+  set_frame_attributes(*out);
+  return {};
 }
 
 /* Replaces each call of a mark. */
@@ -128,12 +119,19 @@ template <typename Expand> void expand_all(llvm::Module& module, const char* nam
 } // namespace
 
 void mark_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Value* slot, llvm::Value* value) {
-  builder.CreateCall(store_mark(context.module), {slot, value});
+  if (wants_barriers(context))
+    builder.CreateCall(store_mark(context.module), {slot, value});
 }
 
-void announce_range(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Value* to, llvm::Value* from,
-                    llvm::Value* bytes) {
-  builder.CreateCall(announcement(context.module), {to, from, bytes});
+Outcome announce_range(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Value* to, llvm::Value* from,
+                       llvm::Value* bytes) {
+  if (!wants_barriers(context))
+    return {};
+  llvm::Function* announce = nullptr;
+  if (Outcome outcome = announcement(context.module, announce); !outcome)
+    return outcome;
+  builder.CreateCall(announce, {to, from, bytes});
+  return {};
 }
 
 void mark_polls(ModuleContext& context) {

@@ -92,10 +92,9 @@ Outcome announce_compressed(ModuleContext& context, llvm::CallBase& call) {
   llvm::Value* const lanes = builder.CreateZExtOrTrunc(
       builder.CreateUnaryIntrinsic(llvm::Intrinsic::ctpop, builder.CreateZExt(bits, builder.getInt64Ty())),
       builder.getInt64Ty());
-  announce_range(context, builder, call.getArgOperand(1),
-                 llvm::ConstantPointerNull::get(llvm::PointerType::get(builder.getContext(), 0)),
-                 builder.CreateMul(lanes, builder.getInt64(bytes)));
-  return {};
+  return announce_range(context, builder, call.getArgOperand(1),
+                        llvm::ConstantPointerNull::get(llvm::PointerType::get(builder.getContext(), 0)),
+                        builder.CreateMul(lanes, builder.getInt64(bytes)));
 }
 
 } // namespace
@@ -115,9 +114,8 @@ Outcome announce_call(ModuleContext& context, llvm::CallBase& call) {
     llvm::Value* const from =
         form == Form::Copy ? call.getArgOperand(1)
                            : llvm::ConstantPointerNull::get(llvm::PointerType::get(builder.getContext(), 0));
-    announce_range(context, builder, call.getArgOperand(0), from,
-                   builder.CreateZExtOrTrunc(call.getArgOperand(2), builder.getInt64Ty()));
-    return {};
+    return announce_range(context, builder, call.getArgOperand(0), from,
+                          builder.CreateZExtOrTrunc(call.getArgOperand(2), builder.getInt64Ty()));
   }
   case Form::MaskedStore:
     return announce_lanes(context, call, false);

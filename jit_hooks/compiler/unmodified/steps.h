@@ -68,8 +68,8 @@ Outcome announce_store(ModuleContext& context, llvm::Instruction& store, llvm::I
 /* memory_calls.cpp: announces what a call for which is_announced_call holds will overwrite. */
 Outcome announce_call(ModuleContext& context, llvm::CallBase& call);
 /* marks.cpp: every word that [to, to + bytes) touches; `from`: where its bytes come from, or null. */
-void announce_range(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Value* to, llvm::Value* from,
-                    llvm::Value* bytes);
+Outcome announce_range(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Value* to, llvm::Value* from,
+                       llvm::Value* bytes);
 void mark_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Value* slot, llvm::Value* value);
 
 } // namespace unmodified

@@ -12,7 +12,6 @@
  *             [unmod.store.2] A pointer is stored at an address that is a multiple of 8, where marking looks for it, or
  *             the store is refused.
  */
-#include "compiler/lowering.h"
 #include "compiler/unmodified/steps.h"
 #include "compiler/where.h"
 
@@ -170,9 +169,8 @@ Outcome announce_store(ModuleContext& context, llvm::Instruction& store, llvm::I
     mark_store(context, builder, slot, llvm::ConstantPointerNull::get(pointer_type(builder)));
     return {};
   }
-  announce_range(context, builder, pointer, llvm::ConstantPointerNull::get(pointer_type(builder)),
-                 builder.getInt64(bytes));
-  return {};
+  return announce_range(context, builder, pointer, llvm::ConstantPointerNull::get(pointer_type(builder)),
+                        builder.getInt64(bytes));
 }
 
 Outcome mark_stores(ModuleContext& context) {
@@ -180,8 +178,6 @@ Outcome mark_stores(ModuleContext& context) {
   for (llvm::Function& function : context.module)
     if (!function.isDeclaration())
       functions.push_back(&function);
-  if (!wants_barriers(context))
-    return {};
   for (llvm::Function* function : functions)
     if (Outcome outcome = StoreMarker(context).run(*function); !outcome)
       return outcome;
