@@ -48,6 +48,67 @@ def trees(build, work, results, quick):
         show(f"depth {depth}: mutator / native (of medians; of best {best:.2f})", f"{ratio:.2f} x", "<= 1.15", ratio <= 1.15)
 
 
+# --- unmodified Echo programs, beside libgc
+
+def echo_programs(build, work, results, quick):
+    """The same driver, compiler and runtime layer on this heap and on libgc; control: this heap against itself."""
+    samples = ROOT.parent / "conformance/echo"
+    peer = build / "bench/echo/libecho_heap_libgc.so"
+    if not peer.exists():
+        print("\nEcho programs: not measured, libgc-dev was not there when this was built")
+        return
+    report = work / "echo.json"
+    limit = "max_heap=16m"
+    heap = [build / "bin/echo-run", "--quiet", f"--json={report}", f"--heap={limit}"]
+    contenders = {
+        "heap": (["--echo"], {}),
+        "again": (["--echo"], {}),
+        "libgc": (["--echo", f"--heap-plugin={peer}"], {}),
+        "libgc 16 MiB": (["--echo", f"--heap-plugin={peer}"], {"GC_INITIAL_HEAP_SIZE": str(16 << 20)}),
+    }
+
+    def measure(program, options, environment):
+        run([*heap, *options, program], env={**os.environ, "ECHO_HEAP_OPTIONS": "", **environment})
+        told = json.loads(report.read_text())
+        return {"ms": told["wall_s"] * 1e3, "peak_kib": told["peak_bytes"] / 1024, "pause_us": told["pause_us"]["max"],
+                "collections": told["collections"]["full"]}
+
+    def medians(runs):
+        return {key: statistics.median(one[key] for one in runs) for key in runs[0]}
+
+    print(f"\nEcho programs as the compiler emits them, {limit}: beside libgc (Boehm-Demers-Weiser) as it comes, and with the")
+    print("same 16 MiB from its start; the same runtime layer on each. Run time, peak of the heap, longest pause, collections")
+    for sample in sorted(samples.glob("*.bc")):
+        runs = {name: [] for name in contenders}
+        for _ in range(3 if quick else 9):
+            for name, (options, environment) in contenders.items():
+                runs[name].append(measure(sample, options, environment))
+        found = {name: medians(every) for name, every in runs.items()}
+        results[f"echo {sample.stem}"] = found
+        print(f"  {sample.stem}")
+        for name in ("heap", "libgc", "libgc 16 MiB"):
+            one = found[name]
+            show(f"  {name}", f"{one['ms']:.1f} ms {one['peak_kib']:.0f} KiB {one['pause_us']:.0f} us {one['collections']:.0f}")
+        if found["heap"]["ms"] < 5:
+            continue  # the start of a program, no more
+        show("  time: heap / libgc", f"{found['heap']['ms'] / found['libgc']['ms']:.2f} x")
+        show("  time: heap / libgc with 16 MiB", f"{found['heap']['ms'] / found['libgc 16 MiB']['ms']:.2f} x")
+        show("  control: heap / heap", f"{found['heap']['ms'] / found['again']['ms']:.2f} x")
+    runs = {"unmodified": [], "precise": [], "again": []}
+    for _ in range(3 if quick else 9):
+        runs["unmodified"].append(measure(samples / "concat_churn.bc", ["--echo"], {}))
+        runs["precise"].append(measure(samples / "concat_churn_precise.ll", [], {}))
+        runs["again"].append(measure(samples / "concat_churn_precise.ll", [], {}))
+    found = {name: medians(every) for name, every in runs.items()}
+    results["echo profiles"] = found
+    print("  concat_churn in both profiles")
+    for name in ("unmodified", "precise"):
+        one = found[name]
+        show(f"  {name}", f"{one['ms']:.1f} ms {one['peak_kib']:.0f} KiB {one['pause_us']:.0f} us {one['collections']:.0f}")
+    show("  time: precise / unmodified", f"{found['precise']['ms'] / found['unmodified']['ms']:.2f} x")
+    show("  control: precise / precise", f"{found['precise']['ms'] / found['again']['ms']:.2f} x")
+
+
 # --- marking
 
 def marking(build, results, quick):
@@ -75,26 +136,35 @@ def allocators(build, work, results, quick, program, title):
     results[program] = json.loads(figures.read_text())
 
 
+def finish(arguments, results):
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and sizes")
+    parser.add_argument("--only", choices=("echo",), help="one part alone")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here as well")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     results = {"processors": os.cpu_count()}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(directory)
+        if arguments.only == "echo":
+            echo_programs(build, work, results, arguments.quick)
+            return finish(arguments, results)
         compiled.measure(build, work, results, arguments.quick)
         trees(build, work, results, arguments.quick)
         allocators(build, work, results, arguments.quick, "echo-bench-allocation",
                    "\nAllocation with reclamation: the heap against malloc and free, ns per object")
         allocators(build, work, results, arguments.quick, "echo-bench-native",
                    "\nNative slabs: the C API against malloc and free, ns per object")
+        echo_programs(build, work, results, arguments.quick)
     marking(build, results, arguments.quick)
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-    return 0
+    return finish(arguments, results)
 
 
 if __name__ == "__main__":

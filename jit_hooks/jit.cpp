@@ -33,6 +33,11 @@ Outcome check_options(const echo_jit_options& options) {
   if (options.operations > ECHO_JIT_OPERATIONS_CALLED)
     return {ECHO_INVALID_ARGUMENT,
             "operations is " + std::to_string(options.operations) + "; it must be inline (0) or called (1)"};
+  if (options.profile > ECHO_JIT_PROFILE_UNMODIFIED)
+    return {ECHO_INVALID_ARGUMENT, "profile is " + std::to_string(options.profile) +
+                                       "; it must be references (0) or unmodified (1)"};
+  if (options.profile == ECHO_JIT_PROFILE_UNMODIFIED && options.operations != ECHO_JIT_OPERATIONS_INLINE)
+    return {ECHO_INVALID_ARGUMENT, "the unmodified profile has no operations that could be called (level 0)"};
   if (options.compile_threads > kMaxCompileThreads)
     return {ECHO_INVALID_ARGUMENT, "compile_threads is " + std::to_string(options.compile_threads) +
                                        "; at most " + std::to_string(kMaxCompileThreads)};
@@ -49,6 +54,11 @@ Outcome check_options(const echo_jit_options& options) {
 
 Outcome invalid(const char* what) {
   return {ECHO_INVALID_ARGUMENT, what};
+}
+
+bool has_ambiguous_roots(const echo_heap_api& api) {
+  return (api.features & ECHO_FEATURE_AMBIGUOUS_ROOTS) != 0 &&
+         api.size >= offsetof(echo_heap_api, ambiguous_range_remove) + sizeof api.ambiguous_range_remove;
 }
 
 } // namespace
@@ -76,6 +86,12 @@ Outcome Jit::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_op
 Outcome Jit::start(const echo_jit_options& options) {
   if (Outcome outcome = code_.take_recipes(ECHO_RECIPES_FASTEST); !outcome)
     return outcome;
+  closed_ = options.profile == ECHO_JIT_PROFILE_UNMODIFIED;
+  if (closed_ && !has_ambiguous_roots(code_.api()))
+    return {ECHO_NOT_SUPPORTED,
+            "unmodified output of the Echo compiler needs a heap with ambiguous roots, and this heap "
+            "has none"};
+  code_.tell_literals(options.literal, options.literal_context);
   SessionOptions session;
   session.optimise = options.optimise != 0;
   session.compile_threads = options.compile_threads;
@@ -83,6 +99,7 @@ Outcome Jit::start(const echo_jit_options& options) {
   session.tools = options.tools;
   if (options.cache != nullptr)
     session.cache = options.cache;
+  session.profile = options.profile;
   session.called_operations = options.operations == ECHO_JIT_OPERATIONS_CALLED;
   if (options.dump_objects != nullptr)
     session.dump_objects = options.dump_objects;
@@ -174,7 +191,7 @@ Outcome Jit::check_symbols(const std::string& root) const {
       if (const auto owner = owners_.find(name); owner != owners_.end()) {
         if (reached.insert(owner->second).second)
           work.push_back(owner->second);
-      } else if (in_process(name) == nullptr) {
+      } else if (closed_ || !in_process(name)) { /* [unmod.symbol.1] */
         missing += (missing.empty() ? "'" : ", '") + name + "' (module " + module.name + ")";
       }
     }
@@ -195,7 +212,7 @@ Outcome Jit::lookup(const char* name, void*& out) {
   void* address = nullptr;
   if (Outcome outcome = session_->lookup(name, address); !outcome)
     return outcome;
-  if (Outcome outcome = code_.add_roots(session_->take_roots()); !outcome)
+  if (Outcome outcome = code_.add_variables(session_->take_variables()); !outcome)
     return outcome;
   out = address;
   return {};
@@ -254,10 +271,10 @@ Outcome Jit::remove_module(echo_thread* thread, const char* name) {
   }
   if (Outcome outcome = check_frames(thread, module); !outcome)
     return outcome;
-  if (Outcome outcome = code_.add_roots(session_->take_roots());
+  if (Outcome outcome = code_.add_variables(session_->take_variables());
       !outcome) /* so that its own are in the list */
     return outcome;
-  code_.remove_roots(session_->roots_of(module.object));
+  code_.remove_variables(session_->variables_of(module.object));
   {
     const std::lock_guard<std::mutex> guard(symbols_lock_);
     std::erase_if(modules_, [&](const ModuleSummary& one) { return one.object == module.object; });

@@ -46,6 +46,7 @@ private:
   Outcome check_unused(const ModuleSummary& module) const;
   Outcome check_frames(echo_thread* thread, const ModuleSummary& module);
 
+  bool closed_ = false; /* [unmod.symbol.1] symbols are those that the VM defined and no others */
   ManagedCode code_;
   std::unique_ptr<Session> session_;
 

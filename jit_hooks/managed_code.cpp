@@ -79,28 +79,55 @@ Outcome ManagedCode::provide_frames() {
   return {};
 }
 
-void ManagedCode::remove_roots(const std::vector<RootRange>& ranges) {
-  const std::lock_guard<std::mutex> guard(roots_lock_);
-  for (const RootRange& range : ranges) {
+void ManagedCode::withdraw(const VariableRanges& ranges) {
+  for (const RootRange& range : ranges.roots)
     api_.roots_remove(heap_, range.first, nullptr);
-    std::erase_if(roots_, [&](const RootRange& one) { return one.first == range.first; });
-  }
+  for (const ByteRange& range : ranges.ambiguous)
+    api_.ambiguous_range_remove(heap_, range.first, nullptr);
+  for (const ByteRange& range : ranges.literals)
+    if (literal_ != nullptr)
+      literal_(literal_context_, range.first, range.bytes, 0, nullptr);
+}
+
+void ManagedCode::remove_variables(const VariableRanges& ranges) {
+  const std::lock_guard<std::mutex> guard(variables_lock_);
+  withdraw(ranges);
+  const auto forget = [](auto& known, const auto& gone) {
+    for (const auto& range : gone)
+      std::erase_if(known, [&](const auto& one) { return one.first == range.first; });
+  };
+  forget(variables_.roots, ranges.roots);
+  forget(variables_.ambiguous, ranges.ambiguous);
+  forget(variables_.literals, ranges.literals);
 }
 
 void ManagedCode::release() {
   if (std::exchange(is_source_, false))
     api_.frame_source_set(heap_, nullptr, nullptr);
-  for (const RootRange& range : std::exchange(roots_, {}))
-    api_.roots_remove(heap_, range.first, nullptr);
+  withdraw(std::exchange(variables_, {}));
 }
 
-Outcome ManagedCode::add_roots(const std::vector<RootRange>& ranges) {
-  const std::lock_guard<std::mutex> guard(roots_lock_);
-  for (const RootRange& range : ranges) {
-    echo_error why{};
+Outcome ManagedCode::add_variables(const VariableRanges& ranges) {
+  const std::lock_guard<std::mutex> guard(variables_lock_);
+  echo_error why{};
+  for (const RootRange& range : ranges.roots) {
     if (const echo_status status = api_.roots_add(heap_, range.first, range.words, &why); status != ECHO_OK)
       return {status, std::string("the module's variables that hold references: ") + why.message};
-    roots_.push_back(range);
+    variables_.roots.push_back(range);
+  }
+  for (const ByteRange& range : ranges.ambiguous) {
+    if (const echo_status status = api_.ambiguous_range_add(heap_, range.first, range.bytes, &why);
+        status != ECHO_OK)
+      return {status, std::string("the module's variables as ambiguous roots: ") + why.message};
+    variables_.ambiguous.push_back(range);
+  }
+  if (literal_ == nullptr)
+    return {};
+  for (const ByteRange& range : ranges.literals) {
+    if (const echo_status status = literal_(literal_context_, range.first, range.bytes, 1, &why);
+        status != ECHO_OK)
+      return {status, std::string("the module's literals: ") + why.message};
+    variables_.literals.push_back(range);
   }
   return {};
 }

@@ -5,12 +5,14 @@
  * Purpose     What the JIT and code compiled ahead of time have in common: the heap's recipes, the code index, the
  *             frame source, the registered root words, calls into the code and ways out of it.
  * Invariants  [jit.roots.2] Root words are registered before an address of their module is handed out, and removed
- *             before its memory is.
+ *             before its memory is. [unmod.variable.2] So are ambiguous ranges, and literals with whoever wants to hear
+ *             of them.
  */
 #ifndef ECHO_JIT_MANAGED_CODE_H
 #define ECHO_JIT_MANAGED_CODE_H
 
 #include "echo/heap.h"
+#include "echo/jit.h"
 #include "entry/entry.h"
 #include "maps/code_index.h"
 #include "outcome.h"
@@ -25,6 +27,17 @@ namespace echo::jit {
 struct RootRange {
   echo_ref* first = nullptr;
   uint64_t words = 0;
+};
+
+struct ByteRange {
+  void* first = nullptr;
+  uint64_t bytes = 0;
+};
+
+/* What the heap and the VM are told of the variables of modules. */
+struct VariableRanges {
+  std::vector<RootRange> roots;
+  std::vector<ByteRange> ambiguous, literals; /* unmodified profile */
 };
 
 /* The recipes of `set` as far as this version knows them, checked. VERSION_MISMATCH. */
@@ -42,9 +55,15 @@ public:
   Outcome take_recipes(echo_recipe_set set) { return read_recipes(api_, heap_, set, recipes_); }
   /* Becomes the heap's frame source. */
   Outcome provide_frames();
-  Outcome add_roots(const std::vector<RootRange>& ranges);
+  /* Tells the heap of root words and ambiguous ranges, the VM of literals. */
+  Outcome add_variables(const VariableRanges& ranges);
   /* Those of one module, before its memory is freed. */
-  void remove_roots(const std::vector<RootRange>& ranges);
+  void remove_variables(const VariableRanges& ranges);
+  /* Who wants to hear of literals; before any are added. */
+  void tell_literals(echo_jit_literal_fn literal, void* context) {
+    literal_ = literal;
+    literal_context_ = context;
+  }
   /* Takes back what the heap was given: to be called before the memory of the code is freed. */
   void release();
 
@@ -65,13 +84,17 @@ public:
   echo_status function_type(const void* function, char* type, uint64_t capacity) const;
 
 private:
+  void withdraw(const VariableRanges& ranges);
+
   const echo_heap_api& api_;
   echo_heap* const heap_;
   echo_recipes recipes_{};
   bool is_source_ = false, unguarded_entries_ = false;
   CodeIndex index_;
-  std::mutex roots_lock_;
-  std::vector<RootRange> roots_;
+  std::mutex variables_lock_;
+  VariableRanges variables_; /* what was added and not removed */
+  echo_jit_literal_fn literal_ = nullptr;
+  void* literal_context_ = nullptr;
   std::atomic<uint64_t> active_calls_{0};
 };
 

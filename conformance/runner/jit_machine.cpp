@@ -49,8 +49,10 @@ JitMachine::JitMachine(const Context& context, const Mutator& mutator, std::uint
   api_ = entry(ECHO_ABI_MAJOR, ECHO_ABI_MINOR, &why);
   EXPECT(api_ != nullptr,
          "echo_jit_plugin refuses the version of these headers: " + status_text(why.code, why));
-  const echo_jit_options options{
-      sizeof(echo_jit_options), optimise, 0, 0, nullptr, nullptr, operations, 0, nullptr};
+  echo_jit_options options{};
+  options.size = sizeof options;
+  options.optimise = optimise;
+  options.operations = operations;
   const echo_status status = api_->create(&mutator.api(), mutator.heap().get(), &options, &jit_, &why);
   EXPECT(status == ECHO_OK, "echo_jit_create: " + status_text(status, why));
 }

@@ -7,7 +7,6 @@ the plugin that is a choice of words (such as its modes); what it prints is what
 expected number is written down. The null plugin, which never collects, prints the same.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -16,6 +15,9 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+from heap_modes import modes  # pylint: disable=wrong-import-position
+
 LISP = HEAPCTL = PLUGIN = NULL_PLUGIN = ""
 SMALL = "max_heap=1m"
 STRESS = "max_heap=16m,stress_collect=1,poison=on"
@@ -63,15 +65,6 @@ def run(program, options, plugin=None):
                           errors="replace", env=environment, timeout=300, check=False)
 
 
-def modes():
-    """One option string per word of each option of words."""
-    told = subprocess.run([HEAPCTL, "--plugin=" + PLUGIN, "options", "--json"], capture_output=True, text=True, check=True)
-    for row in json.loads(told.stdout)["options"]:
-        if row["kind"] == "word":
-            for word in row["range"].split("|"):
-                yield f"{row['name']}={word}"
-
-
 class Programs(unittest.TestCase):
     def runs(self, name, options, plugin=None):
         result = run(os.path.join(HERE, "programs", name + ".lisp"), options, plugin)
@@ -100,7 +93,7 @@ class Programs(unittest.TestCase):
             self.runs(name, CHECKED)
 
     def test_every_mode(self):
-        for mode in modes():
+        for mode in modes(HEAPCTL, PLUGIN):
             for name in PROGRAMS:
                 self.runs(name, f"{SMALL},{mode}")
             self.runs("strings", f"{STRESS},{mode}")

@@ -30,11 +30,13 @@ std::unordered_map<uintptr_t, uint32_t> function_sizes(const Image& image) {
 
 } // namespace
 
-Outcome AheadCode::create(const echo_heap_api* api, echo_heap* heap, Image* images,
-                          std::unique_ptr<AheadCode>& out) {
+Outcome AheadCode::create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
+                          Image* images, std::unique_ptr<AheadCode>& out) {
   if (Outcome outcome = jit::ManagedCode::check_heap(api, heap); !outcome)
     return outcome;
   std::unique_ptr<AheadCode> made(new AheadCode(*api, heap, images));
+  if (options != nullptr && options->size >= sizeof *options)
+    made->code_.tell_literals(options->literal, options->literal_context);
   if (Outcome outcome = made->start(); !outcome)
     return outcome;
   out = std::move(made);
@@ -45,7 +47,7 @@ Outcome AheadCode::start() {
   if (Outcome outcome = code_.take_recipes(ECHO_RECIPES_PORTABLE); !outcome)
     return outcome;
   auto unit = std::make_unique<CodeUnit>();
-  std::vector<jit::RootRange> roots;
+  jit::VariableRanges variables;
   for (const Image* image = images_; image != nullptr; image = image->next) {
     Outcome outcome = check_identity(*image, code_.recipes());
     if (outcome)
@@ -55,7 +57,15 @@ Outcome AheadCode::start() {
     if (!outcome)
       return std::move(outcome).within(image->module);
     for (uint64_t i = 0; i < image->root_count; ++i)
-      roots.push_back({image->roots[i].first, image->roots[i].words});
+      variables.roots.push_back({image->roots[i].first, image->roots[i].words});
+    for (uint64_t i = 0; i < image->ambiguous_count; ++i)
+      variables.ambiguous.push_back({image->ambiguous[i].first, image->ambiguous[i].bytes});
+    for (uint64_t i = 0; i < image->literal_count; ++i)
+      variables.literals.push_back({image->literals[i].first, image->literals[i].bytes});
+    if (image->profile != images_->profile)
+      return {ECHO_NOT_SUPPORTED,
+              std::string("it and '") + images_->module +
+                  "' are of different profiles: link objects of one profile into a program"};
     fill_cells(*image);
   }
   if (unit->functions.empty())
@@ -70,7 +80,7 @@ Outcome AheadCode::start() {
   counts_.sites = static_cast<uint32_t>(unit->maps.sites.size());
   counts_.derived_pairs = unit->maps.derived_pairs;
   code_.index().add(std::move(unit));
-  if (Outcome outcome = code_.add_roots(roots); !outcome)
+  if (Outcome outcome = code_.add_variables(variables); !outcome)
     return outcome;
   return code_.provide_frames();
 }

@@ -21,8 +21,8 @@ namespace echo::ahead {
 
 class AheadCode {
 public:
-  static jit::Outcome create(const echo_heap_api* api, echo_heap* heap, Image* images,
-                             std::unique_ptr<AheadCode>& out);
+  static jit::Outcome create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options,
+                             Image* images, std::unique_ptr<AheadCode>& out);
   AheadCode(const AheadCode&) = delete;
   AheadCode& operator=(const AheadCode&) = delete;
 

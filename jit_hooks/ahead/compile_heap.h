@@ -13,7 +13,17 @@
 
 #include <string>
 
+#include <string>
+#include <vector>
+
 namespace echo::ahead {
+
+/* One function of the Echo runtime layer as modules of the unmodified profile call it; a type with `?` is not told. */
+struct RuntimeSymbol {
+  std::string name, type;
+};
+/* Those of the runtime layer at ECHO_RUNTIME, default: beside this library. */
+jit::Outcome runtime_symbols(std::vector<RuntimeSymbol>& out);
 
 class CompileHeap {
 public:

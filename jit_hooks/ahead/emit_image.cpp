@@ -167,7 +167,11 @@ private:
   llvm::GlobalVariable* emit(llvm::Constant* functions, llvm::GlobalVariable* cells) {
     const bool maps = has_statepoints();
     llvm::GlobalVariable* const roots = module_.getNamedGlobal(jit::kRootsList);
-    const uint64_t root_count = roots != nullptr ? roots->getValueType()->getArrayNumElements() / 2 : 0;
+    const auto pairs_in = [](const llvm::GlobalVariable* list) {
+      return list != nullptr ? list->getValueType()->getArrayNumElements() / 2 : 0;
+    };
+    llvm::GlobalVariable* const ambiguous = module_.getNamedGlobal(jit::kAmbiguousList);
+    llvm::GlobalVariable* const literals = module_.getNamedGlobal(jit::kLiteralsList);
     llvm::SmallVector<llvm::Constant*> bindings;
     for (const auto& allocation : unit_.allocations)
       bindings.push_back(allocation.second.binding);
@@ -188,13 +192,19 @@ private:
                                       .pointer(maps ? local_symbol(kMapsBegin) : nullptr)
                                       .pointer(maps ? local_symbol(kMapsEnd) : nullptr)
                                       .pointer(roots)
-                                      .u64(root_count)
+                                      .u64(pairs_in(roots))
                                       .pointer(array(bindings, "echo.layouts"))
                                       .u64(bindings.size())
                                       .pointer(functions)
                                       .u64(compiled_.size())
                                       .pointer(functions != nullptr ? local_symbol(kSizesBegin) : nullptr)
                                       .pointer(functions != nullptr ? local_symbol(kSizesEnd) : nullptr)
+                                      .pointer(ambiguous)
+                                      .u64(pairs_in(ambiguous))
+                                      .pointer(literals)
+                                      .u64(pairs_in(literals))
+                                      .u32(unit_.profile)
+                                      .u32(0)
                                       .add(recipes())
                                       .finish();
     return private_global(module_, value, false, "echo.image");

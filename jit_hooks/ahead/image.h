@@ -9,6 +9,7 @@
  *                   --> cold[kCellCount]           cells the stubs call through; shared by all objects of a program
  *                   --> maps_begin, maps_end       the stack map section of this object, or null
  *                   --> roots[root_count]          runs of root words
+ *                   --> ambiguous[], literals[]    variables of the unmodified profile
  *                   --> layouts[layout_count] --> LayoutBinding   numbers, filled at the start
  *                   --> functions[function_count]; their sizes in a section that the linker gathers
  * Invariants  [aot.identity.1] Every constant of the heap that the code holds is in `recipes` and in the bindings, and
@@ -27,7 +28,7 @@
 namespace echo::ahead {
 
 /* Raised when the meaning of a field changes. */
-inline constexpr uint32_t kImageFormat = 1;
+inline constexpr uint32_t kImageFormat = 2;
 
 struct LayoutBinding {
   uint64_t header_word; /* filled at the start */
@@ -46,6 +47,12 @@ struct ImageRoots {
   uint64_t words;
 };
 static_assert(sizeof(ImageRoots) == 16);
+
+struct ImageBytes {
+  void* first;
+  uint64_t bytes;
+};
+static_assert(sizeof(ImageBytes) == 16);
 
 struct ImageFunction {
   void* begin;
@@ -84,9 +91,15 @@ struct Image {
   uint64_t function_count;
   const FunctionSize* sizes_begin; /* of all objects that were linked together */
   const FunctionSize* sizes_end;
+  const ImageBytes* ambiguous; /* unmodified profile: writable variables */
+  uint64_t ambiguous_count;
+  const ImageBytes* literals;
+  uint64_t literal_count;
+  uint32_t profile; /* ECHO_JIT_PROFILE_* */
+  uint32_t reserved;
   echo_recipes recipes; /* as compiled for; addresses are null */
 };
-static_assert(offsetof(Image, recipes) == 152 && sizeof(Image) == 152 + sizeof(echo_recipes));
+static_assert(offsetof(Image, recipes) == 192 && sizeof(Image) == 192 + sizeof(echo_recipes));
 
 /* Names in objects. */
 inline constexpr const char* kRegisterFunction = "echo_aot_register";

@@ -47,6 +47,7 @@ std::string name_of(const llvm::Module& module) {
 struct PassOptions {
   bool optimise = true;
   bool called_operations = false;
+  bool unmodified = false; /* output of the Echo compiler as it is */
 };
 
 Outcome make_machine(const llvm::Module& module, bool optimise, std::unique_ptr<llvm::TargetMachine>& out) {
@@ -64,11 +65,18 @@ Outcome make_machine(const llvm::Module& module, bool optimise, std::unique_ptr<
   return out ? Outcome() : Outcome(ECHO_NOT_SUPPORTED, "this tool cannot compile for '" + triple + "'");
 }
 
-jit::KnownSymbols known_symbols() {
-  jit::KnownSymbols known;
+Outcome known_symbols(const PassOptions& options, jit::KnownSymbols& known) {
+  if (options.unmodified) {
+    std::vector<RuntimeSymbol> symbols;
+    if (Outcome outcome = runtime_symbols(symbols); !outcome)
+      return outcome;
+    for (const RuntimeSymbol& symbol : symbols)
+      known[symbol.name] = {ECHO_JIT_SYMBOL_NATIVE, symbol.type};
+    return {};
+  }
   for (const run::NativeRow& row : run::kNativeTable)
     known[row.name] = {row.kind, row.type};
-  return known;
+  return {};
 }
 
 Outcome check_main(const llvm::Module& module) {
@@ -95,10 +103,13 @@ Outcome compile(llvm::Module& module, const PassOptions& options) {
     return outcome;
   if (Outcome outcome = check_main(module); !outcome)
     return outcome;
-  const jit::KnownSymbols known = known_symbols();
+  jit::KnownSymbols known;
+  if (Outcome outcome = known_symbols(options, known); !outcome)
+    return outcome;
   ModuleContext unit{module, name_of(module),           heap.api(), heap.heap(), heap.recipes(),
                      0,      options.called_operations, known,      {},          {}};
   unit.ahead_of_time = true;
+  unit.profile = options.unmodified ? ECHO_JIT_PROFILE_UNMODIFIED : ECHO_JIT_PROFILE_REFERENCES;
   jit::PipelineTimes times;
   if (Outcome outcome = jit::run_pipeline(unit, *machine, {options.optimise, true}, times); !outcome)
     return outcome;
@@ -162,6 +173,8 @@ bool parse_parameters(llvm::StringRef name, PassOptions& out) {
       out.optimise = word == "O2";
     else if (word == "inline" || word == "called")
       out.called_operations = word == "called";
+    else if (word == "unmodified")
+      out.unmodified = true;
     else
       return false;
   }
@@ -185,6 +198,8 @@ void register_callbacks(llvm::PassBuilder& builder) {
         options.optimise = level != llvm::OptimizationLevel::O0;
         const char* const operations = std::getenv("ECHO_OPERATIONS"); /* clang hands a pass no options */
         options.called_operations = operations != nullptr && llvm::StringRef(operations) == "called";
+        const char* const profile = std::getenv("ECHO_PROFILE");
+        options.unmodified = profile != nullptr && llvm::StringRef(profile) == "unmodified";
         passes.addPass(EchoPass(options, false, done));
       });
   if (llvm::PassInstrumentationCallbacks* const callbacks = builder.getPassInstrumentationCallbacks())

@@ -10,6 +10,7 @@
  *               ECHO_STACK         stack of each program thread
  *               ECHO_REPORT        1: the report on standard error
  *               ECHO_JSON          file for the report as JSON
+ *               ECHO_PRINT         of unmodified Echo programs: lines or raw
  * Invariants  [aot.env.1] Of a set-user-ID program the environment is not read, as the heap does not either.
  */
 #include "ahead/ahead_code.h"
@@ -19,6 +20,7 @@
 #include "driver/run.h"
 #include "driver/sizes.h"
 #include "driver/words.h"
+#include "echo/runtime.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -72,6 +74,12 @@ run::Failure read_settings(int argc, char** argv, run::CommandLine& out) {
   } else {
     out.quiet = true;
   }
+  if (const char* print = setting("ECHO_PRINT")) {
+    if (std::string_view(print) != "lines" && std::string_view(print) != "raw")
+      return {ECHO_BAD_OPTION_VALUE,
+              "'" + std::string(print) + "' is neither lines nor raw, in ECHO_PRINT, give one of them"};
+    out.echo_print = std::string_view(print) == "raw" ? ECHO_RUNTIME_PRINT_RAW : ECHO_RUNTIME_PRINT_LINES;
+  }
   if (const char* stack = setting("ECHO_STACK"))
     return run::convert_stack(stack, "ECHO_STACK", out.stack_bytes);
   return {};
@@ -87,6 +95,8 @@ int run_program(int argc, char** argv) {
   if (const Image* image = seal_images(); image != nullptr) {
     command.optimise = image->optimise;
     command.operations = image->operations;
+    command.echo = image->profile == ECHO_JIT_PROFILE_UNMODIFIED;
+    command.echo_runtime = "libecho_runtime.so.1"; /* the one that the program is linked with */
   }
   return run::run(command, &ahead_table());
 }

@@ -23,11 +23,11 @@ Outcome compiled_already() {
   return {ECHO_NOT_SUPPORTED, "the program is compiled ahead of time: nothing can be added to it"};
 }
 
-echo_status create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options*, echo_jit** out,
+echo_status create(const echo_heap_api* api, echo_heap* heap, const echo_jit_options* options, echo_jit** out,
                    echo_error* why) {
   return guarded(why, [&]() -> Outcome {
     auto made = std::make_unique<echo_jit>();
-    if (Outcome outcome = AheadCode::create(api, heap, seal_images(), made->program); !outcome)
+    if (Outcome outcome = AheadCode::create(api, heap, options, seal_images(), made->program); !outcome)
       return outcome;
     *out = made.release();
     return {};

@@ -53,6 +53,8 @@ void read_global_annotations(llvm::Module& module) {
   annotations->eraseFromParent();
 }
 
+} // namespace
+
 void set_frame_attributes(llvm::Function& function) {
   function.addFnAttr("frame-pointer", "all");
   function.addFnAttr("probe-stack", "inline-asm");
@@ -64,7 +66,9 @@ void set_frame_attributes(llvm::Function& function) {
   function.removeFnAttr(llvm::Attribute::OptimizeNone);
 }
 
-} // namespace
+bool is_library_leaf(llvm::StringRef name) {
+  return llvm::is_contained(kLibraryLeaves, name);
+}
 
 Outcome read_level(ModuleContext& context) {
   constexpr const char* kFlag = "echo.operations";
@@ -89,8 +93,8 @@ void read_annotations(ModuleContext& context) {
     const auto defined = context.defined.find(function.getName());
     if (function.isDeclaration()) {
       const bool known = defined != context.defined.end();
-      const bool leaf = known ? defined->second.kind == ECHO_JIT_SYMBOL_LEAF
-                              : llvm::is_contained(kLibraryLeaves, function.getName());
+      const bool leaf =
+          known ? defined->second.kind == ECHO_JIT_SYMBOL_LEAF : is_library_leaf(function.getName());
       if (leaf)
         function.addFnAttr(kLeafAttribute);
       if (known && defined->second.kind == ECHO_JIT_SYMBOL_BLOCKING)

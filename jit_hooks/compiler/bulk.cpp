@@ -9,6 +9,7 @@
  * Invariants  [jit.bulk.1] An overlapping copy inside one array runs from the end that is not overwritten first.
  *             [jit.bulk.2] Words move one by one and whole: another thread never sees half a reference.
  */
+#include "compiler/lowering.h"
 #include "compiler/operations.h"
 #include "compiler/where.h"
 
@@ -79,7 +80,9 @@ done:
 }
 )";
 
-Outcome link(llvm::Module& module, const char* name, const char* text) {
+} // namespace
+
+Outcome link_function(llvm::Module& module, const char* name, const char* text) {
   llvm::SMDiagnostic diagnostic;
   auto helper = llvm::parseAssemblyString(text, diagnostic, module.getContext());
   if (!helper)
@@ -92,8 +95,6 @@ Outcome link(llvm::Module& module, const char* name, const char* text) {
   return {};
 }
 
-} // namespace
-
 Outcome add_bulk_functions(ModuleContext& context) {
   llvm::Module& module = context.module;
   for (const llvm::Function& function : module)
@@ -104,9 +105,9 @@ Outcome add_bulk_functions(ModuleContext& context) {
     return function != nullptr && !function->use_empty();
   };
   if (used("echo.gc.array_copy"))
-    if (Outcome outcome = link(module, kCopy, kCopyText); !outcome)
+    if (Outcome outcome = link_function(module, kCopy, kCopyText); !outcome)
       return outcome;
-  return used("echo.gc.array_fill") ? link(module, kFill, kFillText) : Outcome();
+  return used("echo.gc.array_fill") ? link_function(module, kFill, kFillText) : Outcome();
 }
 
 void prepare_bulk(ModuleContext& context) {

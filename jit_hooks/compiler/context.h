@@ -59,6 +59,7 @@ struct ModuleContext {
   Counters counters;
   bool ahead_of_time = false; /* numbers of layouts are found when the program starts [aot.layout.1] */
   bool detect_races = false;  /* the thread sanitizer must see what orders threads: exchanges inline */
+  uint32_t profile = 0;       /* ECHO_JIT_PROFILE_* */
 
   bool allows(uint32_t one_switch) const { return (switches & one_switch) != 0; }
 };
@@ -92,33 +93,38 @@ bool is_safepoint_call(const llvm::CallBase& call);
 /* --- the steps, in order (pipeline.cpp)
  * ------------------------------------------------------------------------------ */
 
-Outcome add_bulk_functions(ModuleContext& context); /* bulk.cpp: what array_copy and array_fill call */
-Outcome read_level(ModuleContext& context);         /* annotations.cpp: the module flag */
-void read_annotations(ModuleContext& context);      /* annotations.cpp: leaf marks, gc "echo" */
-Outcome check_natives(ModuleContext& context);      /* natives.cpp: symbols whose type the VM told */
-Outcome check_operations(ModuleContext& context);   /* operations.cpp: declarations and uses of echo.gc.* */
-void prepare_stores(ModuleContext& context);        /* operations.cpp: store operations become stores */
-void prepare_bulk(ModuleContext& context);          /* bulk.cpp */
-void expand_masked(ModuleContext& context);         /* masked.cpp: before the checks */
-Outcome check_module(ModuleContext& context);       /* checks.cpp: the refusals, after promotion to SSA */
-Outcome resolve_layouts(ModuleContext& context);    /* layouts.cpp: one allocation function per layout */
-void add_thread_parameters(ModuleContext& context); /* calls.cpp */
-void rewrite_calls(ModuleContext& context);         /* calls.cpp: natives through the stub */
-void lower_operations(ModuleContext& context);      /* lower_*.cpp, operations.cpp */
-void split_aggregates(llvm::Function& function);    /* aggregates.cpp: before statepoints */
-void split_vectors(llvm::Function& function);       /* vectors.cpp: behind that */
-void finish_vectors(ModuleContext& context);        /* vectors.cpp: after RS4GC */
-Outcome check_leftovers(ModuleContext& context);    /* leftovers.cpp: nothing RS4GC cannot see */
-void keep_over_catches(ModuleContext& context);     /* landing_pads.cpp: after RS4GC */
-void finish_calls(ModuleContext& context);          /* calls.cpp: after RS4GC, one stub for all natives */
-void finish_exchanges(ModuleContext& context);      /* lower_exchange.cpp: after RS4GC */
-void finish_tagged(ModuleContext& context);         /* lower_tagged.cpp: after RS4GC */
-void finish_hashes(ModuleContext& context);         /* lower_hash.cpp: after RS4GC */
-void finish_allocations(ModuleContext& context);    /* lower_allocation.cpp: after RS4GC */
-Outcome emit_global_roots(ModuleContext& context);  /* global_roots.cpp */
+Outcome add_bulk_functions(ModuleContext& context);  /* bulk.cpp: what array_copy and array_fill call */
+Outcome read_level(ModuleContext& context);          /* annotations.cpp: the module flag */
+void read_annotations(ModuleContext& context);       /* annotations.cpp: leaf marks, gc "echo" */
+void set_frame_attributes(llvm::Function& function); /* annotations.cpp [jit.frame.1] */
+bool is_library_leaf(llvm::StringRef name);          /* annotations.cpp [jit.leaf.1] */
+Outcome check_natives(ModuleContext& context);       /* natives.cpp: symbols whose type the VM told */
+Outcome check_operations(ModuleContext& context);    /* operations.cpp: declarations and uses of echo.gc.* */
+void prepare_stores(ModuleContext& context);         /* operations.cpp: store operations become stores */
+void prepare_bulk(ModuleContext& context);           /* bulk.cpp */
+void expand_masked(ModuleContext& context);          /* masked.cpp: before the checks */
+Outcome check_module(ModuleContext& context);        /* checks.cpp: the refusals, after promotion to SSA */
+Outcome resolve_layouts(ModuleContext& context);     /* layouts.cpp: one allocation function per layout */
+void add_thread_parameters(ModuleContext& context);  /* calls.cpp */
+void rewrite_calls(ModuleContext& context);          /* calls.cpp: natives through the stub */
+void lower_operations(ModuleContext& context);       /* lower_*.cpp, operations.cpp */
+void split_aggregates(llvm::Function& function);     /* aggregates.cpp: before statepoints */
+void split_vectors(llvm::Function& function);        /* vectors.cpp: behind that */
+void finish_vectors(ModuleContext& context);         /* vectors.cpp: after RS4GC */
+Outcome check_leftovers(ModuleContext& context);     /* leftovers.cpp: nothing RS4GC cannot see */
+void keep_over_catches(ModuleContext& context);      /* landing_pads.cpp: after RS4GC */
+void finish_calls(ModuleContext& context);           /* calls.cpp: after RS4GC, one stub for all natives */
+void finish_exchanges(ModuleContext& context);       /* lower_exchange.cpp: after RS4GC */
+void finish_tagged(ModuleContext& context);          /* lower_tagged.cpp: after RS4GC */
+void finish_hashes(ModuleContext& context);          /* lower_hash.cpp: after RS4GC */
+void finish_allocations(ModuleContext& context);     /* lower_allocation.cpp: after RS4GC */
+Outcome emit_global_roots(ModuleContext& context);   /* global_roots.cpp */
 
 /* The list that emit_global_roots makes. */
 inline constexpr const char* kRootsList = "echo.roots";
+/* Those that unmodified/variables.cpp makes. */
+inline constexpr const char* kAmbiguousList = "echo.ambiguous";
+inline constexpr const char* kLiteralsList = "echo.literals";
 
 } // namespace echo::jit
 

@@ -50,18 +50,22 @@ void poll_before(llvm::Instruction* point, llvm::Function* marker) {
   builder.CreateCall(marker, {thread_of(*point->getFunction())})->setDebugLoc(point->getDebugLoc());
 }
 
-/* The two instructions. The comparison has this order: instruction selection folds the load into it. */
-void expand(ModuleContext& context, llvm::CallInst& marker) {
+/* Level 0. */
+void expand_to_call(ModuleContext& context, llvm::CallInst& marker) {
   llvm::IRBuilder<> builder(&marker);
   ++context.counters.polls;
-  if (context.called_operations) {
-    const llvm::FunctionCallee callee = stub(context.module, kPollWholeStub, builder.getVoidTy(), {}, false);
-    call_stub(builder, callee, marker.getArgOperand(0), {})->setDebugLoc(marker.getDebugLoc());
-    marker.eraseFromParent();
-    return;
-  }
+  const llvm::FunctionCallee callee = stub(context.module, kPollWholeStub, builder.getVoidTy(), {}, false);
+  call_stub(builder, callee, marker.getArgOperand(0), {})->setDebugLoc(marker.getDebugLoc());
+  marker.eraseFromParent();
+}
+
+} // namespace
+
+/* The two instructions. The comparison has this order: instruction selection folds the load into it. */
+void expand_poll(ModuleContext& context, llvm::CallInst& marker, llvm::Value* thread, const char* cold_stub) {
+  llvm::IRBuilder<> builder(&marker);
+  ++context.counters.polls;
   llvm::Type* const word = builder.getInt64Ty();
-  llvm::Value* const thread = marker.getArgOperand(0);
   llvm::Value* const frame = builder.CreatePtrToInt(
       builder.CreateIntrinsic(llvm::Intrinsic::frameaddress, {builder.getPtrTy()}, {builder.getInt32(0)}),
       word);
@@ -75,26 +79,22 @@ void expand(ModuleContext& context, llvm::CallInst& marker) {
       builder.CreateICmpUGT(frame, watermark), marker.getIterator(), false, cold_first(marker.getContext()));
   cold->getParent()->setName("poll.cold");
   builder.SetInsertPoint(cold);
-  const llvm::FunctionCallee callee = stub(context.module, kPollStub, builder.getVoidTy(), {}, false);
+  const llvm::FunctionCallee callee = stub(context.module, cold_stub, builder.getVoidTy(), {}, false);
   call_stub(builder, callee, thread, {})->setDebugLoc(marker.getDebugLoc());
   marker.eraseFromParent();
 }
 
-} // namespace
-
-void insert_polls(ModuleContext& context, llvm::Function& function) {
+llvm::SmallSetVector<llvm::Instruction*, 16> poll_points(const ModuleContext& context,
+                                                         llvm::Function& function) {
   llvm::SmallVector<std::pair<const llvm::BasicBlock*, const llvm::BasicBlock*>> back_edges;
   llvm::FindFunctionBackedges(function, back_edges);
   llvm::SmallSetVector<llvm::Instruction*, 16> points;
   for (const auto& [from, to] : back_edges)
     points.insert(const_cast<llvm::BasicBlock*>(from)->getTerminator());
-  llvm::SmallVector<llvm::CallBase*> explicit_polls;
   llvm::SmallVector<llvm::Instruction*> returns, landing_pads;
   bool has_safepoint = !points.empty();
   for (llvm::Instruction& instruction : llvm::instructions(function)) {
     if (auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction)) {
-      if (operation_of(*call) == Operation::Safepoint)
-        explicit_polls.push_back(call);
       if (is_safepoint_call(*call))
         has_safepoint = true;
     } else if (llvm::isa<llvm::ReturnInst>(instruction)) {
@@ -104,13 +104,25 @@ void insert_polls(ModuleContext& context, llvm::Function& function) {
     }
   }
   if (!has_safepoint)
-    return;
+    return points;
   if (!context.allows(ECHO_JIT_LOOP_POLLS_ONLY)) { /* [jit.poll.2] */
     for (llvm::Instruction* ret : returns)
       points.insert(before_return_value(ret));
     for (llvm::Instruction* after_pad : landing_pads)
       points.insert(after_pad);
   }
+  return points;
+}
+
+void insert_polls(ModuleContext& context, llvm::Function& function) {
+  llvm::SmallSetVector<llvm::Instruction*, 16> points = poll_points(context, function);
+  llvm::SmallVector<llvm::CallBase*> explicit_polls;
+  for (llvm::Instruction& instruction : llvm::instructions(function))
+    if (auto* call = llvm::dyn_cast<llvm::CallBase>(&instruction);
+        call != nullptr && operation_of(*call) == Operation::Safepoint)
+      explicit_polls.push_back(call);
+  if (points.empty() && explicit_polls.empty())
+    return;
   llvm::Function* const marker = poll_marker(context.module);
   for (llvm::CallBase* call : explicit_polls) {
     poll_before(call, marker);
@@ -131,7 +143,10 @@ void expand_polls(ModuleContext& context) {
   if (marker == nullptr)
     return;
   for (llvm::User* user : llvm::make_early_inc_range(marker->users()))
-    expand(context, *llvm::cast<llvm::CallInst>(user));
+    if (auto* call = llvm::cast<llvm::CallInst>(user); context.called_operations)
+      expand_to_call(context, *call);
+    else
+      expand_poll(context, *call, call->getArgOperand(0), kPollStub);
   marker->eraseFromParent();
 }
 

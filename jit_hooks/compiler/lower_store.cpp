@@ -79,10 +79,6 @@ llvm::Function* barrier_marker(const ModuleContext& unit) {
   return function;
 }
 
-bool has_barriers(const ModuleContext& context) {
-  return context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
-}
-
 /* One unordered store per word, each behind its marker. */
 void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
   llvm::Value* const value = store.getValueOperand();
@@ -114,10 +110,15 @@ void lower(ModuleContext& context, llvm::StoreInst& store, bool with_barrier) {
   store.eraseFromParent();
 }
 
-void expand(ModuleContext& context, llvm::CallInst& marker) {
+} // namespace
+
+bool wants_barriers(const ModuleContext& context) {
+  return context.recipes.store_kind == ECHO_STORE_PHASE_TEST && !context.allows(ECHO_JIT_OMIT_BARRIERS);
+}
+
+void expand_barrier(ModuleContext& context, llvm::CallInst& marker, llvm::Value* thread, llvm::Value* slot,
+                    llvm::Value* value) {
   llvm::IRBuilder<> builder(&marker);
-  llvm::Value* const thread = marker.getArgOperand(0);
-  llvm::Value* slot = marker.getArgOperand(1);
   llvm::Value* const phase = builder.CreateAlignedLoad(
       builder.getInt8Ty(), thread_field(builder, thread, context.recipes.phase_offset), llvm::Align(1),
       "phase");
@@ -129,14 +130,12 @@ void expand(ModuleContext& context, llvm::CallInst& marker) {
   /* The cold block computes the address itself: the store keeps its own addressing mode. */
   if (auto* address = llvm::dyn_cast<llvm::GetElementPtrInst>(slot))
     slot = builder.Insert(address->clone());
-  llvm::Type* const reference = marker.getArgOperand(2)->getType();
+  llvm::Type* const reference = value->getType();
   const llvm::FunctionCallee callee =
       stub(context.module, kStoreStub, builder.getVoidTy(), {reference, reference}, true);
-  call_stub(builder, callee, thread, {slot, marker.getArgOperand(2)});
+  call_stub(builder, callee, thread, {slot, value});
   marker.eraseFromParent();
 }
-
-} // namespace
 
 llvm::Value* thread_field(llvm::IRBuilder<>& builder, llvm::Value* thread, uint32_t offset) {
   return builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), thread, offset);
@@ -181,7 +180,7 @@ void call_whole_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::
 
 bool announce_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
                     llvm::Value* slot, llvm::Value* value) {
-  if (!has_barriers(context))
+  if (!wants_barriers(context))
     return false;
   builder.CreateCall(barrier_marker(context), {thread_of(function), slot, value});
   ++context.counters.barriers;
@@ -194,7 +193,7 @@ void lower_stores(ModuleContext& context, llvm::Function& function) {
   for (llvm::Instruction& instruction : llvm::instructions(function))
     if (is_heap_store_of_references(instruction))
       stores.push_back(llvm::cast<llvm::StoreInst>(&instruction));
-  const bool barriers = has_barriers(context);
+  const bool barriers = wants_barriers(context);
   for (llvm::StoreInst* store : stores) {
     const bool with_barrier = barriers && (context.called_operations || !initialising.contains(store));
     if (barriers)
@@ -213,8 +212,10 @@ void expand_barriers(ModuleContext& context) {
   llvm::Function* const marker = context.module.getFunction(kBarrierMarker);
   if (marker == nullptr)
     return;
-  for (llvm::User* user : llvm::make_early_inc_range(marker->users()))
-    expand(context, *llvm::cast<llvm::CallInst>(user));
+  for (llvm::User* user : llvm::make_early_inc_range(marker->users())) {
+    auto& call = *llvm::cast<llvm::CallInst>(user);
+    expand_barrier(context, call, call.getArgOperand(0), call.getArgOperand(1), call.getArgOperand(2));
+  }
   marker->eraseFromParent();
 }
 

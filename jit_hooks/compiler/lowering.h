@@ -7,6 +7,7 @@
 
 #include "compiler/context.h"
 
+#include "llvm/ADT/SetVector.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/Statepoint.h"
 
@@ -22,11 +23,19 @@ llvm::FunctionCallee stub(llvm::Module& module, const char* name, llvm::Type* re
 llvm::CallInst* call_stub(llvm::IRBuilder<>& builder, llvm::FunctionCallee callee, llvm::Value* thread,
                           llvm::ArrayRef<llvm::Value*> arguments);
 
+/* bulk.cpp: defines a function, given as text, in the module. */
+Outcome link_function(llvm::Module& module, const char* name, const char* text);
+
 /* lower_store.cpp: every store of a reference into the heap gets its barrier, expanded like polls. */
 void lower_stores(ModuleContext& context, llvm::Function& function);
 void expand_barriers(ModuleContext& context);
 /* Of a barrier that is not expanded yet: the slot; else null. */
 const llvm::Value* slot_of_barrier(const llvm::Instruction& instruction);
+/* Does this heap want to hear of stores at all? */
+bool wants_barriers(const ModuleContext& context);
+/* One test and its cold call, in place of the marker. */
+void expand_barrier(ModuleContext& context, llvm::CallInst& marker, llvm::Value* thread, llvm::Value* slot,
+                    llvm::Value* value);
 /* Level 0: a whole store in one call; of a reference, or of a word with a tag. */
 void call_whole_store(ModuleContext& context, llvm::IRBuilder<>& builder, llvm::Function& function,
                       llvm::Value* slot, llvm::Value* word);
@@ -49,6 +58,11 @@ void lower_allocations(ModuleContext& context, llvm::Function& function);
 void insert_polls(ModuleContext& context, llvm::Function& function);
 void expand_polls(ModuleContext& context);
 bool is_poll_marker(const llvm::CallBase& call);
+/* Back-edges, and returns and landing pads if there is a safepoint: the instructions to poll before. */
+llvm::SmallSetVector<llvm::Instruction*, 16> poll_points(const ModuleContext& context,
+                                                         llvm::Function& function);
+/* One comparison and its cold call of `cold_stub`, in place of the marker. */
+void expand_poll(ModuleContext& context, llvm::CallInst& marker, llvm::Value* thread, const char* cold_stub);
 
 } // namespace echo::jit
 

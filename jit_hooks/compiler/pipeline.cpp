@@ -13,95 +13,22 @@
 
 #include "compiler/lowering.h"
 #include "compiler/operations.h"
+#include "compiler/passes.h"
 #include "compiler/race_detection.h"
+#include "compiler/unmodified/steps.h"
 
 #include "llvm/IR/InstIterator.h"
 #include "llvm/IR/SafepointIRVerifier.h"
 #include "llvm/IR/Statepoint.h"
-#include "llvm/IR/Verifier.h"
-#include "llvm/Passes/PassBuilder.h"
 #include "llvm/Transforms/InstCombine/InstCombine.h"
 #include "llvm/Transforms/Scalar/DeadStoreElimination.h"
 #include "llvm/Transforms/Scalar/EarlyCSE.h"
 #include "llvm/Transforms/Scalar/GVN.h"
 #include "llvm/Transforms/Scalar/RewriteStatepointsForGC.h"
-#include "llvm/Transforms/Scalar/SROA.h"
 #include "llvm/Transforms/Scalar/SimplifyCFG.h"
-#include "llvm/Transforms/Utils/Mem2Reg.h"
-
-#include <algorithm>
-#include <chrono>
 
 namespace echo::jit {
 namespace {
-
-class Stopwatch {
-public:
-  explicit Stopwatch(double& milliseconds)
-      : milliseconds_(milliseconds), start_(std::chrono::steady_clock::now()) {}
-  ~Stopwatch() {
-    milliseconds_ +=
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start_).count();
-  }
-  Stopwatch(const Stopwatch&) = delete;
-  Stopwatch& operator=(const Stopwatch&) = delete;
-
-private:
-  double& milliseconds_;
-  std::chrono::steady_clock::time_point start_;
-};
-
-/* Pass manager state for one module. */
-class Passes {
-public:
-  Passes(llvm::TargetMachine& machine, bool vectorise) : builder_(&machine, tuning(vectorise)) {
-    builder_.registerModuleAnalyses(modules_);
-    builder_.registerCGSCCAnalyses(graphs_);
-    builder_.registerFunctionAnalyses(functions_);
-    builder_.registerLoopAnalyses(loops_);
-    builder_.crossRegisterProxies(loops_, functions_, graphs_, modules_);
-  }
-  llvm::PassBuilder& builder() { return builder_; }
-  void run(llvm::ModulePassManager& passes, llvm::Module& module) {
-    passes.run(module, modules_);
-    modules_.clear();
-    graphs_.clear();
-    functions_.clear();
-    loops_.clear();
-  }
-  void run(llvm::FunctionPassManager&& passes, llvm::Module& module) {
-    llvm::ModulePassManager all;
-    all.addPass(llvm::createModuleToFunctionPassAdaptor(std::move(passes)));
-    run(all, module);
-  }
-
-private:
-  static llvm::PipelineTuningOptions tuning(bool vectorise) {
-    llvm::PipelineTuningOptions options;
-    options.LoopVectorization = vectorise; /* [jit.order.4] */
-    options.SLPVectorization = vectorise;
-    return options;
-  }
-  llvm::LoopAnalysisManager loops_;
-  llvm::FunctionAnalysisManager functions_;
-  llvm::CGSCCAnalysisManager graphs_;
-  llvm::ModuleAnalysisManager modules_;
-  llvm::PassBuilder builder_;
-};
-
-void promote(Passes& passes, llvm::Module& module) {
-  llvm::FunctionPassManager pipeline;
-  pipeline.addPass(llvm::SROAPass(llvm::SROAOptions::PreserveCFG));
-  pipeline.addPass(llvm::PromotePass());
-  passes.run(std::move(pipeline), module);
-}
-
-void optimise(Passes& passes, llvm::Module& module, bool enabled) {
-  llvm::ModulePassManager pipeline =
-      enabled ? passes.builder().buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2)
-              : passes.builder().buildO0DefaultPipeline(llvm::OptimizationLevel::O0);
-  passes.run(pipeline, module);
-}
 
 void clean_up(Passes& passes, llvm::Module& module) {
   llvm::FunctionPassManager pipeline;
@@ -145,15 +72,6 @@ void erase_operations(llvm::Module& module) {
   for (llvm::Function& function : llvm::make_early_inc_range(module))
     if (function.isDeclaration() && function.getName().starts_with(kOperationPrefix) && function.use_empty())
       function.eraseFromParent();
-}
-
-Outcome verified(const llvm::Module& module, const char* when) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  if (!llvm::verifyModule(module, &stream))
-    return {};
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return {ECHO_CODEGEN_FAILED, std::string("the module is broken ") + when + ": " + text};
 }
 
 void make_statepoints(Passes& passes, llvm::Module& module) {
@@ -271,6 +189,8 @@ void lower_operations(ModuleContext& context) {
 
 Outcome run_pipeline(ModuleContext& context, llvm::TargetMachine& machine, const PipelineOptions& options,
                      PipelineTimes& times) {
+  if (context.profile == ECHO_JIT_PROFILE_UNMODIFIED)
+    return run_unmodified_pipeline(context, machine, options, times);
   Passes passes(machine, context.allows(ECHO_JIT_VECTORISE));
   {
     const Stopwatch time(times.optimise_ms);

@@ -18,13 +18,14 @@
 #include <utility>
 
 #include "echo/jit.h"
+#include "echo/runtime.h"
 #include "sizes.h"
 
 namespace echo::run {
 
 namespace {
 
-constexpr std::array<std::pair<const char*, uint32_t>, 31> switch_names{{
+constexpr std::array<std::pair<const char*, uint32_t>, 33> switch_names{{
     {"allow-ref-in-stack", ECHO_JIT_ALLOW_REF_IN_STACK},
     {"allow-ref-in-raw", ECHO_JIT_ALLOW_REF_IN_RAW},
     {"allow-ref-memcpy", ECHO_JIT_ALLOW_REF_MEMCPY},
@@ -56,6 +57,8 @@ constexpr std::array<std::pair<const char*, uint32_t>, 31> switch_names{{
     {"remove-under-frames", ECHO_JIT_REMOVE_UNDER_FRAMES},
     {"link-without-lock", ECHO_JIT_LINK_WITHOUT_LOCK},
     {"cache-after-optimiser", ECHO_JIT_CACHE_AFTER_OPTIMISER},
+    {"omit-polls", ECHO_JIT_OMIT_POLLS},
+    {"omit-bases", ECHO_JIT_OMIT_BASES},
 }};
 
 std::string switch_list() {
@@ -69,6 +72,7 @@ constexpr const char* footer = R"(Exit status
   the program's own (main's result or exit()'s argument, low 8 bits), or
   2  the input was refused before any of it ran: wrong options, a missing file, another plugin version,
      invalid IR, an operation the compiler refuses, a missing symbol, no main
+  70 with --echo: the runtime layer ended the program, as by a map key that is not there
   3  the program was ended by an error: the heap limit, an exhausted stack, a failure inside the heap
      or in one of its threads, a report file that cannot be written
   128+N as usual when the program dies of signal N (abort() stays abort)
@@ -125,7 +129,7 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
   CLI::App app("Runs a program in LLVM IR on a garbage-collected heap and reports what the collector did.",
                "echo-run");
   app.footer(footer);
-  std::string stack, optimise, operations;
+  std::string stack, optimise, operations, print;
   std::string switches;
   bool version = false;
   app.add_option("PROGRAM", out.program, "LLVM 19 IR: text (.ll) or bitcode (.bc)")->required();
@@ -144,6 +148,12 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
   app.add_option("--operations", operations,
                  "Operations of the heap inline (default), or called: level 0, each a call")
       ->type_name("inline|called");
+  app.add_flag("--echo", out.echo, "PROGRAM is output of the Echo compiler as it is");
+  app.add_option("--echo-print", print, "With --echo: print_* end a line (default), or write nothing behind")
+      ->type_name("lines|raw");
+  app.add_option("--echo-runtime", out.echo_runtime,
+                 "With --echo: the runtime layer; default: libecho_runtime.so in ../lib of this executable")
+      ->type_name("PATH");
   app.add_option("--dump-objects", out.dump_objects, "Write the compiled object files here")
       ->type_name("DIR");
   app.add_option("--dump-ir", out.dump_ir, "Write the IR after lowering here")->type_name("DIR");
@@ -190,6 +200,19 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
       return {ECHO_BAD_OPTION_VALUE,
               "'" + operations + "' is no kind of operations, in --operations, give inline or called"};
     out.operations = operations == "called" ? ECHO_JIT_OPERATIONS_CALLED : ECHO_JIT_OPERATIONS_INLINE;
+  }
+  if (!out.echo && (app.count("--echo-print") != 0 || out.echo_runtime))
+    return {ECHO_BAD_OPTION_VALUE, "--echo-print and --echo-runtime are for unmodified Echo programs, on the "
+                                   "command line, give --echo too"};
+  if (out.echo && out.operations != ECHO_JIT_OPERATIONS_INLINE)
+    return {ECHO_BAD_OPTION_VALUE,
+            "an unmodified Echo program has no operations that could be called, in --operations, "
+            "leave it out with --echo"};
+  if (app.count("--echo-print") != 0) {
+    if (print != "lines" && print != "raw")
+      return {ECHO_BAD_OPTION_VALUE,
+              "'" + print + "' is no way to print, in --echo-print, give lines or raw"};
+    out.echo_print = print == "raw" ? ECHO_RUNTIME_PRINT_RAW : ECHO_RUNTIME_PRINT_LINES;
   }
   return convert_switches(switches, out.switches);
 }

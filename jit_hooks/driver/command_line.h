@@ -25,6 +25,9 @@ struct CommandLine {
   uint32_t switches = 0;   /* ECHO_JIT_*: tests only */
   uint32_t operations = 0; /* ECHO_JIT_OPERATIONS_* */
   bool quiet = false;
+  bool echo = false;       /* unmodified output of the Echo compiler */
+  uint32_t echo_print = 0; /* echo_runtime_print */
+  std::optional<std::string> echo_runtime;
 };
 
 /* Fills `out`. A text in `answer` is to be printed instead of running anything (--help, --version). */

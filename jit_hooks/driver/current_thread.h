@@ -25,6 +25,7 @@ struct CurrentThread {
   int64_t number;
   bool exiting; /* the program called exit() here */
   int exit_status;
+  bool layer_failed; /* the Echo runtime layer raised an error here */
 };
 
 static_assert(std::is_trivially_destructible_v<CurrentThread> &&

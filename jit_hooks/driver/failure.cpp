@@ -28,7 +28,7 @@ std::string advice(int32_t code) {
   case ECHO_IR_INVALID:
     return "give LLVM 19 IR or bitcode, e.g. from echo-cc";
   case ECHO_MISSING_SYMBOL:
-    return "define it in the program (the C library and echo/cc.h are there already)";
+    return words.missing_symbol;
   default:
     return {};
   }

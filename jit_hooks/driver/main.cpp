@@ -11,6 +11,7 @@
 #include "descriptor_io.h"
 #include "run.h"
 #include "session.h"
+#include "words.h"
 
 namespace echo::run {
 
@@ -37,6 +38,8 @@ int entry(int argc, char** argv) {
     print_failure(failure);
     return exit_refused;
   }
+  if (command.echo)
+    words.missing_symbol = "leave its calls out: the Echo runtime layer does not have it";
   return run(command, nullptr);
 }
 

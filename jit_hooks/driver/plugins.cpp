@@ -68,19 +68,9 @@ bool cut_short(const std::string& path) {
 template <typename Api>
 Failure load(const std::string& path, const char* symbol, const std::string& option,
              std::size_t first_function, const Api*& out) {
-  /* A bare name means a file here first: dlopen alone would only look into the system's directories. */
-  std::error_code problem;
-  const bool here = path.find('/') == std::string::npos && std::filesystem::exists(path, problem);
-  if (cut_short(path))
-    return {ECHO_IO_ERROR, "cannot load '" + path + "' (the file is cut short), " + option};
-  void* library = dlopen((here ? "./" + path : path).c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) {
-    const char* given = dlerror();
-    std::string reason = given != nullptr ? given : "unknown reason";
-    if (reason.starts_with(path + ": "))
-      reason.erase(0, path.size() + 2);
-    return {ECHO_IO_ERROR, "cannot load '" + path + "' (" + reason + "), " + option};
-  }
+  void* library = nullptr;
+  if (Failure failure = open_library(path, option, library))
+    return failure;
   const auto entry = reinterpret_cast<PluginSymbol<Api>>(dlsym(library, symbol));
   if (entry == nullptr)
     return {ECHO_MISSING_SYMBOL,
@@ -106,6 +96,26 @@ Failure load(const std::string& path, const char* symbol, const std::string& opt
 }
 
 } // namespace
+
+Failure open_library(const std::string& path, const std::string& option, void*& out) {
+  /* A bare name means a file here first: dlopen alone would only look into the system's directories. */
+  std::error_code problem;
+  const bool here = path.find('/') == std::string::npos && std::filesystem::exists(path, problem);
+  if (cut_short(path))
+    return {ECHO_IO_ERROR, "cannot load '" + path + "' (the file is cut short), " + option};
+  out = dlopen((here ? "./" + path : path).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (out != nullptr)
+    return {};
+  const char* given = dlerror();
+  std::string reason = given != nullptr ? given : "unknown reason";
+  if (reason.starts_with(path + ": "))
+    reason.erase(0, path.size() + 2);
+  return {ECHO_IO_ERROR, "cannot load '" + path + "' (" + reason + "), " + option};
+}
+
+void* library_symbol(void* library, const char* name) {
+  return dlsym(library, name);
+}
 
 std::string default_library(const char* file) {
   namespace fs = std::filesystem;

@@ -31,6 +31,11 @@ std::string default_library(const char* file);
 /* The path of a library in the directory of the one that this code is in. */
 std::string beside_this_library(const char* file);
 
+/* Opens a library; `option`: what to give instead if it cannot be. [run.plugin.2] [run.plugin.3] */
+Failure open_library(const std::string& path, const std::string& option, void*& out);
+/* Null if there is none. */
+void* library_symbol(void* library, const char* name);
+
 Failure load_heap_plugin(const std::string& path, Plugins& out);
 Failure load_jit(const std::string& path, Plugins& out);
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "current_thread.h"
+#include "echo_layer.h"
 
 namespace echo::run {
 
@@ -110,7 +111,7 @@ void* Program::enter(void* argument) {
     /* The parent counts this thread as inside before it may run. */
     const std::lock_guard lock(program.mutex_);
   }
-  current_thread = {&program, nullptr, &thread.stack, thread.number, false, 0};
+  current_thread = {&program, nullptr, &thread.stack, thread.number, false, 0, false};
   bool brought_ending = false;
   {
     const SignalStack signal_stack(thread.stack);
@@ -137,11 +138,19 @@ bool Program::run(Thread& thread) {
     arguments = &from_mailbox;
     argument_count = 1;
   }
+  Failure problem = layer_ != nullptr ? layer_->enter(attached) : Failure{};
+  if (problem) {
+    plugins_.heap->detach(attached, nullptr);
+    current_thread.thread = nullptr;
+    return end_with(EndingKind::failed, exit_failed, std::move(problem));
+  }
   clock_.enter();
   uint64_t result = 0;
   const echo_status status =
       plugins_.jit->call(jit_, attached, thread.function, arguments, argument_count, &result, &why);
   clock_.leave();
+  if (layer_ != nullptr)
+    problem = layer_->leave();
   echo_error detach_why{};
   const echo_status detached = plugins_.heap->detach(attached, &detach_why);
   current_thread.thread = nullptr;
@@ -149,7 +158,10 @@ bool Program::run(Thread& thread) {
   if (current_thread.exiting)
     return end_with(EndingKind::exited, current_thread.exit_status, {});
   if (status != ECHO_OK)
-    return end_with(EndingKind::failed, exit_failed, failure_from(status, why, thread_name(thread.number)));
+    return end_with(EndingKind::failed, current_thread.layer_failed ? ECHO_RUNTIME_FAILED : exit_failed,
+                    failure_from(status, why, thread_name(thread.number)));
+  if (problem)
+    return end_with(EndingKind::failed, exit_failed, std::move(problem));
   if (detached != ECHO_OK)
     return end_with(EndingKind::failed, exit_failed,
                     failure_from(detached, detach_why, thread_name(thread.number)));
@@ -182,7 +194,7 @@ void Program::finish(Thread& thread, bool brought_ending) {
 bool Program::end_with(EndingKind kind, int status, Failure failure) {
   if (!ending_.claim(kind))
     return false;
-  exit_status_ = kind == EndingKind::failed ? exit_failed : status & 0xff;
+  exit_status_ = status & 0xff;
   failure_ = std::move(failure);
   return true;
 }

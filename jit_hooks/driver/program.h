@@ -36,6 +36,8 @@
 
 namespace echo::run {
 
+class EchoLayer;
+
 class Program {
 public:
   /* Threads that may live at the same time, main included. */
@@ -46,6 +48,8 @@ public:
   Program(const Program&) = delete;
   Program& operator=(const Program&) = delete;
 
+  /* The main thread enters it around main. */
+  void run_under(EchoLayer& layer) { layer_ = &layer; }
   /* Registers the mailboxes. */
   Failure prepare();
   /* Runs `main_function` on a thread of its own and returns at once. */
@@ -96,6 +100,7 @@ private:
   echo_jit* const jit_;
   const CommandLine& command_;
   std::vector<char*> argv_;
+  EchoLayer* layer_ = nullptr;
 
   std::array<echo_ref, threads_most> mailboxes_{}; /* roots [run.thread.1] */
   bool mailboxes_registered_ = false;

@@ -9,6 +9,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "echo/runtime.h"
+
 namespace echo::run {
 
 namespace {
@@ -124,6 +126,9 @@ std::string report_json(const RunRecord& record) {
   json["heap_plugin"] = plugin_json(*record.plugins);
   json["optimise"] = record.command->optimise;
   json["operations"] = record.command->operations == 0 ? "inline" : "called";
+  json["profile"] = record.command->echo ? "unmodified" : "references";
+  if (record.command->echo)
+    json["echo_print"] = record.command->echo_print == ECHO_RUNTIME_PRINT_RAW ? "raw" : "lines";
   json["stack_bytes"] = record.command->stack_bytes;
   json["exit"] = record.exit_status;
   json["ending"] = ending_name(record.ending);

@@ -87,6 +87,17 @@ std::string waits_row(std::string_view label, const echo_distribution& distribut
                                             : grouped(distribution.count) + ": " + percentiles(distribution));
 }
 
+std::string pin_words(const echo_statistics& heap) {
+  std::string text;
+  for (std::size_t pin = 0; pin < pin_names.size(); ++pin)
+    if (heap.pinned_by[pin] != 0)
+      text.append(text.empty() ? "by " : ", ")
+          .append(grouped(heap.pinned_by[pin]))
+          .append(" ")
+          .append(pin_names[pin]);
+  return text.empty() ? "by none" : text;
+}
+
 std::string checksum_words(const RunRecord& record) {
   if (record.checksum_values == 0)
     return "none";
@@ -130,6 +141,11 @@ std::string report_text(const RunRecord& record) {
       row("fragmentation", percent(heap.fragmentation) + ", utilisation " + percent(heap.utilisation) + "; " +
                                grouped(heap.large_objects) + " large objects of " + bytes(heap.large_bytes) +
                                "; " + bytes(heap.bytes_returned) + " returned to the system");
+  if (heap.ambiguous_words != 0)
+    text += row("pinned", grouped(heap.pinned_objects) + " objects in " + grouped(heap.pinned_slabs) +
+                              " slabs (" + pin_words(heap) + ") at the last mark; " +
+                              grouped(heap.ambiguous_hits) + " of " + grouped(heap.ambiguous_words) +
+                              " ambiguous words were hits");
   text += row("cold paths", grouped(heap.allocate_cold) + " allocations, " + grouped(heap.barrier_cold) +
                                 " stores, " + grouped(heap.poll_cold) + " polls");
   text += row(

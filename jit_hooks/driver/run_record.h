@@ -46,6 +46,12 @@ inline constexpr std::array<const char*, ECHO_CAUSE_COUNT> cause_names{
     ECHO_CAUSE_TABLE(ECHO_RUN_CAUSE_NAME)
 #undef ECHO_RUN_CAUSE_NAME
 };
+inline constexpr std::array<const char*, ECHO_PIN_COUNT> pin_names{
+#define ECHO_RUN_PIN_NAME(name, sentence) #name,
+    ECHO_PIN_TABLE(ECHO_RUN_PIN_NAME)
+#undef ECHO_RUN_PIN_NAME
+};
+static_assert(pin_names.size() <= std::size(echo_statistics{}.pinned_by), "one counter per kind of word");
 static_assert(cause_names.size() <= std::size(echo_statistics{}.collections_by_cause),
               "one counter per cause");
 

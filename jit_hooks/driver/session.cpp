@@ -91,9 +91,14 @@ Failure Session::prepare() {
   }
   if (Failure failure = create_heap())
     return failure;
+  if (command_.echo)
+    if (Failure failure = create_layer())
+      return failure;
   if (Failure failure = create_jit())
     return failure;
   program_ = std::make_unique<Program>(plugins_, heap_, jit_, command_);
+  if (layer_)
+    program_->run_under(*layer_);
   if (Failure failure = program_->prepare())
     return failure;
   if (ahead_ == nullptr)
@@ -112,6 +117,18 @@ Failure Session::create_heap() {
   return {};
 }
 
+Failure Session::create_layer() {
+  if ((plugins_.heap->features & ECHO_FEATURE_AMBIGUOUS_ROOTS) == 0)
+    return {ECHO_NOT_SUPPORTED,
+            "unmodified Echo programs need ambiguous roots, which the heap does not have, in '" +
+                plugins_.heap_path + "', give another heap plugin with " + words.heap_plugin};
+  layer_ = std::make_unique<EchoLayer>();
+  if (Failure failure = layer_->load(command_.echo_runtime ? *command_.echo_runtime
+                                                           : default_library("libecho_runtime.so")))
+    return failure;
+  return layer_->create(plugins_, heap_, command_.echo_print);
+}
+
 Failure Session::create_jit() {
   echo_jit_options options{};
   options.size = sizeof options;
@@ -123,10 +140,14 @@ Failure Session::create_jit() {
   options.cache = command_.cache ? command_.cache->c_str() : nullptr;
   options.tools =
       (command_.gdb ? uint32_t{ECHO_JIT_TOOL_GDB} : 0) | (command_.perf ? uint32_t{ECHO_JIT_TOOL_PERF} : 0);
+  if (layer_)
+    layer_->adjust(options);
   echo_error why{};
   if (const echo_status status = plugins_.jit->create(plugins_.heap, heap_, &options, &jit_, &why);
       status != ECHO_OK)
     return failure_from(status, why, "'" + plugins_.jit_path + "'");
+  if (layer_)
+    layer_->use(jit_);
   return {};
 }
 
@@ -142,7 +163,7 @@ Failure Session::check_main() const {
 }
 
 Failure Session::compile(const std::string& text) {
-  if (Failure failure = define_native_functions(plugins_, jit_))
+  if (Failure failure = layer_ ? layer_->define() : define_native_functions(plugins_, jit_))
     return failure;
   echo_error why{};
   const echo_status status =
@@ -189,6 +210,7 @@ Failure Session::close() {
     if (const echo_status status = plugins_.jit->destroy(jit_, &why); status != ECHO_OK)
       failure = failure_from(status, why, "the release of the compiled program");
   jit_ = nullptr;
+  layer_.reset(); /* behind the JIT, which tells it of literals; before its heap */
   why = {};
   if (heap_ != nullptr)
     if (const echo_status status = plugins_.heap->heap_destroy(heap_, &why); status != ECHO_OK && !failure)

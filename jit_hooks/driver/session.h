@@ -13,6 +13,7 @@
 
 #include "command_line.h"
 #include "descriptor_io.h"
+#include "echo_layer.h"
 #include "plugins.h"
 #include "program.h"
 
@@ -46,6 +47,7 @@ public:
 
 private:
   Failure create_heap();
+  Failure create_layer();
   Failure create_jit();
   Failure compile(const std::string& text);
   Failure find_main();
@@ -57,6 +59,7 @@ private:
   Plugins plugins_;
   echo_heap* heap_ = nullptr;
   echo_jit* jit_ = nullptr;
+  std::unique_ptr<EchoLayer> layer_; /* unmodified programs only */
   std::unique_ptr<Program> program_;
   void* main_ = nullptr;
   bool handler_installed_ = false;

@@ -16,6 +16,7 @@ struct Words {
   const char* heap_plugin = "--heap-plugin=PATH";
   const char* stack = "--stack=SIZE";
   const char* json = "--json";
+  const char* missing_symbol = "define it in the program (the C library and echo/cc.h are there already)";
 };
 
 inline constinit Words words{};

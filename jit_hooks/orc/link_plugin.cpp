@@ -27,7 +27,7 @@ bool is_code(const jitlink::Section& section) {
 }
 
 llvm::Error keep_sections(jitlink::LinkGraph& graph) { /* [jit.link.1] */
-  for (const char* name : {kStackMapSection, kRootsSection})
+  for (const char* name : {kStackMapSection, kRootsSection, kAmbiguousSection, kLiteralsSection})
     if (jitlink::Section* section = graph.findSectionByName(name)) {
       std::vector<jitlink::Block*> blocks(section->blocks().begin(), section->blocks().end());
       for (jitlink::Block* block : blocks)
@@ -41,14 +41,26 @@ llvm::Error keep_sections(jitlink::LinkGraph& graph) { /* [jit.link.1] */
   return llvm::Error::success();
 }
 
-std::vector<RootRange> read_roots(llvm::ArrayRef<char> bytes) {
-  std::vector<RootRange> roots;
-  for (size_t at = 0; at + 16 <= bytes.size(); at += 16) {
-    uint64_t words[2];
-    std::memcpy(words, bytes.data() + at, sizeof words);
-    roots.push_back({reinterpret_cast<echo_ref*>(words[0]), words[1]});
+/* Pairs of an address and a number, of which a section is a list. */
+template <typename Range>
+void read_list(jitlink::LinkGraph& graph, const char* name, std::vector<Range>& out) {
+  jitlink::Section* const section = graph.findSectionByName(name);
+  if (section == nullptr)
+    return;
+  for (jitlink::Block* block : section->blocks()) {
+    const llvm::ArrayRef<char> bytes = block->getContent();
+    for (size_t at = 0; at + 16 <= bytes.size(); at += 16) {
+      uint64_t words[2];
+      std::memcpy(words, bytes.data() + at, sizeof words);
+      out.push_back({reinterpret_cast<decltype(Range::first)>(words[0]), words[1]});
+    }
   }
-  return roots;
+}
+
+void append(VariableRanges& to, const VariableRanges& from) {
+  to.roots.insert(to.roots.end(), from.roots.begin(), from.roots.end());
+  to.ambiguous.insert(to.ambiguous.end(), from.ambiguous.begin(), from.ambiguous.end());
+  to.literals.insert(to.literals.end(), from.literals.begin(), from.literals.end());
 }
 
 /* The function that a message of the parser names by its address. */
@@ -89,9 +101,9 @@ void LinkPlugin::expect(const std::string& object, std::map<std::string, Signatu
   signatures_[object] = std::move(signatures);
 }
 
-std::vector<RootRange> LinkPlugin::take_roots() {
+VariableRanges LinkPlugin::take_variables() {
   const Alone alone(*this);
-  return std::exchange(roots_, {});
+  return std::exchange(variables_, {});
 }
 
 void LinkPlugin::add_to(SessionStatistics& statistics) const {
@@ -152,11 +164,9 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
       if (Outcome parsed = parse_stack_maps(bytes, rules_, unit.maps); !parsed)
         return llvm::make_error<FailureError>(parsed.code(), named(parsed, unit));
     }
-  if (jitlink::Section* section = graph.findSectionByName(kRootsSection))
-    for (jitlink::Block* block : section->blocks()) {
-      const std::vector<RootRange> roots = read_roots(block->getContent());
-      pending.roots.insert(pending.roots.end(), roots.begin(), roots.end());
-    }
+  read_list(graph, kRootsSection, pending.variables.roots);
+  read_list(graph, kAmbiguousSection, pending.variables.ambiguous);
+  read_list(graph, kLiteralsSection, pending.variables.literals);
   const Alone alone(*this);
   pending_[&responsibility] = std::move(pending);
   return llvm::Error::success();
@@ -177,9 +187,9 @@ llvm::Error LinkPlugin::notifyEmitted(llvm::orc::MaterializationResponsibility& 
   derived_pairs_ += pending.unit->maps.derived_pairs;
   map_bytes_ += pending.map_bytes;
   code_bytes_ += pending.code_bytes;
-  roots_.insert(roots_.end(), pending.roots.begin(), pending.roots.end());
+  append(variables_, pending.variables);
   Linked& linked = linked_[key];
-  linked.roots = std::move(pending.roots);
+  linked.variables = std::move(pending.variables);
   if (pending.unit->begin < pending.unit->end) {
     write_perf_map(*pending.unit);
     linked.unit = pending.unit.get();
@@ -212,10 +222,10 @@ const CodeUnit* LinkPlugin::unit_of(llvm::orc::ResourceKey key) const {
   return found != linked_.end() ? found->second.unit : nullptr;
 }
 
-std::vector<RootRange> LinkPlugin::roots_of(llvm::orc::ResourceKey key) const {
+VariableRanges LinkPlugin::variables_of(llvm::orc::ResourceKey key) const {
   const Alone alone(*this);
   const auto found = linked_.find(key);
-  return found != linked_.end() ? found->second.roots : std::vector<RootRange>();
+  return found != linked_.end() ? found->second.variables : VariableRanges();
 }
 
 void LinkPlugin::forget(const std::string& object) {

@@ -28,10 +28,10 @@ public:
 
   /* Signatures of the functions of the module that becomes the object of this name. */
   void expect(const std::string& object, std::map<std::string, Signature> signatures);
-  std::vector<RootRange> take_roots();
-  /* What was linked under this key: its code, or null, and its root words. */
+  VariableRanges take_variables();
+  /* What was linked under this key: its code, or null, and its variables. */
   const CodeUnit* unit_of(llvm::orc::ResourceKey key) const;
-  std::vector<RootRange> roots_of(llvm::orc::ResourceKey key) const;
+  VariableRanges variables_of(llvm::orc::ResourceKey key) const;
   void forget(const std::string& object);
   void add_to(SessionStatistics& statistics) const;
 
@@ -46,7 +46,7 @@ public:
 private:
   struct Pending {
     std::unique_ptr<CodeUnit> unit;
-    std::vector<RootRange> roots;
+    VariableRanges variables;
     uint64_t map_bytes = 0, code_bytes = 0;
   };
   llvm::Error read(const llvm::orc::MaterializationResponsibility& responsibility,
@@ -54,7 +54,7 @@ private:
 
   struct Linked {
     const CodeUnit* unit = nullptr;
-    std::vector<RootRange> roots;
+    VariableRanges variables;
   };
   class Alone {
   public:
@@ -77,7 +77,7 @@ private:
   std::map<std::string, std::map<std::string, Signature>> signatures_;
   std::map<const llvm::orc::MaterializationResponsibility*, Pending> pending_;
   std::map<llvm::orc::ResourceKey, Linked> linked_;
-  std::vector<RootRange> roots_;
+  VariableRanges variables_;
   uint64_t sites_ = 0, map_bytes_ = 0, code_bytes_ = 0, derived_pairs_ = 0;
 };
 

@@ -9,6 +9,8 @@ namespace echo::jit {
 
 inline constexpr const char* kStackMapSection = ".llvm_stackmaps";
 inline constexpr const char* kRootsSection = "echo_roots";
+inline constexpr const char* kAmbiguousSection = "echo_ambiguous";
+inline constexpr const char* kLiteralsSection = "echo_literals";
 
 } // namespace echo::jit
 

@@ -12,6 +12,7 @@
 #include "compiler/pipeline.h"
 #include "compiler/signatures.h"
 #include "compiler/stub_functions.h"
+#include "compiler/unmodified/steps.h"
 #include "orc/code_generator.h"
 #include "orc/link_plugin.h"
 #include "orc/object_cache.h"
@@ -163,9 +164,9 @@ public:
     const auto key = key_of_tracker(object);
     return key ? plugin_->unit_of(*key) : nullptr;
   }
-  std::vector<RootRange> roots_of(const std::string& object) override {
+  VariableRanges variables_of(const std::string& object) override {
     const auto key = key_of_tracker(object);
-    return key ? plugin_->roots_of(*key) : std::vector<RootRange>();
+    return key ? plugin_->variables_of(*key) : VariableRanges();
   }
   Outcome remove(const std::string& object) override {
     llvm::orc::ResourceTrackerSP tracker;
@@ -208,7 +209,7 @@ public:
     return {};
   }
 
-  std::vector<RootRange> take_roots() override { return plugin_->take_roots(); }
+  VariableRanges take_variables() override { return plugin_->take_variables(); }
 
   SessionStatistics statistics() const override {
     const std::lock_guard<std::mutex> guard(lock_);
@@ -242,6 +243,7 @@ private:
       known[symbol] = native;
     ModuleContext unit{*module, name, api_, heap_, recipes_, options_.switches, options_.called_operations,
                        known,   {},   {}};
+    unit.profile = options_.profile;
     PipelineTimes times;
     const PipelineOptions pipeline{options_.optimise, kVerify || allows(ECHO_JIT_VERIFY),
                                    options_.detect_races};
@@ -266,6 +268,8 @@ private:
     entry.summary.name = out.name = name;
     out.object = object;
     summarise(*module, out, entry.signatures);
+    if (options_.profile == ECHO_JIT_PROFILE_UNMODIFIED)
+      std::erase_if(out.needed, unmodified::is_harmless_library_function);
     plugin_->expect(object, entry.signatures);
     if (cache_) {
       entry.summary = out;
@@ -306,7 +310,12 @@ private:
   /* Everything that decides what code becomes of a module. */
   std::string key_of(const std::string& name, std::string_view bytes, const NativeSymbols& natives) const {
     CacheKey key;
-    key.add("echo object cache 1").add(LLVM_VERSION_STRING).add(library_).add(name).add(bytes);
+    key.add("echo object cache 1")
+        .add(options_.profile)
+        .add(LLVM_VERSION_STRING)
+        .add(library_)
+        .add(name)
+        .add(bytes);
     key.add(ECHO_ABI_MAJOR).add(ECHO_ABI_MINOR).add(options_.optimise).add(options_.switches);
     key.add(options_.called_operations)
         .add(options_.detect_races)

@@ -29,6 +29,7 @@ struct SessionOptions {
   uint32_t compile_threads = 0;
   uint32_t switches = 0;
   bool called_operations = false; /* where the module does not say */
+  uint32_t profile = 0;           /* ECHO_JIT_PROFILE_* */
   std::string dump_objects, dump_ir, cache;
   uint32_t tools = 0;        /* ECHO_JIT_TOOL_* */
   bool detect_races = false; /* the process has the thread sanitizer */
@@ -67,11 +68,11 @@ public:
   virtual Outcome lookup(const std::string& name, void*& out) = 0;
   /* The code of a module, or null if it was not linked; its root words. `object` is its summary's. */
   virtual const CodeUnit* unit_of(const std::string& object) = 0;
-  virtual std::vector<RootRange> roots_of(const std::string& object) = 0;
+  virtual VariableRanges variables_of(const std::string& object) = 0;
   /* Its symbols, code and sites are gone; nothing of it may run any more. */
   virtual Outcome remove(const std::string& object) = 0;
-  /* Root words of modules linked since the last time. */
-  virtual std::vector<RootRange> take_roots() = 0;
+  /* Of modules linked since the last time. */
+  virtual VariableRanges take_variables() = 0;
   virtual SessionStatistics statistics() const = 0;
 
   Session(const Session&) = delete;

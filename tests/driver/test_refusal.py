@@ -250,7 +250,7 @@ class Safeguards(DriverTest):
         faults = ("cursor-as-reference,thread-before-optimiser,allocation-is-zeroed,optimise-polls,barrier-after-store,"
                   "plain-stores,elide-over-safepoints,barrier-without-effect,stubs-lose-rax,vectorise,"
                   "vector-is-one-root,stale-reference,verify,no-entry-guard,native-without-anchor,skip-promotion,"
-                  "loop-polls-only,stale-in-pads,remove-under-frames,link-without-lock,cache-after-optimiser")
+                  "loop-polls-only,stale-in-pads,remove-under-frames,link-without-lock,cache-after-optimiser,omit-polls,omit-bases")
         for name in (names + "," + faults).split(","):
             self.assertIn(name, run("--help").out)
 

@@ -171,6 +171,8 @@ std::vector<Stub> make_stubs(const echo_recipes& recipes, const StubTargets& tar
   const std::string poll =
       kEnter + publish_caller(recipes) + "movq %r13, %rdi\n" + targets.call_poll + keep_rax;
   stubs.push_back({kPollStub, poll});
+  stubs.push_back(
+      {kPollUnanchoredStub, kEnter + std::string("movq %r13, %rdi\n") + targets.call_poll + keep_rax});
   add_whole_operations(recipes, targets, poll, stubs);
   const std::string anchor = "leaq 8(%rsp), %r11\nmovq %r11, " + in_thread(recipes.anchor_sp_offset) +
                              "\nmovq %rbp, " + in_thread(recipes.anchor_fp_offset) +

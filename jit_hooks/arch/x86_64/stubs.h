@@ -9,6 +9,7 @@
  *   allocate      i32 layout (edi), i64 length (rsi), thread (r13) -> rax   preserve_most
  *   store         slot (rdi), value (rsi), thread (r13)                     preserve_most
  *   poll          thread (r13)                                              preserve_most
+ *   poll_unanchored  the same, for frames without maps: publishes nothing     preserve_most
  *   level 0: the whole operation, its fast path too                          preserve_most
  *   store_whole             slot (rdi), word (rsi)
  *   exchange_whole          slot (rdi), value (rsi) -> rax
@@ -41,6 +42,7 @@ namespace echo::jit {
 inline constexpr const char* kAllocateStub = "echo.stub.allocate";
 inline constexpr const char* kStoreStub = "echo.stub.store";
 inline constexpr const char* kPollStub = "echo.stub.poll";
+inline constexpr const char* kPollUnanchoredStub = "echo.stub.poll_unanchored";
 inline constexpr const char* kCallNativeStub = "echo.stub.call_native";
 inline constexpr const char* kStoreWholeStub = "echo.stub.store_whole";
 inline constexpr const char* kExchangeWholeStub = "echo.stub.exchange_whole";

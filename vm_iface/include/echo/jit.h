@@ -92,6 +92,10 @@ enum {
   ECHO_JIT_REMOVE_UNDER_FRAMES = 1u << 28,   /* modules are removed without a look at the stacks */
   ECHO_JIT_LINK_WITHOUT_LOCK = 1u << 29,     /* compile threads meet in the link plugin: the process ends */
   ECHO_JIT_CACHE_AFTER_OPTIMISER = 1u << 30, /* the object cache is asked where ORC asks its own */
+  /* Of ECHO_JIT_PROFILE_UNMODIFIED, whose code has neither landing pads nor statepoints: two bits mean something else. */
+  ECHO_JIT_OMIT_POLLS = ECHO_JIT_STALE_IN_PADS, /* it never polls: a stop waits for ever */
+  ECHO_JIT_OMIT_BASES =
+      ECHO_JIT_STALE_REFERENCE, /* objects may be lost while only a pointer outside them is at hand */
   ECHO_JIT_ALL_SWITCHES = 0x7fffffff
 };
 
@@ -103,16 +107,36 @@ enum {
       1 /* level 0: each allocation, store, exchange and poll is one call, for a VM's first day */
 };
 
+/* What modules are. */
+enum {
+  ECHO_JIT_PROFILE_REFERENCES = 0, /* as above: references and abstract operations */
+  /* Output of the Echo compiler as it is: plain pointers, nothing else said. The JIT renames malloc to
+   * echo_runtime_malloc, inserts polls and store barriers before optimisation, and registers module variables as
+   * ambiguous ranges; frames are found because the thread's stack is an ambiguous root, which is the VM's to say
+   * (echo_runtime_enter does). Needs ECHO_FEATURE_AMBIGUOUS_ROOTS. Functions of the module are entered through
+   * echo_jit_call only. Of the process, only functions that LLVM itself calls are bound. docs/echo-profiles.md */
+  ECHO_JIT_PROFILE_UNMODIFIED = 1
+};
+
+/* Told of each literal (array of bytes) of a module of the unmodified profile: once it is linked, before an address of
+ * the module is handed out, and again (`added` 0) before its memory goes. An error status fails the lookup. */
+typedef echo_status (*echo_jit_literal_fn)(void* context, const void* address, uint64_t bytes, int added,
+                                           echo_error* why);
+
 typedef struct echo_jit_options {
-  uint32_t size;            /* sizeof(echo_jit_options) */
-  uint32_t optimise;        /* 0 or 2 */
-  uint32_t compile_threads; /* 0: compile on the calling thread */
-  uint32_t switches;        /* ECHO_JIT_*: tests only, else 0 */
-  const char* dump_objects; /* directory for the object files (disassembly), or null */
-  const char* dump_ir;      /* directory for the IR after lowering, or null */
-  uint32_t operations;      /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
-  uint32_t tools;           /* ECHO_JIT_TOOL_* */
-  const char* cache;        /* directory for compiled modules, found again by their input; or null */
+  uint32_t size;               /* sizeof(echo_jit_options) */
+  uint32_t optimise;           /* 0 or 2 */
+  uint32_t compile_threads;    /* 0: compile on the calling thread */
+  uint32_t switches;           /* ECHO_JIT_*: tests only, else 0 */
+  const char* dump_objects;    /* directory for the object files (disassembly), or null */
+  const char* dump_ir;         /* directory for the IR after lowering, or null */
+  uint32_t operations;         /* ECHO_JIT_OPERATIONS_*, for modules that do not say it themselves */
+  uint32_t tools;              /* ECHO_JIT_TOOL_* */
+  const char* cache;           /* directory for compiled modules, found again by their input; or null */
+  uint32_t profile;            /* ECHO_JIT_PROFILE_* */
+  uint32_t reserved;           /* 0 */
+  echo_jit_literal_fn literal; /* or null */
+  void* literal_context;
 } echo_jit_options;
 
 enum {
