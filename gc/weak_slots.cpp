@@ -30,7 +30,7 @@ bool WeakSlots::is_dead(Address object) const {
     return false;
   }
   const SlabKind kind = slabs.kind_of_word(object);
-  return (kind == SlabKind::Old || kind == SlabKind::Large) && !memory_.bits.is_marked(object);
+  return (slabs.is_old(kind) || kind == SlabKind::Large) && !memory_.bits.is_marked(object);
 }
 
 std::size_t WeakSlots::clear() {

@@ -102,17 +102,21 @@ TEST_F(WeakSlotsTest, AShownDeadObjectIsFound) {
   EXPECT_NE(heap.collector.verify(*heap.mutator, true).find("the weak slot's object"), std::string::npos);
 }
 
-// While the collector listens a load logs what it returns, and a load of null nothing.
+// While the collector listens to all a load logs what it returns, and a load of null nothing.
 TEST_F(WeakSlotsTest, LoadsAreLogged) {
   const ObjectRef holder = heap.make(node);
   const ObjectRef target = heap.make(node);
-  EXPECT_EQ(weak_load_barrier_cold(heap.mutator->barrier, heap.collector.deletions, holder.address + kWeak),
-            0u);
-  heap.store(holder, kWeak, target);
-  EXPECT_EQ(weak_load_barrier_cold(heap.mutator->barrier, heap.collector.deletions, holder.address + kWeak),
-            target.address);
-  heap.mutator->barrier.log.flush(heap.collector.deletions);
-  const std::vector<DeletionRecord> records = heap.collector.deletions.take();
+  heap.mutator->phase = kBarrierAudit;
+  const auto load = [&] {
+    return weak_load_barrier_cold(*heap.mutator, heap.mutator->barrier, heap.collector.barriers,
+                                  holder.address + kWeak);
+  };
+  EXPECT_EQ(load(), 0u);
+  TestHeap::poke(holder, kWeak, target.address);
+  EXPECT_EQ(load(), target.address);
+  heap.mutator->phase = kBarrierIdle;
+  heap.mutator->barrier.log.flush(heap.collector.barriers.sink);
+  const std::vector<DeletionRecord> records = heap.collector.barriers.sink.take();
   ASSERT_EQ(records.size(), 1u);
   EXPECT_EQ(records[0].old_value, target.address);
 }
