@@ -302,7 +302,7 @@ class HeapPlugins(DriverTest):
         self.refused("driver_other_version.so", "VERSION_MISMATCH", "version 2.0")
 
     def test_table_of_another_version(self):
-        self.refused("driver_lying_version_1.so", "VERSION_MISMATCH", "7.0", "1.0")
+        self.refused("driver_lying_version_1.so", "VERSION_MISMATCH", "7.0", "1.")
 
     def test_table_too_short(self):
         self.refused("driver_lying_version_2.so", "VERSION_MISMATCH", "24 bytes")
@@ -344,7 +344,7 @@ class Installation(DriverTest):
             self.assertIn(word, result.out)
 
     def test_version(self):
-        self.assertRegex(run("--version").out, r"^echo-run \d+\.\d+\.\d+, heap ABI 1\.0\n$")
+        self.assertRegex(run("--version").out, r"^echo-run \d+\.\d+\.\d+, heap ABI 1\.\d+\n$")
 
     def test_address_space_too_small(self):
         if SANITIZED:

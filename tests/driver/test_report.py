@@ -12,7 +12,7 @@ from support import (ECHO_RUN, DriverTest, checksum, main, program, run, scratch
 TOP = {
     "schema": int, "program": str, "arguments": list, "heap_options": str, "heap_plugin": dict, "optimise": int, "operations": str,
     "stack_bytes": int, "exit": int, "ending": str, "checksum": int, "checksum_hex": str, "checksum_values": int,
-    "threads": int, "prepare_s": float, "wall_s": float, "mutator_s": float, "gc_cpu_s": float, "user_cpu_s": float,
+    "profile": str, "threads": int, "prepare_s": float, "wall_s": float, "mutator_s": float, "gc_cpu_s": float, "user_cpu_s": float,
     "system_cpu_s": float, "mark_s": float, "sweep_s": float, "objects_allocated": int, "bytes_allocated": int,
     "objects_per_s": float, "bytes_per_s": float, "collections": dict, "pause_us": dict, "stall_us": dict,
     "time_to_safepoint_us": dict, "live_bytes": int, "used_bytes": int, "object_bytes": int, "committed_bytes": int,
