@@ -413,9 +413,9 @@ TEST_F(FramesTest, AThreadVisitsItsFramesBeforeItComesToThem) { // [roots.frames
 
 TEST_F(FramesTest, BreakAReturnWithoutItsPoll) { // [roots.frames.1]
   begin();
+  const ObjectRef fresh = heap.make(heap.pair); // polls
   frames.slots.resize(100);
   frames.publish(*heap.mutator);
-  const ObjectRef fresh = heap.make(heap.pair);
   heap.root(5, fresh);
   heap.mutator->poll_word.store(kPollIdle);
   for (int i = 0; i < 50; ++i) {
