@@ -6,15 +6,29 @@
 namespace echo {
 
 void DeletionSink::add(const DeletionRecord* records, std::size_t count) {
+  if (count == 0) {
+    return;
+  }
   total_.fetch_add(count, std::memory_order_relaxed);
+  Buffer buffer(records, records + count);
   const MutexLock lock(mutex_);
-  records_.insert(records_.end(), records, records + count);
+  buffers_.push_back(std::move(buffer));
+  waiting_.store(buffers_.size(), std::memory_order_relaxed);
+}
+
+std::vector<DeletionSink::Buffer> DeletionSink::take_buffers() {
+  std::vector<Buffer> all;
+  const MutexLock lock(mutex_);
+  all.swap(buffers_);
+  waiting_.store(0, std::memory_order_relaxed);
+  return all;
 }
 
 std::vector<DeletionRecord> DeletionSink::take() {
-  const MutexLock lock(mutex_);
   std::vector<DeletionRecord> all;
-  all.swap(records_);
+  for (const Buffer& buffer : take_buffers()) {
+    all.insert(all.end(), buffer.begin(), buffer.end());
+  }
   return all;
 }
 

@@ -4,11 +4,14 @@
 //             old values.
 // Invariants  [bar.log.1] A record is never dropped: a full buffer goes to the sink before the next record.
 //             [bar.log.2] Between two stops the first record of a slot holds the value the slot had at the
-//             first stop. [bar.log.3] A buffer is written by its thread, or emptied in a stop.
+//             first stop. [bar.log.3] A buffer is written by its thread, or emptied in a stop. [mark.log.1] While only
+//             marking, and not auditing, records hold references to objects that existed when the mark started and were
+//             not marked: old or large ones, or cells of root blocks.
 #pragma once
 
 #include "heap/mutex.h"
-#include "heap/words.h"
+#include "heap/side_metadata.h"
+#include "heap/slab_table.h"
 
 #include <array>
 #include <atomic>
@@ -22,34 +25,78 @@ struct DeletionRecord {
   Address old_value = 0;
 };
 
+// Which deletions concern a marker whose snapshot is the heap as it was when the mark started.
+class Snapshot {
+public:
+  Snapshot(const SlabTable& slabs, const SideMetadata& marks) : slabs_(slabs), marks_(marks) {}
+  // In a stop. On: slots of the heap may hold any word, so that a mark bit says nothing about what one points into.
+  void set_ambiguous(bool on) { is_ambiguous_ = on; }
+  bool is_ambiguous() const { return is_ambiguous_; }
+  // Whether `old_value`, about to leave `slot`, may be white. A slot of a fresh object is not in the snapshot; a word that
+  // is no address of an object is no reference. [bar.cold.1]
+  bool concerns(Address slot, Address old_value) const {
+    const SlabKind fresh = slabs_.fresh_kind();
+    return slabs_.kind_of_word(slot) != fresh && may_be_white(old_value, fresh);
+  }
+  // The same for a word that leaves a root of the snapshot.
+  bool concerns(Address old_value) const { return may_be_white(old_value, slabs_.fresh_kind()); }
+
+private:
+  bool may_be_white(Address word, SlabKind fresh) const {
+    if (!slabs_.contains(word) || (!is_ambiguous_ && !is_aligned(word, kGranule))) {
+      return false;
+    }
+    const SlabKind kind = slabs_.kind(slabs_.index_of(word));
+    return kind != fresh && kind != SlabKind::Free && kind != SlabKind::Raw &&
+           (is_ambiguous_ || !marks_.is_cell_marked(word));
+  }
+
+  const SlabTable& slabs_;
+  const SideMetadata& marks_;
+  bool is_ambiguous_ = false;
+};
+
 // Where full buffers of all threads go, in order of arrival per thread.
 class DeletionSink {
 public:
+  using Buffer = std::vector<DeletionRecord>;
+
   void add(const DeletionRecord* records, std::size_t count) ECHO_EXCLUDES(mutex_);
+  // All records, in one list.
   std::vector<DeletionRecord> take() ECHO_EXCLUDES(mutex_);
+  // The same as they came; O(1).
+  std::vector<Buffer> take_buffers() ECHO_EXCLUDES(mutex_);
+  // Buffers that wait to be taken.
+  std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   std::uint64_t total() const { return total_.load(std::memory_order_relaxed); }
 
 private:
   Mutex mutex_;
-  std::vector<DeletionRecord> records_ ECHO_GUARDED_BY(mutex_);
+  std::vector<Buffer> buffers_ ECHO_GUARDED_BY(mutex_);
+  std::atomic<std::size_t> waiting_{0};
   std::atomic<std::uint64_t> total_{0};
 };
 
 class DeletionLog {
 public:
+  static constexpr std::size_t kRecords = 512;
+
   void add(DeletionRecord record, DeletionSink& sink) {
     if (count_ == records_.size()) {
       flush(sink);
     }
     records_[count_++] = record;
   }
+  std::size_t size() const { return count_; }
   void flush(DeletionSink& sink) {
-    sink.add(records_.data(), count_);
-    count_ = 0;
+    if (count_ != 0) {
+      sink.add(records_.data(), count_);
+      count_ = 0;
+    }
   }
 
 private:
-  std::array<DeletionRecord, 512> records_;
+  std::array<DeletionRecord, kRecords> records_;
   std::size_t count_ = 0;
 };
 

@@ -46,11 +46,17 @@ bool Collector::room_was_left(std::size_t bytes) {
   return result_.live_bytes + bytes <= limit - limit / 8;
 }
 
-// attempt(urgency) -> Grant. Order: up to the trigger; after a collection up to the limit; also densely
-// filled slabs; once more after an emergency collection.
+// attempt(urgency) -> Grant. Order: up to the trigger; beside a collection up to the limit; after a collection up to the
+// limit; also densely filled slabs; once more after an emergency collection.
 template <class Attempt>
 bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt attempt) {
   Grant grant = attempt(Urgency::Normal);
+  const bool is_large = bytes > kLargeBytes;
+  if (grant == Grant::OverTrigger && config.mode != MarkMode::Stw &&
+      !failed_.load(std::memory_order_relaxed)) {
+    request_cycle(); // and the program goes on
+    grant = attempt(is_large ? Urgency::Forced : Urgency::Beside);
+  }
   if (grant == Grant::Ok) {
     return true;
   }
@@ -71,12 +77,15 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
                std::to_string(kPoorCyclesAllowed) + " collections in a row freed less than 1/64 of it");
       return false;
     }
+    const Urgency most = is_large || config.mode == MarkMode::Stw || cause == ECHO_CAUSE_emergency
+                             ? Urgency::Forced
+                             : Urgency::Beside;
     grant = attempt(Urgency::Normal);
     if (grant != Grant::Ok) {
-      grant = attempt(Urgency::Forced);
+      grant = attempt(most);
     }
-    if (grant == Grant::OverLimit && memory.supply.admit_dense()) {
-      grant = attempt(Urgency::Forced);
+    if ((grant == Grant::OverLimit || grant == Grant::OverTrigger) && memory.supply.admit_dense()) {
+      grant = attempt(most);
     }
     if (grant == Grant::Ok) {
       return true;
@@ -102,6 +111,9 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
 
 ObjectRef Collector::allocate(Mutator& mutator, LayoutId layout, std::uint64_t length) {
   ++mutator.cold_allocations;
+  if (mutator.poll_word.load(std::memory_order_relaxed) == 0) {
+    poll(mutator); // a thread that only allocates must come to rest too
+  }
   if (!memory.layouts.knows(layout)) {
     fail(mutator, ECHO_UNKNOWN_LAYOUT, "no layout has the number " + std::to_string(layout.number));
     return {};
@@ -169,6 +181,7 @@ ObjectRef Collector::allocate_large(Mutator& mutator, LayoutId layout, std::uint
   write_object(at, layout, memory.layouts.record(layout).is_array, length);
   large_objects_allocated_.fetch_add(1, std::memory_order_relaxed);
   large_bytes_allocated_.fetch_add(bytes, std::memory_order_relaxed);
+  memory.bits.mark_born(at); // and nobody polls until it is published
   memory.large.publish(at);
   return {at};
 }

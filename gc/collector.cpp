@@ -19,10 +19,17 @@ constexpr std::size_t kMaxThreads = 1u << 16;
 }
 
 Collector::Collector(const Config& c)
-    : config(c), memory(c), safepoints(pauses, c.stress_yield, c.seed), starts(memory, safepoints),
-      marker_(memory), verifier_(memory, roots), audit_(memory, roots), service_(memory, c.poison) {}
+    : config(c), memory(c), safepoints(
+                                pauses, c.stress_yield, c.seed, [this](Mutator& m) { resumed(m); },
+                                [this](Mutator& m) { m.barrier.log.flush(barriers.sink); }),
+      starts(memory, safepoints), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)}, marker_(memory),
+      verifier_(memory, roots), audit_(memory, roots),
+      pacing_(c.growth_percent, c.initial_trigger, c.max_heap), service_(memory, c.poison),
+      collector_thread_([this] { drive_in_background(); }),
+      barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {}
 
 Collector::~Collector() {
+  collector_thread_.stop();
   service_.stop();
 }
 
@@ -34,8 +41,8 @@ echo_status Collector::open(std::string* why) {
     return ECHO_SYSTEM_MEMORY;
   }
   roots.ambiguous.open(memory.pool.slabs().base(), memory.pool.slabs().bytes());
-  if (!service_.start()) {
-    *why = "the operating system refused the heap's background thread";
+  if (!service_.start() || (config.mode == MarkMode::Concurrent && !collector_thread_.start())) {
+    *why = "the operating system refused the heap's background threads";
     return ECHO_SYSTEM_MEMORY;
   }
   return ECHO_OK;
@@ -56,18 +63,21 @@ echo_status Collector::attach(Mutator** out, std::string* why) {
     *why = "no memory for a thread block";
     return ECHO_SYSTEM_MEMORY;
   }
-  mutator->phase =
-      static_cast<std::uint8_t>(config.stress_barriers ? BarrierPhase::Audit : BarrierPhase::Idle);
-  safepoints.attach(mutator.get());
+  safepoints.attach(mutator.get(), [&] {
+    mutator->phase = barrier_phase_;
+    mutator->to_trace.mark = mark_number_; // it had no roots when the mark started
+  });
   *out = mutator.release();
   return ECHO_OK;
 }
 
 void Collector::detach(Mutator* mutator) {
   const std::unique_ptr<Mutator> owned(mutator);
+  finish_frames(*mutator);
   safepoints.detach(mutator, [this, mutator] {
+    leave_roots(*mutator);
     mutator->retire_memory();
-    mutator->barrier.log.flush(deletions);
+    mutator->barrier.log.flush(barriers.sink);
     past_barrier_cold_.fetch_add(mutator->barrier.cold_calls, std::memory_order_relaxed);
     past_poll_cold_.fetch_add(mutator->cold_polls, std::memory_order_relaxed);
     past_allocate_cold_.fetch_add(mutator->cold_allocations, std::memory_order_relaxed);
@@ -105,9 +115,11 @@ void Collector::statistics(echo_statistics* out) {
         objects += config.census ? census.count({{span.start, span.cursor}}) : 0;
       }
     });
-    objects += memory.supply.with_retired([&](const std::vector<RetiredSpan>& spans) {
-      return objects_counted_.load(std::memory_order_relaxed) + (config.census ? census.count(spans) : 0);
-    });
+    objects += memory.supply.with_retired(
+        [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>& since) {
+          return objects_counted_.load(std::memory_order_relaxed) +
+                 (config.census ? census.count(before) + census.count(since) : 0);
+        });
     bytes += memory.supply.retired_bytes();
   });
   out->threads_attached = attached;
@@ -139,14 +151,14 @@ void Collector::statistics(echo_statistics* out) {
   out->peak_committed_bytes = memory.pool.peak_committed_bytes() + out->metadata_bytes;
   // [stats.frag.1]: at the end of the last sweep, or of what there is if there was none.
   const double used = static_cast<double>(result.valid ? result.used_bytes : out->used_bytes);
-  const double held = static_cast<double>(result.valid ? result.live_bytes : out->object_bytes);
+  const double held = static_cast<double>(result.valid ? result.held_bytes : out->object_bytes);
   out->fragmentation = used > 0 ? (used - held) / used : 0.0;
   out->utilisation = used > 0 ? held / used : 1.0;
   out->objects_marked = objects_marked_.load(std::memory_order_relaxed);
   out->bytes_marked = bytes_marked_.load(std::memory_order_relaxed);
   out->mark_s = static_cast<double>(mark_ns_.load(std::memory_order_relaxed)) / 1e9;
   out->sweep_s = static_cast<double>(sweep_ns_.load(std::memory_order_relaxed)) / 1e9;
-  out->log_entries = deletions.total();
+  out->log_entries = barriers.sink.total();
   out->global_root_words = roots.globals.words();
   out->large_objects = memory.large.object_count();
   out->large_bytes = memory.large.page_bytes();
@@ -159,6 +171,9 @@ void Collector::statistics(echo_statistics* out) {
   out->slabs_remote = nodes.remote_slabs;
   out->slabs_migrated = nodes.migrated_slabs;
   out->bind_refusals = nodes.bind_refusals;
+  out->units_at_mark_start = units_at_start_.get();
+  out->units_at_mark_end = units_at_end_.get();
+  out->units_of_frames = units_of_frames_.get();
   memory.pins.report(out);
 }
 

@@ -2,23 +2,37 @@
 //
 // Purpose     One heap at run time: its memory, threads, roots, collector and counters.
 // Drawing     phases:  Idle -> Marking -> Clearing -> Sweeping -> Idle
-//             this collector runs Marking and Clearing inside one stop; Sweeping is lazy (by refill) and ends
-//             when the next mark begins. The phase is what the barrier, the allocator and the verifier ask.
 //
-// Invariants  [cycle.phase.1] The phase changes only in a stop. [cycle.free.1] Memory is freed only after a
-//             mark that enumerated every root without error and met no corrupt reference. [cycle.oom.1] Null
-//             is returned only after a full collection that began after the request failed.
+//             who drives    prepare | stop: begin |  mark ... mark  | stop: end? |  sweep, clear M  |
+//             mutators      ........|             |.................|            |..................|
+//             phase            Idle               |     Marking     | Clearing   |     Sweeping     | Idle
+//
+//             A cycle is driven by one thread at a time: the heap's collector thread, or a mutator at rest that waits
+//             for a collection anyway. In mode stw all of it is one stop.
+//
+// Invariants  [cycle.phase.1] The phase changes only in a stop, but for Sweeping to Idle, which no mutator sees.
+//             [cycle.free.1] Memory is freed only after a mark that enumerated every root without error and met no
+//             corrupt reference. [cycle.oom.1] Null is returned only after a full collection that began after the
+//             request failed. [mark.start.1] A mark starts in a stop, with the sweep before it complete and M clear.
+//             [mark.start.3] In that stop every thread retires its memory, everything allocated becomes old, the roots are
+//             pushed, and the barriers go on. [mark.end.1] A mark ends in a stop in which all logs were taken and nothing
+//             is left to mark. [sweep.hold.1] From the start of a mark to the end of its cycle nothing that was marked
+//             or born since is freed.
+// Locks       driver_mutex_ over a whole cycle; marking_mutex_ for a slice of marking and in the stops that start and
+//             end it: nobody waits for a mutator while holding the second.
 #pragma once
 
 #include "gc/barrier_audit.h"
 #include "gc/marker.h"
 #include "gc/mutator.h"
+#include "gc/pacing.h"
 #include "gc/pauses.h"
 #include "gc/roots.h"
 #include "gc/safepoint.h"
 #include "gc/service_thread.h"
 #include "gc/start_index.h"
 #include "gc/verifier.h"
+#include "gc/work_units.h"
 #include "heap/config.h"
 #include "heap/memory.h"
 
@@ -31,7 +45,8 @@ enum class Phase : std::uint8_t { Idle, Marking, Clearing, Sweeping };
 
 // What the last completed mark found.
 struct MarkResult {
-  std::uint64_t live_bytes = 0; // objects
+  std::uint64_t live_bytes = 0; // objects marked
+  std::uint64_t held_bytes = 0; // and those born since the mark started, at the end of the sweep
   std::uint64_t used_bytes = 0; // slabs and pages that hold them
   std::uint64_t hole_bytes = 0; // of recyclable slabs
   bool valid = false;
@@ -66,8 +81,22 @@ public:
   echo_status add_ambiguous_range(const void* start, std::uint64_t bytes, std::string* why);
   echo_status remove_ambiguous_range(const void* start, std::string* why);
 
-  // Runs in a stop.
+  // In a stop: the whole cycle of mode stw.
   void run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause);
+  // The steps of a cycle beside the program, for its driver: prepare_cycle, begin_mark in a stop, mark_slice until nothing
+  // is left, end_mark in a stop, again from mark_slice while that says false, finish_cycle.
+  void prepare_cycle(echo_cause cause);
+  // In a stop: [mark.start.1], `beside`: the program goes on after it.
+  void begin_mark(const std::vector<Mutator*>& mutators, bool beside) ECHO_EXCLUDES(marking_mutex_);
+  // In a stop: false if there is more to mark. [mark.end.1]
+  bool end_mark(const std::vector<Mutator*>& mutators) ECHO_EXCLUDES(marking_mutex_);
+  enum class MarkState : std::uint8_t {
+    More,
+    Waiting, // for threads to visit their frames
+    Done     // unless more is logged
+  };
+  MarkState mark_slice(std::size_t edges) ECHO_EXCLUDES(marking_mutex_);
+  void finish_cycle() ECHO_EXCLUDES(marking_mutex_);
   std::string verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment, bool objects);
 
   std::uint64_t cycles() const { return cycles_.load(std::memory_order_acquire); }
@@ -80,7 +109,7 @@ public:
   Safepoints safepoints;
   RootSet roots;
   StartIndex starts;
-  DeletionSink deletions;
+  BarrierHeap barriers;
 
 private:
   ObjectRef allocate_small(Mutator& mutator, const LayoutRecord& record, LayoutId layout,
@@ -93,13 +122,69 @@ private:
   void set_failure(echo_status status, std::string why) ECHO_EXCLUDES(failure_mutex_);
   void set_watermarks(const std::vector<Mutator*>& mutators);
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
-  bool mark(const std::vector<Mutator*>& mutators);
-  void sweep_and_pace(std::uint64_t cycle_cpu_start);
+  // A cycle beside the program, driven by the calling thread, which is at rest or not attached.
+  void drive(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
+  void drive_in_background() ECHO_EXCLUDES(driver_mutex_);
+  MarkState mark_some(std::size_t edges) ECHO_REQUIRES(marking_mutex_);
+  bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
+  void take_logs() ECHO_REQUIRES(marking_mutex_);
+  void set_barriers(std::uint8_t phase);
+  echo_status begin_roots(const std::vector<Mutator*>& mutators, RootVisitor& visitor, std::string* why);
+  // Roots that are traced beside the program: gc/thread_roots.cpp.
+  void resumed(Mutator& mutator);
+  echo_status notice_mark(Mutator& mutator, RootVisitor& visitor, std::uint64_t* visited, std::string* why);
+  echo_status visit_frames(Mutator& mutator, std::uint32_t most, bool from_anchor, RootVisitor& visitor,
+                           std::uint64_t* visited, std::string* why);
+  void visit_own_frames(Mutator& mutator, std::uint32_t most);
+  void finish_frames(Mutator& mutator);
+  void leave_roots(Mutator& mutator);
+  bool trace_roots() ECHO_REQUIRES(marking_mutex_);
+  bool trace_thread(Mutator& mutator); // marking_mutex_ and the registry lock held
+  void one_part_done(Mutator& mutator);
+  void roots_failed(echo_status status, const std::string& why);
+  void end_of_mark(const std::vector<Mutator*>& mutators) ECHO_REQUIRES(marking_mutex_);
+  void count_born();
+  void sweep_and_pace();
+  // Allocation has reached the trigger.
+  void request_cycle();
 
   Marker marker_;
   Verifier verifier_;
   BarrierAudit audit_;
+  std::vector<DeletionRecord> audit_log_; // taken since the last comparison
+  Pacing pacing_;
   ServiceThread service_;
+  BackgroundThread collector_thread_;
+  Mutex driver_mutex_;
+  Mutex marking_mutex_;
+  // Of the current cycle: written by its driver and in its stops.
+  struct Cycle {
+    echo_cause cause = ECHO_CAUSE_requested;
+    bool beside = false;
+    bool whole = false; // roots enumerated, nothing corrupt
+    std::uint64_t cpu_ns = 0;
+    std::size_t used_before = 0;
+    CycleMeasure measure;
+  } cycle_;
+  std::uint8_t barrier_phase_ =
+      kBarrierIdle;               // of a thread that attaches or becomes managed; written in stops
+  std::uint64_t mark_number_ = 0; // of marks beside the program that were started; written in stops
+  std::atomic<std::size_t> untraced_threads_{0}; // whose roots of this mark are not all traced
+  std::atomic<bool> roots_failed_{false};        // a frame could not be mapped: the mark is worthless
+  // Handles of threads that are gone, to be traced.
+  struct Orphan {
+    HandleStack::Trace trace;
+    std::vector<std::unique_ptr<HandleStack::Block>> blocks;
+  };
+  Mutex orphans_mutex_;
+  std::vector<Orphan> orphans_ ECHO_GUARDED_BY(orphans_mutex_);
+  WorkUnits units_; // of the stop that is on
+  LargestUnits units_at_start_, units_at_end_, units_of_frames_;
+  std::size_t next_thread_ = 0;     // whose roots are looked at next; under marking_mutex_
+  std::atomic<bool> wanted_{false}; // a cycle was asked for and has not begun
+  std::atomic<bool> failed_{
+      false}; // the last cycle freed nothing: the next allocation that needs one asks why
+  std::atomic<std::uint64_t> wanted_after_{0}; // cycles finished when it was asked for
   std::atomic<Phase> phase_{Phase::Idle};
   std::atomic<std::uint64_t> cycles_{0};
   // Written in stops, read by statistics under no lock: atomics.

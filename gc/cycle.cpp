@@ -1,27 +1,42 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     One collection, inside a stop: retire, audit, count, mark, free, pace.
-// Invariants  [cycle.phase.1] [cycle.free.1] of collector.h.
-// Equations   headroom = max(live * (growth - 100 %), least),  least = the option trigger, or
-//             min(32 MiB, max(1 MiB, kBytesPerGcNs * t)) with t the CPU time of this collection
-//             next trigger = used + max(0, headroom - holes), at most the limit.
-//             An adapting trigger keeps a program with little alive in the caches: while a collection costs
-//             10 us, one per MiB is cheaper than streaming through memory (measured, 24-byte objects: 2.4 ns
-//             each at 512 KiB, 4.6 at 32 MiB). kBytesPerGcNs bounds what that costs: at 5 bytes allocated per
-//             ns, 100 is 5 % of the time.
+// Purpose     One collection: begin, mark, end, sweep, pace; and who drives it.
+// Invariants  [cycle.phase.1] [cycle.free.1] [mark.start.1] [mark.end.1] of collector.h.
 #include "gc/census.h"
 #include "gc/collector.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 namespace echo {
 
 namespace {
 
-constexpr std::uint64_t kMinHeadroom = std::uint64_t{1} << 20;
-constexpr std::uint64_t kMaxLeastHeadroom = std::uint64_t{32} << 20;
-constexpr std::uint64_t kBytesPerGcNs = 100;
+// Edges per slice of marking: about a quarter of a millisecond.
+constexpr std::size_t kEdgesPerSlice = 4096;
+constexpr std::size_t kEdgesUnderStress = 2;
+// Frames that a thread visits at a poll.
+constexpr std::uint32_t kFramesPerPoll = 128;
+// What the stop at the end may still mark itself: less than another stop would cost.
+constexpr std::size_t kEdgesAtEnd = 128;
+
+// Between looks at threads that have not visited all of their frames yet.
+constexpr std::chrono::microseconds kWaitForFrames{200};
+
+// Adds the CPU time of a scope.
+class CpuMeter {
+public:
+  explicit CpuMeter(std::uint64_t& sum) : sum_(sum), start_(os::thread_cpu_ns()) {}
+  ~CpuMeter() { sum_ += os::thread_cpu_ns() - start_; }
+  CpuMeter(const CpuMeter&) = delete;
+  CpuMeter& operator=(const CpuMeter&) = delete;
+
+private:
+  std::uint64_t& sum_;
+  const std::uint64_t start_;
+};
 
 class CollectWork final : public StopWork {
 public:
@@ -38,6 +53,25 @@ public:
 private:
   Collector& collector_;
   const std::uint64_t seen_cycles_;
+};
+
+class BeginWork final : public StopWork {
+public:
+  explicit BeginWork(Collector& collector) : collector_(collector) { cause = ECHO_CAUSE_mark_start; }
+  void run(const std::vector<Mutator*>& mutators) override { collector_.begin_mark(mutators, true); }
+
+private:
+  Collector& collector_;
+};
+
+class EndWork final : public StopWork {
+public:
+  explicit EndWork(Collector& collector) : collector_(collector) { cause = ECHO_CAUSE_mark_end; }
+  void run(const std::vector<Mutator*>& mutators) override { ended = collector_.end_mark(mutators); }
+  bool ended = false;
+
+private:
+  Collector& collector_;
 };
 
 class VerifyWork final : public StopWork {
@@ -81,7 +115,8 @@ public:
 private:
   void check(Address ref) {
     const SlabKind kind = ref == 0 ? SlabKind::Free : collector_.memory.pool.slabs().kind_of_word(ref);
-    if ((kind == SlabKind::Old || kind == SlabKind::Large) && !collector_.memory.bits.is_marked(ref)) {
+    const bool concerns = collector_.memory.pool.slabs().is_old(kind) || kind == SlabKind::Large;
+    if (concerns && !collector_.memory.bits.is_marked(ref)) {
       broken_ =
           "a frame above the watermark refers to an object that the last mark did not reach: the frame ran "
           "before it was visited, or its map is wrong";
@@ -97,28 +132,51 @@ echo_frame_cursor anchor_of(const Mutator& m) {
 }
 
 struct MarkRoots final : RootVisitor {
-  MarkRoots(Marker& m, Memory& of) : marker(m), memory(of) {}
+  MarkRoots(Marker& m, Memory& of, WorkUnits& u) : marker(m), memory(of), units(u) {}
   Marker& marker;
   Memory& memory;
-  void root(ObjectRef ref) override { marker.push_root(ref); }
+  WorkUnits& units;
+  void root(ObjectRef ref) override {
+    ++units.words;
+    marker.push_root(ref);
+  }
   void ambiguous(AmbiguousWord word, echo_pin where) override {
-    if (const ObjectRef hit = memory.words.resolve(word)) {
+    if (const ObjectRef hit = memory.words.resolve_in_snapshot(word)) {
       memory.pins.pin(hit, where);
       marker.push_root(hit);
     }
   }
-  void looked_at(std::uint64_t words) override { memory.pins.saw(words); }
+  void looked_at(std::uint64_t words) override {
+    units.words += words;
+    memory.pins.saw(words);
+  }
 };
 
 } // namespace
 
 echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* why) {
-  CollectWork work(*this, cause, cycles());
   const std::uint64_t start = os::monotonic_ns();
-  if (!safepoints.stop(&mutator, work)) {
-    pauses.record_stall(os::monotonic_ns() - start);
+  const std::uint64_t seen = cycles();
+  bool drove = true;
+  if (config.mode == MarkMode::Stw) {
+    CollectWork work(*this, cause, seen);
+    drove = safepoints.stop(&mutator, work);
+    if (drove) {
+      service_.wake_if_needed();
+    }
   } else {
-    service_.wake_if_needed();
+    safepoints.at_rest(mutator, [&] {
+      const MutexLock driver(driver_mutex_);
+      // A collection that another thread finished meanwhile serves an allocation as well.
+      drove = cause != ECHO_CAUSE_heap_full || cycles() == seen;
+      if (drove) {
+        drive(cause);
+      }
+    });
+    pauses.record(cause, os::monotonic_ns() - start);
+  }
+  if (!drove) {
+    pauses.record_stall(os::monotonic_ns() - start);
   }
   return failure(why);
 }
@@ -135,6 +193,15 @@ void Collector::set_watermarks(const std::vector<Mutator*>& mutators) {
 
 void Collector::poll(Mutator& mutator) {
   safepoints.poll(mutator);
+  if (mutator.to_trace.frames) {
+    const std::uint64_t start = os::monotonic_ns();
+    visit_own_frames(mutator, kFramesPerPoll);
+    pauses.record(ECHO_CAUSE_frames, os::monotonic_ns() - start);
+    if (!mutator.to_trace.frames) {
+      safepoints.rearm(mutator);
+    }
+    return;
+  }
   while (mutator.watermark.is_set() &&
          (mutator.anchor_pc == 0 || mutator.anchor_fp > mutator.watermark.word())) {
     MarkedFrames frames(*this, mutator);
@@ -160,7 +227,8 @@ std::string Collector::verify(Mutator& mutator, bool objects) {
 
 std::string Collector::verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment,
                                       bool objects) {
-  return verifier_.verify(mutators, moment, objects);
+  const bool marking = moment == Verifier::Moment::Anytime && phase_.load() == Phase::Marking;
+  return verifier_.verify(mutators, marking ? Verifier::Moment::Marking : moment, objects);
 }
 
 echo_status Collector::failure(std::string* why) {
@@ -183,13 +251,17 @@ void Collector::set_failure(echo_status status, std::string why) {
 bool Collector::audit_and_verify_before(const std::vector<Mutator*>& mutators) {
   std::string broken;
   if (config.stress_barriers) {
-    broken = audit_.compare(deletions.take());
+    const std::vector<DeletionRecord> records = barriers.sink.take();
+    audit_log_.insert(audit_log_.end(), records.begin(), records.end());
+    broken = audit_.compare(audit_log_);
+    audit_log_.clear();
+    audit_.remember(mutators);
   }
   // Roots that cannot be read are no corruption: the mark that follows fails and says why.
   UnseenRoots unseen;
   std::string why;
   if (broken.empty() && config.verify && enumerate_roots(roots, mutators, unseen, &why) == ECHO_OK) {
-    broken = verify_in_stop(mutators, Verifier::Moment::BeforeMark, true);
+    broken = verifier_.verify(mutators, Verifier::Moment::BeforeMark, true); // by the bits of the last mark
   }
   if (!broken.empty()) {
     set_failure(ECHO_HEAP_CORRUPT, broken);
@@ -197,29 +269,53 @@ bool Collector::audit_and_verify_before(const std::vector<Mutator*>& mutators) {
   return broken.empty();
 }
 
-// True if every object reachable is marked and nothing else. [cycle.free.1]
-bool Collector::mark(const std::vector<Mutator*>& mutators) {
-  const std::uint64_t start = os::monotonic_ns();
-  const SlabTable& slabs = memory.pool.slabs();
-  const std::uint32_t end = memory.pool.slab_high_water();
-  for (SlabIndex s{0}; s.number < end; ++s.number) { // [heap.meta.1]
-    if (slabs.kind(s) == SlabKind::Old) {
-      memory.bits.clear_slab(slabs.address_of(s));
-      memory.pool.slabs().live_granules(s) = 0;
-    }
+// Others take the phase when they become managed.
+void Collector::set_barriers(std::uint8_t phase) {
+  barrier_phase_ = phase;
+  for (Mutator* m : safepoints.active()) {
+    m->phase = phase;
   }
-  memory.large.clear_marks(memory.bits);
-  marker_.reset();
-  MarkRoots visitor(marker_, memory);
+}
+
+void Collector::prepare_cycle(echo_cause cause) {
+  cycle_ = {};
+  cycle_.cause = cause;
+  memory.prepare_cycle();
+  safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
+}
+
+void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
+  const MutexLock marking(marking_mutex_);
+  const CpuMeter meter(cycle_.cpu_ns);
+  cycle_.beside = beside;
+  cycle_.measure.start_ns = os::monotonic_ns();
+  phase_.store(Phase::Marking);
+  units_ = {};
+  safepoints.take_those_that_ran([this](Mutator& m) {
+    ++units_.threads;
+    units_.records += m.barrier.log.size();
+    m.retire_memory();
+    m.barrier.log.flush(barriers.sink);
+  });
+  for (Mutator* m : mutators) {
+    if (!config.stress_frames) {
+      break;
+    }
+    m->watermark.clear(); // what the frames were checked against is about to change
+  }
+  cycle_.whole = audit_and_verify_before(mutators);
+  allocated_at_mark_.store(memory.supply.retired_bytes() +
+                           large_bytes_allocated_.load(std::memory_order_relaxed));
+  cycle_.measure.allocated_start = allocated_at_mark_.load(std::memory_order_relaxed);
+  cycle_.used_before = memory.pool.used_bytes();
+  starts.begin_mark();
+  memory.begin_cycle();
+  verifier_.begin_mark();
+  marker_.reset(beside);
+  MarkRoots visitor(marker_, memory, units_);
   std::string why;
-  echo_status status = enumerate_roots(roots, mutators, visitor, &why);
-  if (status == ECHO_OK) {
-    marker_.drain();
-    if (!marker_.corruption().empty()) {
-      status = ECHO_HEAP_CORRUPT;
-      why = marker_.corruption();
-    }
-  }
+  echo_status status =
+      beside ? begin_roots(mutators, visitor, &why) : enumerate_roots(roots, mutators, visitor, &why);
   if (status == ECHO_OK && !starts.is_complete()) { // [starts.walk.1]
     status = ECHO_HEAP_CORRUPT;
     why = "the header of an object allocated since the last collection was overwritten: what lies behind it "
@@ -227,22 +323,144 @@ bool Collector::mark(const std::vector<Mutator*>& mutators) {
           "found";
   }
   set_failure(status, why);
-  verifier_.set_marks_whole(status == ECHO_OK);
-  starts.end_mark(status == ECHO_OK);
-  objects_marked_.fetch_add(marker_.objects(), std::memory_order_relaxed);
-  bytes_marked_.fetch_add(marker_.bytes(), std::memory_order_relaxed);
-  mark_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
-  return status == ECHO_OK;
+  cycle_.whole = cycle_.whole && status == ECHO_OK;
+  if (!cycle_.whole) {
+    set_barriers(barrier_phase_ & kBarrierAudit);
+    starts.end_mark(false);
+  } else if (beside) {
+    memory.pool.lift_trigger();
+    units_at_start_.note(units_);
+  }
 }
 
-void Collector::sweep_and_pace(std::uint64_t cycle_cpu_start) {
+// The roots that have to be read in the stop, and what active threads notice; the rest is traced beside the program.
+echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVisitor& visitor,
+                                   std::string* why) {
+  ++mark_number_;
+  next_thread_ = 0;
+  roots_failed_ = false;
+  untraced_threads_ = mutators.size();
+  {
+    const MutexLock lock(orphans_mutex_);
+    orphans_.clear();
+  }
+  barriers.snapshot.set_ambiguous(starts.is_used());
+  barrier_phase_ |= kBarrierMarking;
+  echo_status status = enumerate_words(roots, mutators, starts.is_used(), visitor, why);
+  for (Mutator* m : safepoints.active()) {
+    if (status == ECHO_OK) {
+      status = notice_mark(*m, visitor, &units_.frames, why);
+    }
+  }
+  return status;
+}
+
+// What the threads logged becomes grey.
+void Collector::take_logs() {
+  for (const DeletionSink::Buffer& buffer : barriers.sink.take_buffers()) {
+    for (const DeletionRecord& record : buffer) {
+      if (barriers.snapshot.is_ambiguous()) { // whatever the slot held [resolve.log.1]
+        marker_.push_root(memory.words.resolve_in_snapshot({record.old_value}));
+      } else if (TaggedWord{record.old_value}.is_reference()) {
+        marker_.push_root({record.old_value});
+      }
+    }
+    if (config.stress_barriers) {
+      audit_log_.insert(audit_log_.end(), buffer.begin(), buffer.end());
+    }
+  }
+}
+
+bool Collector::has_orphans() {
+  const MutexLock lock(orphans_mutex_);
+  return !orphans_.empty();
+}
+
+Collector::MarkState Collector::mark_some(std::size_t edges) {
+  if (!marker_.corruption().empty() || roots_failed_.load()) {
+    return MarkState::Done;
+  }
+  if (barriers.sink.waiting() != 0) {
+    take_logs();
+  }
+  const bool found_roots = trace_roots();
+  if (!marker_.drain(edges) || barriers.sink.waiting() != 0 || found_roots) {
+    return MarkState::More;
+  }
+  return untraced_threads_.load() == 0 && !has_orphans() ? MarkState::Done : MarkState::Waiting;
+}
+
+Collector::MarkState Collector::mark_slice(std::size_t edges) {
+  const MutexLock marking(marking_mutex_);
+  const CpuMeter meter(cycle_.cpu_ns);
+  return mark_some(edges);
+}
+
+bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
+  const MutexLock marking(marking_mutex_);
+  const CpuMeter meter(cycle_.cpu_ns);
+  units_ = {};
+  for (Mutator* m : safepoints.active()) {
+    ++units_.threads;
+    units_.records += m->barrier.log.size();
+    m->barrier.log.flush(barriers.sink);
+  }
+  units_.edges = kEdgesAtEnd;
+  units_at_end_.note(units_);
+  if (mark_some(kEdgesAtEnd) != MarkState::Done) {
+    return false; // [mark.end.1]
+  }
+  end_of_mark(mutators);
+  return true;
+}
+
+// True for ever after in this cycle: every object that was reachable when the mark started is marked.
+void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
+  phase_.store(Phase::Clearing); // weak processing has its place here
+  if (!marker_.corruption().empty()) {
+    set_failure(ECHO_HEAP_CORRUPT, marker_.corruption());
+    cycle_.whole = false;
+  }
+  cycle_.whole = cycle_.whole && !roots_failed_.load();
+  const bool marked_all = marker_.corruption().empty() && !roots_failed_.load();
+  verifier_.set_marks_whole(marked_all);
+  starts.end_mark(marked_all);
+  if (cycle_.whole && config.verify) {
+    const auto moment = cycle_.beside ? Verifier::Moment::MarkEnd : Verifier::Moment::AfterMark;
+    if (const std::string broken = verifier_.verify(mutators, moment, true); !broken.empty()) {
+      set_failure(ECHO_HEAP_CORRUPT, broken);
+      cycle_.whole = false;
+    }
+  }
+  set_barriers(barrier_phase_ & kBarrierAudit);
+  if (config.stress_frames && cycle_.whole) {
+    set_watermarks(mutators);
+  }
+  cycle_.measure.mark_ns = os::monotonic_ns() - cycle_.measure.start_ns;
+  cycle_.measure.live = marker_.bytes();
+  objects_marked_.fetch_add(marker_.objects(), std::memory_order_relaxed);
+  bytes_marked_.fetch_add(marker_.bytes(), std::memory_order_relaxed);
+  mark_ns_.fetch_add(cycle_.measure.mark_ns, std::memory_order_relaxed);
+  phase_.store(Phase::Sweeping);
+}
+
+// Objects born before the mark started, by their headers: none of them was freed yet.
+void Collector::count_born() {
+  const std::uint64_t born = config.census ? Census(memory.layouts).count(memory.supply.to_count()) : 0;
+  memory.supply.end_count([&] { objects_counted_.fetch_add(born, std::memory_order_relaxed); });
+}
+
+void Collector::sweep_and_pace() {
   const std::uint64_t start = os::monotonic_ns();
-  const std::size_t before = memory.pool.used_bytes();
   const LargeSpace::Swept large = memory.large.sweep(memory.bits, memory.layouts, config.poison);
   const SlabSupply::AfterMark small = memory.supply.rebuild();
+  CycleMeasure& measure = cycle_.measure;
+  measure.allocated_end =
+      memory.supply.retired_bytes() + large_bytes_allocated_.load(std::memory_order_relaxed);
   MarkResult result;
   result.live_bytes = small.live_bytes + large.live_bytes;
   result.used_bytes = memory.pool.used_bytes();
+  result.held_bytes = result.live_bytes + (measure.allocated_end - measure.allocated_start);
   result.hole_bytes = small.hole_bytes;
   result.valid = true;
   {
@@ -250,69 +468,110 @@ void Collector::sweep_and_pace(std::uint64_t cycle_cpu_start) {
     result_ = result;
   }
   const std::size_t limit = memory.pool.limit();
-  const std::uint64_t growth = result.live_bytes / 100 * (config.growth_percent - 100);
-  const std::uint64_t cheap = (os::thread_cpu_ns() - cycle_cpu_start) * kBytesPerGcNs;
-  const std::uint64_t least = config.initial_trigger != 0
-                                  ? config.initial_trigger
-                                  : std::clamp(cheap, kMinHeadroom, kMaxLeastHeadroom);
-  const std::uint64_t headroom = std::max(growth, least);
-  const std::uint64_t beyond_holes = headroom > result.hole_bytes ? headroom - result.hole_bytes : 0;
-  memory.pool.set_trigger(result.used_bytes + std::min<std::uint64_t>(beyond_holes, limit));
+  measure.live = result.live_bytes;
+  measure.used = result.used_bytes;
+  measure.holes = result.hole_bytes;
+  measure.cpu_ns = cycle_.cpu_ns;
+  measure.total_ns = os::monotonic_ns() - measure.start_ns;
+  memory.pool.set_trigger(pacing_.next_start(measure, cycle_.beside));
   // With little room left, holes of dense slabs beat another collection soon.
   if (limit - result.used_bytes + result.hole_bytes < result.live_bytes / 8) {
     (void)memory.supply.admit_dense();
   }
-  const std::uint64_t room = limit - result.live_bytes;
-  const bool poor = before - result.used_bytes + result.hole_bytes < limit / 64 && room < limit / 16;
+  const std::uint64_t room = limit - std::min<std::uint64_t>(limit, result.held_bytes);
+  const std::size_t freed = cycle_.used_before - std::min(cycle_.used_before, result.used_bytes);
+  const bool poor = freed + result.hole_bytes < limit / 64 && room < limit / 16;
   poor_cycles_.store(poor ? poor_cycles_.load() + 1 : 0);
   sweep_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
 }
 
-void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause) {
-  const std::uint64_t cpu_start = os::thread_cpu_ns();
-  phase_.store(Phase::Marking);
-  for (Mutator* m : mutators) {
-    m->retire_memory();
-    m->barrier.log.flush(deletions);
+// After end_of_mark, or after a mark that was given up. Beside the program, or in the stop of mode stw.
+void Collector::finish_cycle() {
+  phase_.store(Phase::Sweeping);
+  std::uint64_t counting_ns =
+      0; // costs by the byte allocated, whatever the headroom: pacing looks at the rest
+  {
+    const CpuMeter meter(counting_ns);
+    count_born();
   }
-  const bool sound = audit_and_verify_before(mutators);
-  starts.begin_mark();
-  // Nobody retires a span in a stop: the log is counted without its lock, and leaves it in one step with the
-  // count.
-  const std::uint64_t born =
-      config.census
-          ? Census(memory.layouts).count(memory.supply.with_retired([](const auto& spans) { return spans; }))
-          : 0;
-  memory.supply.clear_retired([&] { objects_counted_.fetch_add(born, std::memory_order_relaxed); });
-  allocated_at_mark_.store(memory.supply.retired_bytes() +
-                           large_bytes_allocated_.load(std::memory_order_relaxed));
-  // Counting costs by the byte allocated, whatever the headroom: pacing looks at the rest.
-  const std::uint64_t mark_start = os::thread_cpu_ns();
-  bool marked = mark(mutators) && sound;
-  phase_.store(Phase::Clearing); // weak processing has its place here
-  if (marked && config.verify) {
-    if (const std::string broken = verify_in_stop(mutators, Verifier::Moment::AfterMark, true);
-        !broken.empty()) {
-      set_failure(ECHO_HEAP_CORRUPT, broken);
-      marked = false;
-    }
-  }
-  if (marked) {
-    sweep_and_pace(mark_start);
+  if (cycle_.whole) {
+    const CpuMeter meter(cycle_.cpu_ns);
+    sweep_and_pace();
   } else {
     memory.supply.keep_everything();
+    if (cycle_.beside) {
+      memory.pool.set_trigger(0); // whoever needs memory next tries again, and is told [cycle.free.1]
+    }
   }
-  if (config.stress_barriers) {
-    audit_.remember(mutators);
-  }
-  if (config.stress_frames && marked) {
-    set_watermarks(mutators);
-  }
-  phase_.store(Phase::Sweeping);
+  failed_.store(!cycle_.whole, std::memory_order_relaxed);
+  memory.end_cycle();
   marker_.trim();
-  by_cause_[cause].fetch_add(1, std::memory_order_relaxed);
+  by_cause_[cycle_.cause].fetch_add(1, std::memory_order_relaxed);
+  gc_cpu_ns_.fetch_add(cycle_.cpu_ns + counting_ns, std::memory_order_relaxed);
+  phase_.store(Phase::Idle);
   cycles_.fetch_add(1, std::memory_order_release);
-  gc_cpu_ns_.fetch_add(os::thread_cpu_ns() - cpu_start, std::memory_order_relaxed);
+}
+
+void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause) {
+  prepare_cycle(cause);
+  begin_mark(mutators, false);
+  if (cycle_.whole) {
+    const MutexLock marking(marking_mutex_);
+    const CpuMeter meter(cycle_.cpu_ns);
+    marker_.drain();
+    end_of_mark(mutators);
+  }
+  finish_cycle();
+}
+
+void Collector::drive(echo_cause cause) {
+  // Collections by the number of allocations leave nothing of a cycle to run beside: a stop costs less.
+  if (cause == ECHO_CAUSE_stress && !config.stress_yield) {
+    CollectWork work(*this, cause, cycles());
+    safepoints.stop(nullptr, work);
+    service_.wake_if_needed();
+    return;
+  }
+  prepare_cycle(cause);
+  safepoints.maybe_yield();
+  BeginWork begin(*this);
+  safepoints.stop(nullptr, begin);
+  if (cycle_.whole) {
+    EndWork end(*this);
+    do {
+      while (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) == MarkState::More) {
+        safepoints.maybe_yield();
+        if (collector_thread_.is_ending()) {
+          return; // the heap goes
+        }
+      }
+      safepoints.stop(nullptr, end); // also so that threads that have gone native are not active any more
+      if (!end.ended && untraced_threads_.load() != 0) {
+        std::this_thread::sleep_for(kWaitForFrames);
+      }
+    } while (!end.ended);
+  }
+  safepoints.maybe_yield();
+  finish_cycle();
+  service_.wake_if_needed();
+}
+
+void Collector::request_cycle() {
+  const std::uint64_t seen = cycles();
+  if (!wanted_.load(std::memory_order_relaxed)) {
+    wanted_after_.store(seen, std::memory_order_relaxed);
+    if (!wanted_.exchange(true)) {
+      collector_thread_.wake();
+    }
+  }
+}
+
+void Collector::drive_in_background() {
+  const MutexLock driver(driver_mutex_);
+  if (wanted_.load() && wanted_after_.load(std::memory_order_relaxed) == cycles()) {
+    drive(ECHO_CAUSE_heap_full);
+  }
+  wanted_.store(false);
 }
 
 } // namespace echo

@@ -17,22 +17,22 @@ void EdgeStacks::use(void* memory, std::size_t bytes, Address heap_base, std::si
   begin(0, 0);
 }
 
-void EdgeStacks::begin(std::size_t high_water, std::size_t region_bytes) {
+void EdgeStacks::begin(std::size_t high_water, std::size_t covered, std::size_t region_bytes) {
   next_block_ = first_block_;
-  covered_ = high_water;
+  covered_ = std::min(covered, heap_bytes_);
   wild_ = 0;
   free_blocks_ = nullptr;
   tops_.fill(nullptr);
   tops_[kMaxRegions] = &dropped_[1];
   std::size_t bytes = region_bytes;
   if (bytes == 0) {
-    bytes = high_water <= kOneRegionBytes ? std::max(high_water, kChunkBytes) : kRegionBytes;
+    bytes = high_water <= kOneRegionBytes ? std::max(covered_, kChunkBytes) : kRegionBytes;
   }
   constexpr std::size_t kMostRegionBytes = std::size_t{1} << 32;
-  const std::size_t least = std::bit_ceil(std::max<std::size_t>(high_water / kMaxRegions, 1));
+  const std::size_t least = std::bit_ceil(std::max<std::size_t>(covered_ / kMaxRegions, 1));
   bytes = std::max(std::bit_ceil(std::min(bytes, kMostRegionBytes)), least);
   shift_ = static_cast<unsigned>(std::countr_zero(bytes));
-  last_region_ = high_water == 0 ? 0 : (high_water - 1) >> shift_;
+  last_region_ = covered_ == 0 ? 0 : (covered_ - 1) >> shift_;
 }
 
 bool EdgeStacks::is_empty() const {

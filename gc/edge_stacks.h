@@ -43,8 +43,12 @@ public:
   EdgeStacks& operator=(const EdgeStacks&) = delete;
   // `memory`: bytes_for(edges) zeroed bytes, aligned to a block; it is not owned.
   void use(void* memory, std::size_t bytes, Address heap_base, std::size_t heap_bytes);
-  // Forgets all edges. Objects lie in the first `high_water` bytes; region_bytes 0: as above.
-  void begin(std::size_t high_water, std::size_t region_bytes);
+  // Forgets all edges. Objects lie in the first `high_water` bytes and, where the program allocates beside the marker,
+  // in the first `covered` ones before the mark ends; region_bytes 0: as above.
+  void begin(std::size_t high_water, std::size_t covered, std::size_t region_bytes);
+  void begin(std::size_t high_water, std::size_t region_bytes) {
+    begin(high_water, high_water, region_bytes);
+  }
   bool has_one_region() const { return last_region_ == 0; }
   bool is_empty() const;
   // A word into the reservation, but beyond all objects; 0: none was pushed.

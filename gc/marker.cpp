@@ -6,6 +6,7 @@
 #include "heap/assert.h"
 #include "heap/os_memory.h"
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdio>
@@ -48,7 +49,7 @@ Marker::~Marker() {
 // [mark.bound.1]
 bool Marker::open(const Config& config) {
   region_bytes_ = config.mark_region;
-  const std::size_t edge_bytes = EdgeStacks::bytes_for(config.max_heap / sizeof(Address) + 2 * kRootBatch);
+  const std::size_t edge_bytes = EdgeStacks::bytes_for(config.max_heap / sizeof(Address) + 2 * kMostRoots);
   const std::size_t slices = config.max_heap / (kSliceWords * sizeof(Address)) + 1;
   mapped_bytes_ = round_up(edge_bytes + slices * sizeof(Slice), kChunkBytes);
   mapped_ = os::map_zeroed(mapped_bytes_, kChunkBytes);
@@ -60,12 +61,15 @@ bool Marker::open(const Config& config) {
   edges_.use(mapped_, edge_bytes, slabs.base(), slabs.bytes());
   slices_ = reinterpret_cast<Slice*>(static_cast<char*>(mapped_) + edge_bytes);
   slices_end_ = slices_ + slices;
-  reset();
+  reset(false);
   return true;
 }
 
-void Marker::reset() {
-  edges_.begin(memory_.pool.slab_high_water() * kSlabBytes, region_bytes_);
+void Marker::reset(bool beside) {
+  const std::size_t high_water = memory_.pool.slab_high_water() * kSlabBytes;
+  // What the program may add until the mark ends, with room for the gaps between large objects.
+  const std::size_t growth = beside ? 2 * memory_.pool.limit() + 4 * kChunkBytes : 0;
+  edges_.begin(high_water, high_water + growth, region_bytes_);
   slices_top_ = slices_;
   roots_ = 0;
   objects_ = bytes_ = 0;
@@ -85,7 +89,7 @@ void Marker::push_root(ObjectRef ref) {
   EdgeStacks::Many edges(edges_);
   edges.push(ref.address);
   edges.finish();
-  if (++roots_ >= kRootBatch) {
+  if (++roots_ >= kMostRoots) {
     drain();
   }
 }
@@ -98,20 +102,26 @@ void Marker::corrupt(Address object, const char* what) {
   }
 }
 
-// Of a newly marked word that lies in no slab of small objects: whether it is a large object.
-bool Marker::accept_outside_slabs(Address word) {
-  const SlabTable& slabs = memory_.pool.slabs();
-  const SlabKind kind = slabs.kind(slabs.index_of(word));
-  if (kind == SlabKind::Large && memory_.large.extent_bytes(word) != 0) {
+// Of an unmarked word that is not aligned or lies in no slab of kind OLD: whether it is white.
+bool Marker::accept_unusual(Address word, SlabKind kind) {
+  SlabTable& slabs = memory_.pool.slabs();
+  if (!is_aligned(word, kGranule)) {
+    corrupt(word, "is not aligned to 8 bytes");
+    return false;
+  }
+  if (slabs.is_old(kind)) {
+    slabs.set_kind(slabs.index_of(word), SlabKind::Old); // by its usual name. [heap.fresh.1]
     return true;
   }
-  memory_.bits.clear_mark(word);
   if (kind == SlabKind::Large) {
+    if (memory_.large.extent_bytes(word) != 0) {
+      return true;
+    }
     corrupt(word, "is not the start of a large object");
   } else if (kind == SlabKind::Free) {
     corrupt(word, kNoObject);
   }
-  return false;
+  return false; // fresh: black
 }
 
 void Marker::reject_header(Address object) {
@@ -128,7 +138,7 @@ template <class Edges> Edges Marker::push_hits(Address from, std::size_t words, 
     if (!memory_.pool.slabs().contains(word)) {
       continue;
     }
-    if (const ObjectRef hit = memory_.words.resolve({word})) {
+    if (const ObjectRef hit = memory_.words.resolve_in_snapshot({word})) {
       memory_.pins.pin(hit, ECHO_PIN_object);
       edges.push(hit.address);
     }
@@ -204,15 +214,20 @@ template <class Edges> Edges Marker::scan_general(Address object, const LayoutRe
   return edges;
 }
 
-void Marker::drain() {
-  roots_ = 0;
-  edges_.has_one_region() ? drain_into(EdgeStacks::One(edges_)) : drain_into(EdgeStacks::Many(edges_));
+bool Marker::drain(std::size_t budget) {
+  const bool done = edges_.has_one_region() ? drain_into(EdgeStacks::One(edges_), budget)
+                                            : drain_into(EdgeStacks::Many(edges_), budget);
+  if (done) {
+    roots_ = 0;
+  }
   if (edges_.wild() != 0) {
     corrupt(edges_.wild(), kNoObject);
   }
+  return done;
 }
 
-template <class Edges> void Marker::drain_into(Edges edges) {
+// The queues are empty at the end, whatever is left on the stacks.
+template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) {
   DelayLine<Edges::kMarkQueue> waiting_for_mark;
   DelayLine<kQueue> waiting_for_object;
   std::size_t waiting = 0;
@@ -224,43 +239,49 @@ template <class Edges> void Marker::drain_into(Edges edges) {
   const std::uint32_t layouts = memory_.layouts.count();
   std::uint64_t objects = 0;
   std::uint64_t simple_bytes = 0;
+  bool done = false;
   for (;;) {
     Address edge = 0;
-    if (!edges.is_empty()) {
+    if (budget != 0 && !edges.is_empty()) {
       edge = edges.pop();
+      --budget;
       bits.prefetch(edge);
       ++waiting;
     } else if (waiting == 0) {
+      if (budget == 0) {
+        break;
+      }
       if (edges.next_region()) {
         continue;
       }
       if (slices_top_ == slices_) {
+        done = true;
         break;
       }
-      for (std::size_t i = 0; i < kSliceBatch && slices_top_ != slices_; ++i) {
+      for (std::size_t i = 0; i < kSliceBatch && slices_top_ != slices_ && budget != 0; ++i) {
         edges = scan_slice(*--slices_top_, edges);
+        budget -= std::min(budget, kSliceWords / 4);
       }
       continue;
     }
     const Address candidate = waiting_for_mark.exchange(edge);
     Address grey = 0;
     if (candidate != 0) {
-      if (!bits.mark(candidate)) {
+      if (bits.is_cell_marked(candidate)) {
         --waiting;
       } else {
         const SlabKind kind = slabs.kind(slabs.index_of(candidate));
-        if (__builtin_expect(!is_aligned(candidate, kGranule), 0)) {
-          corrupt(candidate, "is not aligned to 8 bytes");
-          --waiting;
-        } else if (__builtin_expect(kind != SlabKind::Old, 0) && !accept_outside_slabs(candidate)) {
-          --waiting;
-        } else {
+        if (__builtin_expect(kind == SlabKind::Old && is_aligned(candidate, kGranule), 1) ||
+            accept_unusual(candidate, kind)) {
+          (void)bits.mark(candidate);
           grey = candidate;
           __builtin_prefetch(reinterpret_cast<const void*>(grey));
+        } else {
+          --waiting;
         }
       }
     }
-    if (grey == 0 && !edges.is_empty()) {
+    if (grey == 0 && budget != 0 && !edges.is_empty()) {
       continue;
     }
     const Address object = waiting_for_object.exchange(grey);
@@ -291,6 +312,7 @@ template <class Edges> void Marker::drain_into(Edges edges) {
   objects_ += objects;
   bytes_ += simple_bytes;
   edges.finish();
+  return done;
 }
 
 } // namespace echo

@@ -6,11 +6,16 @@
 //             Vitek, ISMM 2004, extended by a queue for the side bitmap). Arrays over kSliceWords go in slices, so one
 //             array neither floods the stacks nor the queues.
 //
-// Invariants  [mark.colour.1] White: M clear. Grey: in a queue, on a stack, or in slices. Black: scanned.
-//             An object is scanned once per mark. [mark.kind.1] Only words into slabs of kind OLD or LARGE
-//             are followed. [mark.bound.1] There is at most one edge per traced slot, besides a batch of roots, and one
-//             slice per array of more than kSliceWords slots: the memory for both is set aside when the heap is made.
-//             [mark.error.1] A word that is no object ends in corruption(), never in a wild read of its contents.
+// Invariants  [mark.colour.1] White: M clear. Grey: in a queue, on a stack, or in slices. Black: scanned, or of the
+//             fresh kind. An object is scanned once per mark. [mark.kind.1] Only words into slabs of kind OLD (by
+//             whatever name) or LARGE are followed. [mark.colour.2] The kind is asked before the object is touched, so
+//             never is one that was born after the mark had started. [mark.bound.1] There is at most one edge per traced
+//             slot, besides roots and log entries, of which at most kMostRoots wait, and one slice per array of more
+//             than kSliceWords slots: the memory for both is set aside when the heap is made. [mark.error.1] A word that
+//             is no object ends in corruption(), never in a wild read of its contents.
+// Threads     One thread marks at a time, by the owner's lock. Mutators run beside it: slots, headers and lengths are read
+//             as relaxed atomics; a slot that changes meanwhile yields its old or its new value, and the old one of the
+//             snapshot is in a deletion log.
 #pragma once
 
 #include "gc/edge_stacks.h"
@@ -26,16 +31,18 @@ public:
   ~Marker();
   bool open(const Config& config);
 
-  // A root. Drains when a batch is full.
+  // A root, or the old value of a logged slot. Nothing is marked before a drain, unless kMostRoots wait.
   void push_root(ObjectRef ref);
-  void drain();
+  void drain() { (void)drain(SIZE_MAX); }
+  // Works off about `budget` edges; true if nothing is left.
+  bool drain(std::size_t budget);
 
   // "" or what was found: a word that is no object. The mark is then worthless. [mark.error.1]
   const std::string& corruption() const { return corruption_; }
   std::uint64_t objects() const { return objects_; }
   std::uint64_t bytes() const { return bytes_; }
-  // Starts a new mark.
-  void reset();
+  // Starts a new mark; `beside`: mutators allocate meanwhile.
+  void reset(bool beside);
   // Gives the edges' memory back when much was used.
   void trim();
 
@@ -44,19 +51,19 @@ private:
   static constexpr std::size_t kSliceWords = 256;
   static constexpr std::size_t kSliceBatch =
       64; // slices pushed before their edges are followed: regions want many
-  static constexpr std::size_t kRootBatch = 4096;
+  static constexpr std::size_t kMostRoots = std::size_t{1} << 21;
   struct Slice {
     Address array;
     std::size_t next;
   };
 
-  template <class Edges> void drain_into(Edges edges);
+  template <class Edges> bool drain_into(Edges edges, std::size_t budget);
   // Each takes the stacks and returns them: the loop keeps their words in registers.
   template <class Edges> Edges scan_general(Address object, const LayoutRecord& record, Edges edges);
   template <class Edges> Edges scan_slice(Slice slice, Edges edges);
   template <class Edges> Edges push_hits(Address from, std::size_t words, Edges edges);
   template <class Edges> Edges scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const;
-  bool accept_outside_slabs(Address word);
+  bool accept_unusual(Address word, SlabKind kind);
   void reject_header(Address object);
   void corrupt(Address object, const char* what);
 

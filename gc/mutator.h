@@ -16,12 +16,21 @@
 #include "heap/run_allocator.h"
 #include "heap/thread_block.h"
 
+#include <atomic>
 #include <memory>
 #include <pthread.h>
 
 namespace echo {
 
 class Collector;
+
+// What is left to visit of the roots that a thread had when the mark started. [roots.frames.4] [handles.trace.1]
+struct RootsToTrace {
+  std::atomic<std::uint64_t> mark{0}; // the last one whose start was noticed; written after the others
+  bool frames = false;                // some are not visited
+  HandleStack::Trace handles;         // by whoever marks
+  std::atomic<unsigned> parts{0};     // of the two that are not done
+};
 
 struct alignas(kCacheLine) Mutator : ThreadBlock {
   Mutator(Collector& owner, SlabSupply& supply, bool inline_allocation)
@@ -57,13 +66,20 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   }
   // The state in which it waits inside the heap. [stack.rest.1]
   ThreadState state_at_rest() const { return stack == nullptr ? ThreadState::Native : ThreadState::Captured; }
+  // What the poll word holds while no stop is asked for: 0 while frames wait for their visit, so that each poll visits some.
+  std::uint64_t idle_poll_word() const { return to_trace.frames ? 0 : watermark.word(); }
   bool is_current_thread() const { return ::pthread_equal(os_thread, ::pthread_self()) != 0; }
 
   Collector& collector;
   RunAllocator allocator;
   BarrierState barrier;
   HandleStack handles;
-  Watermark watermark; // of the managed frames: written in stops and by the thread itself
+  // Of the managed frames: written in stops, by the thread itself, and by the collector while the thread is not active.
+  Watermark watermark;
+  RootsToTrace to_trace;
+  bool has_run = false; // since the last mark started: written in stops
+  std::atomic<bool> is_active{
+      false}; // [stop.active.1]: set by its thread, cleared in stops, under the registry lock
   std::unique_ptr<MachineStack>
       stack; // of a thread whose stack is ambiguous: changed by the managed thread itself
   echo_error last_error{};

@@ -13,10 +13,15 @@ echo_status FrameSource::set(const echo_frame_source* source, std::string* why) 
   const MutexLock lock(mutex_);
   if (source == nullptr) {
     source_ = echo_frame_source{};
+    polled_.store(false, std::memory_order_relaxed);
     return ECHO_OK;
   }
   if (source->size < sizeof(echo_frame_source) || source->walk == nullptr) {
     *why = "the frame source has no walk function, or its size field is too small";
+    return ECHO_INVALID_ARGUMENT;
+  }
+  if ((source->reserved & ~std::uint32_t{ECHO_FRAMES_POLLED_RETURNS}) != 0) {
+    *why = "the frame source has flags that are not known: " + std::to_string(source->reserved);
     return ECHO_INVALID_ARGUMENT;
   }
   if (source_.walk != nullptr) {
@@ -24,6 +29,7 @@ echo_status FrameSource::set(const echo_frame_source* source, std::string* why) 
     return ECHO_WRONG_STATE;
   }
   source_ = *source;
+  polled_.store((source->reserved & ECHO_FRAMES_POLLED_RETURNS) != 0, std::memory_order_relaxed);
   return ECHO_OK;
 }
 
@@ -72,7 +78,6 @@ echo_status FrameSource::walk_locked(Mutator& mutator, echo_frame_cursor* cursor
 
 echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutators, RootVisitor& visitor,
                             std::string* why) {
-  roots.globals.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
   std::uint64_t frames = 0;
   for (Mutator* m : mutators) {
     m->handles.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
@@ -84,7 +89,13 @@ echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutator
       return status;
     }
   }
-  return roots.ambiguous.enumerate(mutators, visitor, why);
+  return enumerate_words(roots, mutators, true, visitor, why);
+}
+
+echo_status enumerate_words(RootSet& roots, const std::vector<Mutator*>& mutators, bool ambiguous,
+                            RootVisitor& visitor, std::string* why) {
+  roots.globals.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
+  return ambiguous ? roots.ambiguous.enumerate(mutators, visitor, why) : ECHO_OK;
 }
 
 } // namespace echo

@@ -11,6 +11,7 @@
 #include "gc/global_roots.h"
 #include "gc/mutator.h"
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,8 @@ namespace echo {
 class FrameSource {
 public:
   echo_status set(const echo_frame_source* source, std::string* why) ECHO_EXCLUDES(mutex_);
+  // Whether control comes back to frames behind polls only: then they may be visited later.
+  bool has_polled_returns() const { return polled_.load(std::memory_order_relaxed); }
   // Visits at most `most` frames from *cursor on; a source that is sound visits none only at the end.
   echo_status walk_some(Mutator& mutator, echo_frame_cursor* cursor, std::uint32_t most,
                         echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited, std::string* why)
@@ -32,6 +35,7 @@ private:
                           echo_visit_slot_fn visit, void* visitor, std::uint32_t* visited, std::string* why)
       ECHO_REQUIRES(mutex_);
 
+  std::atomic<bool> polled_{false};
   Mutex mutex_;
   echo_frame_source source_ ECHO_GUARDED_BY(mutex_){};
 };
@@ -51,7 +55,10 @@ struct RootVisitor {
   virtual void looked_at(std::uint64_t) {}
 };
 
-// In a stop. ECHO_OK, or the first error of a frame source with its sentence.
+// In a stop: root words, and ambiguous words if there are any. [roots.block.1] [roots.ambiguous.1]
+echo_status enumerate_words(RootSet& roots, const std::vector<Mutator*>& mutators, bool ambiguous,
+                            RootVisitor& visitor, std::string* why);
+// In a stop: all roots. ECHO_OK, or the first error of a frame source with its sentence.
 echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutators, RootVisitor& visitor,
                             std::string* why);
 

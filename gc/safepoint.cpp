@@ -17,7 +17,6 @@ namespace {
 constexpr std::uint64_t kYieldNs = 120'000;
 }
 
-// Stress: gives the other threads a chance at every protocol step.
 void Safepoints::maybe_yield() {
   if (!random_yields_) {
     return;
@@ -39,7 +38,7 @@ void Safepoints::arrive() {
   {
     // The stop we saw may end while we look, and a thread leave the list: hence the lock.
     const MutexLock lock(registry_mutex_);
-    for (const Mutator* m : mutators_) {
+    for (const Mutator* m : active_) {
       if (m->state.load() == ThreadState::Managed) {
         return; // that thread will arrive after us
       }
@@ -50,6 +49,16 @@ void Safepoints::arrive() {
   }
   pauses_.record_time_to_safepoint(os::monotonic_ns() - asked_ns_);
   work_->run(mutators_);
+  {
+    const MutexLock lock(registry_mutex_);
+    for (Mutator* m : active_) { // [stop.active.1]
+      deactivated_(*m);
+      note_run(*m);
+      m->is_active.store(false);
+      m->poll_word.store(0); // its thread may have written it back just before it saw the stop
+    }
+    active_.clear();
+  }
   last_cause_.store(work_->cause);
   stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
   futex_wake_all(&stop_word_);
@@ -98,21 +107,30 @@ void Safepoints::entered_native() {
   }
 }
 
+void Safepoints::register_active(Mutator& mutator) {
+  if (!mutator.is_active.load()) {
+    const MutexLock lock(registry_mutex_);
+    mutator.is_active.store(true);
+    active_.push_back(&mutator);
+  }
+}
+
 // From the state `rest` to managed; the time since which a stop held the thread, or 0.
 std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
   std::uint64_t held_since = 0;
   for (;;) {
+    register_active(mutator); // before the look at the stop word: a stop that does not see it is seen
     mutator.state.store(ThreadState::Managed);
     maybe_yield();
-    const std::uint64_t idle = mutator.watermark.word();
+    const std::uint64_t idle = mutator.idle_poll_word();
     if (mutator.poll_word.load(std::memory_order_relaxed) != idle) {
       mutator.poll_word.store(idle); // [stop.poll.1]: before the look at the stop word
     }
     if (phase_of(stop_word_.load()) == kIdle) {
-      if (mutator.watermark.word() == idle) {
-        break;
+      if (mutator.is_active.load()) {
+        break; // and any later stop waits for this thread
       }
-      continue; // a stop ended between the two looks and set the watermark
+      continue; // a stop came and went between the registration and the look
     }
     if (held_since == 0) {
       held_since = os::monotonic_ns();
@@ -122,6 +140,7 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
     arrive(); // whoever saw us managed for a moment has left the work to us
     wait_for_idle();
   }
+  resumed_(mutator);
   return held_since;
 }
 
@@ -166,7 +185,7 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
       stop_word_.store(word | kAsked);
       {
         const MutexLock lock(registry_mutex_);
-        for (Mutator* m : mutators_) {
+        for (Mutator* m : active_) {
           m->poll_word.store(0);
         }
       }
@@ -183,19 +202,13 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
   return done;
 }
 
-void Safepoints::attach(Mutator* mutator) {
-  {
-    const MutexLock frozen(list_mutex_);
-    const MutexLock lock(registry_mutex_);
-    mutators_.push_back(mutator);
-  }
-  leave_native(*mutator);
-}
-
 void Safepoints::unlist(Mutator* mutator) {
   const auto it = std::find(mutators_.begin(), mutators_.end(), mutator);
   ECHO_CHECK(it != mutators_.end(), "[stop.order.1] an unlisted thread detaches");
   mutators_.erase(it);
+  std::erase(active_, mutator);
+  std::erase(ran_, mutator);
+  mutator->is_active.store(false);
 }
 
 bool Safepoints::is_at_rest(pthread_t thread) {

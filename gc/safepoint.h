@@ -13,7 +13,11 @@
 //
 //             arrive(): if stop is asked and no thread is Managed: CAS asked -> working; work; idle; wake all
 //
-// Invariants  [stop.state.1] Work is done only while no attached thread is Managed. Both sides store, then
+// Invariants  [stop.active.1] A stop deals with active threads: those that were managed since the last stop. At its end no
+//             thread is; whoever becomes managed then registers first, under the registry lock. Others have not run.
+//             [stop.active.2] The poll word of a thread that is not active is 0, so leaving native by the recipe takes
+//             the cold path, and the requester writes nothing into it.
+//             [stop.state.1] Work is done only while no active thread is Managed. Both sides store, then
 //             load, with sequential consistency: either the arriver sees Managed, or the returning thread
 //             sees the stop. [stop.who.1] Exactly one thread works per stop: the CAS decides. Nobody is woken
 //             inside the work. [stop.order.1, thread.1] The thread list is frozen from asked to idle.
@@ -25,7 +29,9 @@
 #include "gc/pauses.h"
 #include "heap/mutex.h"
 
+#include <algorithm>
 #include <atomic>
+#include <functional>
 #include <vector>
 
 namespace echo {
@@ -43,10 +49,24 @@ public:
 
 class Safepoints {
 public:
-  Safepoints(Pauses& pauses, bool random_yields, std::uint64_t seed)
-      : pauses_(pauses), random_yields_(random_yields), seed_(seed) {}
+  // `resumed` is called by each thread that becomes managed through a cold path, before it runs on; it does not poll.
+  // `deactivated` in every stop, of each thread that was active.
+  using Hook = std::function<void(Mutator&)>;
+  Safepoints(Pauses& pauses, bool random_yields, std::uint64_t seed, Hook resumed, Hook deactivated)
+      : pauses_(pauses), random_yields_(random_yields), seed_(seed), resumed_(std::move(resumed)),
+        deactivated_(std::move(deactivated)) {}
 
-  void attach(Mutator* mutator) ECHO_EXCLUDES(list_mutex_, registry_mutex_);
+  // `enter` runs with the list frozen, before the mutator is on it.
+  template <class Enter>
+  void attach(Mutator* mutator, Enter enter) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
+    {
+      const MutexLock frozen(list_mutex_);
+      const MutexLock lock(registry_mutex_);
+      enter();
+      mutators_.push_back(mutator);
+    }
+    leave_native(*mutator);
+  }
   // `leave` runs with the list frozen, the mutator native and already off the list.
   template <class Leave>
   void detach(Mutator* mutator, Leave leave) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
@@ -62,13 +82,68 @@ public:
 
   void enter_native(Mutator& mutator, ThreadState state);
   void leave_native(Mutator& mutator);
+  // Brings a managed thread to rest for as long as `body` runs: it waits for memory, or drives a collection. Returns when
+  // no stop is on.
+  template <class Body> [[gnu::noinline]] void at_rest(Mutator& mutator, Body body) {
+    save_in_place(mutator);
+    to_rest(mutator);
+    body();
+    (void)to_managed(mutator, mutator.state_at_rest());
+  }
   // Behind the recipe's exchange of the state: this thread may have been the last that a stop waited for.
   void entered_native();
   void poll(Mutator& mutator);
+  // On a managed thread whose idle poll word has changed: writes it, and waits if a stop is on.
+  void rearm(Mutator& mutator) {
+    save_in_place(mutator);
+    (void)to_managed(mutator, mutator.state_at_rest());
+  }
   // Stops the world and has `work` done once. Called managed, or with null from a thread that is not
   // attached. Returns false if the work was not wanted any more once the stop lock was ours.
   bool stop(Mutator* self, StopWork& work) ECHO_EXCLUDES(stop_mutex_, list_mutex_);
 
+  // In a stop: the threads that were managed since the last one.
+  const std::vector<Mutator*>& active() const ECHO_NO_THREAD_ANALYSIS { return active_; }
+  // Outside stops: visit(mutator) for every thread that ran since and is not active, one at a time under the registry lock:
+  // what a stop then need not do.
+  template <class Visit> void take_those_at_rest(Visit visit) ECHO_EXCLUDES(registry_mutex_) {
+    for (std::size_t i = SIZE_MAX; i > 0; --i) {
+      const MutexLock lock(registry_mutex_);
+      i = std::min(i, ran_.size());
+      if (i == 0) {
+        return;
+      }
+      Mutator* const m = ran_[i - 1];
+      if (!m->is_active.load()) {
+        m->has_run = false;
+        ran_[i - 1] = ran_.back();
+        ran_.pop_back();
+        visit(*m);
+      }
+    }
+  }
+  // In a stop: visit(mutator) for every thread that ran since the last call of this.
+  template <class Visit> void take_those_that_ran(Visit visit) ECHO_EXCLUDES(registry_mutex_) {
+    const MutexLock lock(registry_mutex_);
+    for (Mutator* m : active_) {
+      note_run(*m);
+    }
+    for (Mutator* m : ran_) {
+      m->has_run = false;
+      visit(*m);
+    }
+    ran_.clear();
+  }
+  // Runs visit(mutator) for the thread at `index`, which stays attached, and if it is not active does not become managed
+  // meanwhile; false: there are not so many.
+  template <class Visit> bool with_thread(std::size_t index, Visit visit) ECHO_EXCLUDES(registry_mutex_) {
+    const MutexLock lock(registry_mutex_);
+    if (index >= mutators_.size()) {
+      return false;
+    }
+    visit(*mutators_[index]);
+    return true;
+  }
   // Reads under a short lock that no stop holds: for statistics.
   template <class Visit> void for_each(Visit visit) ECHO_EXCLUDES(registry_mutex_) {
     const MutexLock lock(registry_mutex_);
@@ -101,6 +176,8 @@ public:
   }
   bool is_attached(pthread_t thread) ECHO_EXCLUDES(registry_mutex_);
   bool is_at_rest(pthread_t thread) ECHO_EXCLUDES(registry_mutex_);
+  // Stress: gives the other threads a chance at every protocol step.
+  void maybe_yield();
   bool stop_asked() const { return phase_of(stop_word_.load(std::memory_order_relaxed)) != kIdle; }
 
 private:
@@ -119,11 +196,18 @@ private:
   void unlist(Mutator* mutator) ECHO_REQUIRES(registry_mutex_);
   void arrive() ECHO_NO_THREAD_ANALYSIS; // the list is frozen while the work runs
   void wait_for_idle();
-  void maybe_yield();
+  void note_run(Mutator& mutator) ECHO_REQUIRES(registry_mutex_) {
+    if (!mutator.has_run) {
+      mutator.has_run = true;
+      ran_.push_back(&mutator);
+    }
+  }
+  void register_active(Mutator& mutator) ECHO_EXCLUDES(registry_mutex_);
 
   Pauses& pauses_;
   const bool random_yields_;
   std::atomic<std::uint64_t> seed_;
+  const Hook resumed_, deactivated_;
   std::atomic<std::uint32_t> stop_word_{0};
   StopWork* work_ = nullptr;   // published by the store of kAsked
   std::uint64_t asked_ns_ = 0; // likewise
@@ -132,6 +216,8 @@ private:
   Mutex list_mutex_;     // held during a stop: freezes the list
   Mutex registry_mutex_; // held briefly around changes and reads of the list
   std::vector<Mutator*> mutators_ ECHO_GUARDED_BY(registry_mutex_);
+  std::vector<Mutator*> active_ ECHO_GUARDED_BY(registry_mutex_);
+  std::vector<Mutator*> ran_ ECHO_GUARDED_BY(registry_mutex_);
 };
 
 } // namespace echo

@@ -66,39 +66,44 @@ echo_status StartIndex::use_now(std::string* why) {
 void StartIndex::begin_mark() {
   complete_ = true;
   marks_.fetch_add(1, std::memory_order_relaxed);
-  noted_spans_ = 0; // the log is emptied in this stop
+  noted_before_ = noted_spans_ = 0; // the log begins anew in this stop
+  marking_ = true;
+  memory_.words.set_marking(true);
   if (!is_used()) {
     return;
   }
   ObjectStarts& starts = memory_.words.starts();
-  const SlabTable& slabs = memory_.pool.slabs();
-  const std::uint32_t end = memory_.pool.slab_high_water();
-  if (memory_.words.base() == WordResolver::Base::Marks) {
-    for (SlabIndex s{0}; s.number < end; ++s.number) {
-      if (slabs.kind(s) == SlabKind::Old) {
-        starts.copy_slab(memory_.bits, slabs.address_of(s));
-      }
-    }
-  }
   const Census census(memory_.layouts);
-  complete_ = memory_.supply.with_retired([&](const std::vector<RetiredSpan>& spans) {
-    bool all = true;
+  complete_ = memory_.supply.with_retired([&](const auto& before, const std::vector<RetiredSpan>& spans) {
+    bool all = before.empty();
     for (const RetiredSpan& span : spans) {
       all = census.for_each(span, [&starts](ObjectRef object) { starts.add(object.address); }) && all;
     }
+    noted_before_ = spans.size();
     return all;
   });
-  memory_.words.set_base(WordResolver::Base::Starts);
-  memory_.pins.begin(end);
+  memory_.pins.begin(memory_.pool.slab_high_water());
 }
 
 void StartIndex::end_mark(bool whole) {
-  const bool has_copy = memory_.words.base() == WordResolver::Base::Starts;
+  const MutexLock lock(mutex_);
+  marking_ = false;
+  noted_before_ = noted_spans_ = 0;
+  memory_.words.set_marking(false);
   if (whole) {
     memory_.words.starts().forget_all();
     memory_.words.set_base(WordResolver::Base::Marks);
-  } else if (!has_copy) {
+  } else if (!is_used()) {
     memory_.words.set_base(WordResolver::Base::Unknown);
+  } else if (memory_.words.base() == WordResolver::Base::Marks) {
+    const SlabTable& slabs = memory_.pool.slabs();
+    const std::uint32_t end = memory_.pool.slab_high_water();
+    for (SlabIndex s{0}; s.number < end; ++s.number) {
+      if (slabs.is_old(slabs.kind(s))) {
+        memory_.words.starts().copy_slab(memory_.bits.previous(), slabs.address_of(s));
+      }
+    }
+    memory_.words.set_base(WordResolver::Base::Starts);
   }
   if (is_used()) {
     memory_.pins.publish();
@@ -111,13 +116,17 @@ void StartIndex::note_retired() {
   const Census census(memory_.layouts);
   ObjectStarts& starts = memory_.words.starts();
   for (;;) {
-    const std::size_t count = memory_.supply.with_retired([&](const std::vector<RetiredSpan>& spans) {
-      std::size_t n = 0;
-      for (; n < some.size() && noted_spans_ < spans.size(); ++n) {
-        some[n] = spans[noted_spans_++];
-      }
-      return n;
-    });
+    const std::size_t count = memory_.supply.with_retired(
+        [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>& spans) {
+          std::size_t n = 0;
+          for (; marking_ && n < some.size() && noted_before_ < before.size(); ++n) {
+            some[n] = before[noted_before_++];
+          }
+          for (; n < some.size() && noted_spans_ < spans.size(); ++n) {
+            some[n] = spans[noted_spans_++];
+          }
+          return n;
+        });
     for (std::size_t i = 0; i < count; ++i) {
       (void)census.for_each(some[i], [&starts](ObjectRef object) { starts.add(object.address); });
     }
@@ -180,7 +189,7 @@ echo_status StartIndex::resolve(Mutator& mutator, AmbiguousWord word, ObjectRef*
       return status;
     }
     *out = memory_.words.resolve(word);
-    if (*out || kind != SlabKind::Old) {
+    if (*out || !is_small(kind)) {
       return ECHO_OK;
     }
     note_retired();

@@ -2,9 +2,9 @@
 //
 // Purpose     Keeps what WordResolver knows complete: over the mark, which rewrites the mark bits, and between marks, when
 //             threads allocate objects that nobody noted.
-// Drawing     a mark begins    starts = marks of the last mark + objects of all retired spans; base = Starts
-//             it ends whole    starts = {};  base = Marks
-//             it ends broken   the starts stay, base = Starts: the next mark adds to them
+// Drawing     a mark begins    starts += objects of all retired spans; base = Marks of the mark before
+//             it ends whole    starts = {};  base = Marks of this mark
+//             it ends broken   starts += marks of the mark before; base = Starts: the next mark adds to them
 //             between marks    echo_resolve notes retired spans as it needs them, and reads its own thread's
 //
 // Invariants  [starts.mark.1] When a mark looks at its first ambiguous word, every object that was not found dead has its
@@ -30,11 +30,12 @@ public:
   echo_status use(std::string* why) ECHO_EXCLUDES(mutex_);
   bool is_used() const { return used_.load(std::memory_order_acquire); }
 
-  // In a stop, spans retired and still logged, mark bits still those of the last mark.
+  // In a stop, spans retired and still logged, mark bits about to be swapped.
   void begin_mark();
   // Until end_mark. [starts.walk.1]
   bool is_complete() const { return complete_; }
-  void end_mark(bool whole);
+  // In a stop, before the bits of the mark before are cleared.
+  void end_mark(bool whole) ECHO_EXCLUDES(mutex_);
 
   // echo_resolve, on a managed thread. The same status values as use().
   echo_status resolve(Mutator& mutator, AmbiguousWord word, ObjectRef* out, std::string* why)
@@ -53,7 +54,10 @@ private:
   std::atomic<std::uint64_t> marks_{0}; // begun
   Mutex mutex_;                         // writers of the starts outside stops [starts.write.1]
   bool complete_ = true;                // written in stops
-  std::size_t noted_spans_ = 0;         // of the supply's log; under mutex_, or in a stop
+  bool marking_ = false;                // written in stops
+  // Of the supply's logs: under mutex_, or in a stop.
+  std::size_t noted_before_ = 0; // of the spans retired before the mark that is running
+  std::size_t noted_spans_ = 0;
 };
 
 } // namespace echo

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
 
 namespace echo {
 
@@ -54,7 +53,7 @@ std::string Verifier::check_reference(Address ref, const char* holder) {
     }
     return bytes <= memory_.large.extent_bytes(ref) ? "" : bad("names an object that leaves its pages");
   }
-  if (marks_whole_ && !memory_.bits.is_marked(ref) && !starts_.contains(ref)) {
+  if (known_ != nullptr && !known_->is_marked(ref) && !starts_.contains(ref)) {
     return bad("is not the start of an object that survived the last mark or was allocated since");
   }
   const Address slab_end = slabs.address_of(slabs.index_of(ref)) + kSlabBytes;
@@ -62,34 +61,37 @@ std::string Verifier::check_reference(Address ref, const char* holder) {
 }
 
 // [verify.mark.1]
-std::string Verifier::check_bitmaps() const {
-  const SlabTable& slabs = memory_.pool.slabs();
-  std::map<std::uint32_t, std::size_t> granules;
+std::string Verifier::check_bitmaps(Moment moment) const {
+  SlabTable& slabs = memory_.pool.slabs();
   std::size_t small = 0;
   for (const Address object : visited_) {
-    if (!memory_.bits.is_marked(object)) {
+    const SlabKind kind = slabs.kind_of_word(object);
+    if (!memory_.bits.is_marked(object) && (slabs.is_old(kind) || kind == SlabKind::Large)) {
       return at_address("reachable but not marked:", object);
     }
-    if (slabs.kind_of_word(object) == SlabKind::Large) {
-      continue;
-    }
-    ++small;
-    granules[slabs.index_of(object).number] += memory_.layouts.object_bytes({object}) / kGranule;
+    small += slabs.is_old(kind) ? 1 : 0;
   }
   std::size_t marked = 0;
   const std::uint32_t end = memory_.pool.slab_high_water();
   for (SlabIndex s{0}; s.number < end; ++s.number) {
-    if (slabs.kind(s) != SlabKind::Old) {
+    const bool is_fresh = slabs.kind(s) == slabs.fresh_kind();
+    if (!slabs.is_old(slabs.kind(s)) && !is_fresh) {
       continue;
     }
-    for_each_marked(slabs.address_of(s), memory_.bits, [&marked](Address) { ++marked; });
-    const auto found = granules.find(s.number);
-    if (memory_.pool.slabs().live_granules(s) != (found == granules.end() ? 0 : found->second)) {
+    std::size_t granules = 0;
+    for_each_marked(slabs.address_of(s), memory_.bits, [&](Address object) {
+      ++marked;
+      granules += memory_.layouts.object_bytes({object}) / kGranule;
+    });
+    if (is_fresh && granules != 0) {
+      return at_address("an object is marked in the fresh slab at", slabs.address_of(s));
+    }
+    if (slabs.live_granules(s) != granules) {
       return at_address("the live count disagrees with the marked objects of the slab at",
                         slabs.address_of(s));
     }
   }
-  return marked == small ? "" : "objects are marked that no root reaches";
+  return moment != Moment::AfterMark || marked == small ? "" : "objects are marked that no root reaches";
 }
 
 void Verifier::list_starts() {
@@ -98,8 +100,8 @@ void Verifier::list_starts() {
   const SlabTable& slabs = memory_.pool.slabs();
   const std::uint32_t end = memory_.pool.slab_high_water();
   for (SlabIndex s{0}; s.number < end; ++s.number) {
-    if (slabs.kind(s) == SlabKind::Old && marks_whole_) {
-      for_each_marked(slabs.address_of(s), memory_.bits,
+    if (is_small(slabs.kind(s)) && known_ != nullptr) {
+      for_each_marked(slabs.address_of(s), *known_,
                       [this](Address object) { all_starts_.push_back(object); });
     }
   }
@@ -109,7 +111,7 @@ void Verifier::list_starts() {
 // After a mark that was given up, the marks do not tell the starts: the index does.
 Address Verifier::resolve(AmbiguousWord ambiguous) const {
   const auto word = static_cast<Address>(ambiguous.bits);
-  if (!marks_whole_) {
+  if (known_ == nullptr) {
     if (const ObjectRef hit = memory_.words.resolve(ambiguous)) {
       return hit.address;
     }
@@ -134,8 +136,18 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
   starts_.clear();
   visited_.clear();
   const Census census(memory_.layouts);
-  std::vector<RetiredSpan> spans =
-      memory_.supply.with_retired([](const std::vector<RetiredSpan>& retired) { return retired; });
+  const bool marking = moment == Moment::Marking;
+  known_ = !(marking ? previous_whole_ : marks_whole_) ? nullptr
+           : marking                                   ? &memory_.bits.previous()
+                                                       : &memory_.bits;
+  std::vector<RetiredSpan> spans = memory_.supply.with_retired(
+      [marking](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>& since) {
+        std::vector<RetiredSpan> all = since;
+        if (marking) {
+          all.insert(all.end(), before.begin(), before.end());
+        }
+        return all;
+      });
   for (Mutator* m : mutators) {
     m->take_back_span();
     spans.insert(spans.end(), m->allocator.log().begin(), m->allocator.log().end());
@@ -191,8 +203,8 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
             "the object that a word of an object without a known layout hits:");
     });
   }
-  if (why.empty() && moment == Moment::AfterMark) {
-    why = check_bitmaps();
+  if (why.empty() && (moment == Moment::MarkEnd || moment == Moment::AfterMark)) {
+    why = check_bitmaps(moment);
   }
   if (moment != Moment::BeforeMark) {
     all_starts_.clear();

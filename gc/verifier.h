@@ -7,8 +7,9 @@
 //                        reference is null, outside the reservation, or the start of an object: marked by the
 //                        last mark or allocated since [verify.start.1]; its header names a layout; the object fits its
 //                        slab or pages
-//             bitmaps    right after a mark: the visited objects are exactly the marked ones, the
-//                        slabs' counts agree [heap.meta.2] [verify.mark.1]
+//             bitmaps    at the end of a mark: every visited object is marked, or was born since the mark started
+//                        [mark.colour.1]; the slabs' counts agree with the marked objects [heap.meta.2]; if the program
+//                        stood still since the start, nothing else is marked [verify.mark.1]
 #pragma once
 
 #include "gc/roots.h"
@@ -24,29 +25,41 @@ class Verifier {
 public:
   Verifier(Memory& memory, RootSet& roots) : memory_(memory), roots_(roots) {}
 
-  // BeforeMark: AfterMark follows in the same stop, and then resolves words as before the mark.
-  enum class Moment { Anytime, BeforeMark, AfterMark };
+  enum class Moment {
+    Anytime,
+    BeforeMark, // AfterMark follows in the same stop, and then resolves words as before the mark
+    Marking,    // while marking: the last mark's bits and what was born since say what is an object
+    MarkEnd,    // marking is complete
+    AfterMark   // and the program stood still meanwhile
+  };
   // "" if all is well, else the first violation. `mutators` have retired their memory, or their spans are
   // given.
   std::string verify(const std::vector<Mutator*>& mutators, Moment moment, bool objects);
+  // A mark starts: its bits are not whole yet.
+  void begin_mark() {
+    previous_whole_ = marks_whole_;
+    marks_whole_ = false;
+  }
   // Whether the marks are those of a whole mark. After one that was given up nothing is known of the starts
   // of objects born before it.
   void set_marks_whole(bool whole) { marks_whole_ = whole; }
 
 private:
   std::string check_reference(Address ref, const char* holder);
-  std::string check_bitmaps() const;
+  std::string check_bitmaps(Moment moment) const;
   void list_starts();
   Address resolve(AmbiguousWord word) const;
 
   Memory& memory_;
   RootSet& roots_;
-  std::unordered_set<Address> starts_; // allocated since the last mark
+  std::unordered_set<Address> starts_; // allocated since the mark whose bits are known_
+  const MarkBits* known_ = nullptr;    // null: nothing is known
   std::unordered_set<Address> large_;  // large objects
   std::unordered_set<Address> visited_;
   std::vector<Address>
       all_starts_; // sorted: of the mark before the last one and since, if words are ambiguous
   bool marks_whole_ = true;
+  bool previous_whole_ = true; // of the mark before
 };
 
 // Calls visit(slot address, word) for every reference slot of an object (tagged words that are references

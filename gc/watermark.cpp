@@ -44,9 +44,22 @@ echo_status Watermark::visit(std::uint32_t most, FrameWalk& frames, std::string*
   return ECHO_OK;
 }
 
-echo_status Watermark::set(const echo_frame_cursor& anchor, FrameWalk& frames, std::string* why) {
+echo_status Watermark::set(const echo_frame_cursor& anchor, std::uint32_t most, FrameWalk& frames,
+                           std::string* why) {
   next_ = anchor;
-  return visit(kFramesAtStop, frames, why);
+  return visit(most, frames, why);
+}
+
+echo_status Watermark::advance_from(const echo_frame_cursor& anchor, std::uint32_t most, FrameWalk& frames,
+                                    std::string* why) {
+  if (!is_set() || anchor.pc == 0) {
+    clear();
+    return ECHO_OK;
+  }
+  if (next_.fp <= anchor.fp) {
+    next_ = anchor; // [roots.frames.5]
+  }
+  return visit(most, frames, why);
 }
 
 echo_status Watermark::pass(const echo_frame_cursor& anchor, FrameWalk& frames, std::string* why) {
@@ -57,10 +70,7 @@ echo_status Watermark::pass(const echo_frame_cursor& anchor, FrameWalk& frames, 
   if (anchor.fp <= word()) {
     return ECHO_OK; // a stop, not the watermark, sent the thread here
   }
-  if (next_.fp <= anchor.fp) {
-    next_ = anchor; // [roots.frames.5]
-  }
-  return visit(kFramesPerVisit, frames, why);
+  return advance_from(anchor, kFramesPerVisit, frames, why);
 }
 
 } // namespace echo

@@ -41,7 +41,18 @@ public:
   bool is_set() const { return word() != kPollIdle; }
 
   // In a stop: the youngest kFramesAtStop frames are visited, the others wait for their thread.
-  echo_status set(const echo_frame_cursor& anchor, FrameWalk& frames, std::string* why);
+  echo_status set(const echo_frame_cursor& anchor, FrameWalk& frames, std::string* why) {
+    return set(anchor, kFramesAtStop, frames, why);
+  }
+  // The same with `most` frames.
+  echo_status set(const echo_frame_cursor& anchor, std::uint32_t most, FrameWalk& frames, std::string* why);
+  // Visits `most` more frames. The thread stands still.
+  echo_status advance(std::uint32_t most, FrameWalk& frames, std::string* why) {
+    return visit(most, frames, why);
+  }
+  // On the thread itself, at a poll of the frame `anchor`: the same, but for frames that are gone. [roots.frames.5]
+  echo_status advance_from(const echo_frame_cursor& anchor, std::uint32_t most, FrameWalk& frames,
+                           std::string* why);
   // On the thread itself, at a cold poll of the frame `anchor`: visits what control may come to next.
   echo_status pass(const echo_frame_cursor& anchor, FrameWalk& frames, std::string* why);
   void clear();

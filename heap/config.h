@@ -9,6 +9,12 @@
 
 namespace echo {
 
+// Where marking is done.
+enum class MarkMode : std::uint8_t {
+  Concurrent, // on a thread of the heap, beside the program
+  Stw         // inside one stop
+};
+
 struct Config {
   std::size_t max_heap = std::size_t{1} << 30; // used slabs and large pages, bytes
   std::size_t initial_trigger = 0;             // headroom of a heap with little alive; 0: adapts, 1 to 32 MiB
@@ -18,7 +24,8 @@ struct Config {
   std::size_t populate = std::size_t{8} << 20; // memory populated ahead of the program, at least; 0: none
   std::size_t mark_region = 0; // the heap is marked by regions of this size; 0: adapts, see EdgeStacks
   bool huge_pages = true;      // advise transparent huge pages
-  bool census = true;          // count allocated objects exactly
+  MarkMode mode = MarkMode::Concurrent;
+  bool census = true; // count allocated objects exactly
   // stress
   std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
   bool poison = false;              // fill freed memory with kPoisonWord

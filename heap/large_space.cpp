@@ -121,6 +121,7 @@ void LargeSpace::publish(Address start) {
   const auto it = extents_.find(start);
   ECHO_CHECK(it != extents_.end(), "[heap.large.3] an unknown extent is published");
   it->second.published = true;
+  it->second.birth = cycle_.load(std::memory_order_relaxed);
 }
 
 Address LargeSpace::find(Address a) {
@@ -137,13 +138,6 @@ std::size_t LargeSpace::extent_bytes(Address start) {
   const MutexLock lock(mutex_);
   const auto it = extents_.find(start);
   return it != extents_.end() && it->second.published ? it->second.pages * kPageBytes : 0;
-}
-
-void LargeSpace::clear_marks(const SideMetadata& bits) {
-  const MutexLock lock(mutex_);
-  for (const auto& [start, extent] : extents_) {
-    bits.clear_mark(start);
-  }
 }
 
 void LargeSpace::free_extent(Address start, const Extent& extent, bool poison) {
@@ -170,26 +164,37 @@ void LargeSpace::free_extent(Address start, const Extent& extent, bool poison) {
   }
 }
 
-LargeSpace::Swept LargeSpace::sweep(const SideMetadata& bits, const LayoutTable& layouts, bool poison) {
+void LargeSpace::sweep_step(const SideMetadata& bits, const LayoutTable& layouts, bool poison, Address* next,
+                            Swept* result) {
+  const std::uint32_t cycle = cycle_.load(std::memory_order_relaxed);
   const MutexLock lock(mutex_);
-  Swept result;
-  for (auto it = extents_.begin(); it != extents_.end();) {
-    if (!it->second.published) {
-      ++it; // being zeroed by a mutator in its slow path
+  auto it = extents_.lower_bound(*next);
+  for (std::size_t i = 0; i < kSweepStep && it != extents_.end(); ++i) {
+    if (!it->second.published || it->second.birth == cycle) {
+      ++it; // being zeroed by a mutator in its slow path, or born since the mark started
       continue;
     }
     const std::size_t bytes = layouts.object_bytes({it->first});
     if (bits.is_marked(it->first)) {
-      ++result.live_objects;
-      result.live_bytes += bytes;
+      ++result->live_objects;
+      result->live_bytes += bytes;
       ++it;
     } else {
-      ++result.objects;
-      result.bytes += bytes;
+      ++result->objects;
+      result->bytes += bytes;
       free_extent(it->first, it->second, poison);
       it = extents_.erase(it);
     }
   }
+  *next = it == extents_.end() ? 0 : it->first;
+}
+
+LargeSpace::Swept LargeSpace::sweep(const SideMetadata& bits, const LayoutTable& layouts, bool poison) {
+  Swept result;
+  Address next = 0;
+  do {
+    sweep_step(bits, layouts, poison, &next, &result);
+  } while (next != 0);
   return result;
 }
 

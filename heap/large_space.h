@@ -17,6 +17,7 @@
 #include "heap/slab_pool.h"
 
 #include <array>
+#include <atomic>
 #include <map>
 #include <vector>
 
@@ -29,20 +30,21 @@ public:
   // Pages for `bytes` bytes. *zeroed: they are zero already. The caller writes the header and zeroes, then
   // publishes.
   Grant reserve(std::size_t bytes, Urgency urgency, Address* out, bool* zeroed) ECHO_EXCLUDES(mutex_);
-  // The object at `start` is complete. [heap.large.3]
+  // In the stop in which a mark starts: what was published before is old.
+  void begin_cycle() { cycle_.fetch_add(1, std::memory_order_relaxed); }
+  // The object at `start` is complete, and not to be freed by the sweep after a mark that started before. [heap.large.3]
   void publish(Address start) ECHO_EXCLUDES(mutex_);
 
   // The start of the large object that contains a, or 0.
   Address find(Address a) ECHO_EXCLUDES(mutex_);
   // Bytes of the pages of the object that starts at `start`; 0 if none does.
   std::size_t extent_bytes(Address start) ECHO_EXCLUDES(mutex_);
-  // In a stop: clears all M bits of large objects.
-  void clear_marks(const SideMetadata& bits) ECHO_EXCLUDES(mutex_);
   struct Swept {
     std::size_t objects = 0, bytes = 0;           // freed
-    std::size_t live_objects = 0, live_bytes = 0; // kept: object bytes
+    std::size_t live_objects = 0, live_bytes = 0; // kept, marked: object bytes
   };
-  // In a stop, after marking: frees the unmarked; O(large objects).
+  // After marking: frees the unmarked that were published before begin_cycle. Beside the program: the lock is held
+  // for kSweepStep objects at a time.
   Swept sweep(const SideMetadata& bits, const LayoutTable& layouts, bool poison) ECHO_EXCLUDES(mutex_);
   // Gives back the dirty free pages of one chunk; true if there may be more. Outside stops.
   bool return_free_pages() ECHO_EXCLUDES(mutex_);
@@ -58,9 +60,11 @@ public:
   std::vector<Address> snapshot() ECHO_EXCLUDES(mutex_);
 
 private:
+  static constexpr std::size_t kSweepStep = 64;
   struct Extent {
     std::size_t pages = 0;
     bool published = false;
+    std::uint32_t birth = 0; // cycle of its publication
   };
   struct PageMap {
     std::array<std::uint64_t, kPagesPerChunk / 64> used{};
@@ -75,7 +79,12 @@ private:
   void give_borrowed_back(Address at, std::size_t pages, bool clean) ECHO_EXCLUDES(mutex_);
   static bool find_run(const PageMap& map, std::size_t pages, std::size_t* first);
 
+  // Of one step; *next: where the following begins, 0 at the end.
+  void sweep_step(const SideMetadata& bits, const LayoutTable& layouts, bool poison, Address* next,
+                  Swept* result) ECHO_EXCLUDES(mutex_);
+
   SlabPool& pool_;
+  std::atomic<std::uint32_t> cycle_{0};
   Mutex mutex_;
   std::map<Address, Extent> extents_ ECHO_GUARDED_BY(mutex_);
   std::map<Address, PageMap> shared_chunks_ ECHO_GUARDED_BY(mutex_);

@@ -30,10 +30,24 @@ public:
   std::size_t metadata_bytes() {
     const std::size_t slabs = pool.slab_high_water();
     const std::size_t bytes = slabs * kSlabBytes;
-    return SideMetadata::bytes_for(bytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord) +
+    return 2 * SideMetadata::bytes_for(bytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord) +
            (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
            (pins.is_open() ? PinSet::bytes_for(bytes) : 0);
   }
+
+  // Before that stop.
+  void prepare_cycle() { pool.slabs().clear_all_live(pool.slab_high_water()); }
+  // In the stop in which a mark starts, threads having retired their memory: everything that exists becomes old, and
+  // what is born from now on is fresh. O(1). [heap.fresh.1]
+  void begin_cycle() {
+    pool.slabs().swap_fresh_kinds();
+    bits.swap_cycles();
+    supply.begin_cycle();
+    large.begin_cycle();
+  }
+  // After the mark has ended, and before the next one starts: the bits of the cycle before are needed no more.
+  // [heap.meta.1]
+  void end_cycle() { bits.clear_previous(std::size_t{pool.slab_high_water()} * kSlabBytes); }
 
   LayoutTable layouts;
   SlabPool pool;

@@ -57,19 +57,32 @@ void SlabSupply::poison_holes(SlabIndex slab) {
   }
 }
 
+void SlabSupply::begin_cycle() {
+  const MutexLock lock(mutex_);
+  recyclable_.clear();
+  dense_.clear();
+  if (counting_.empty()) {
+    counting_.swap(retired_);
+  } else { // the cycle before ended early
+    counting_.insert(counting_.end(), retired_.begin(), retired_.end());
+    retired_.clear();
+  }
+}
+
+// Slabs opened since the mark started are of the fresh kind: they belong to their threads and are not looked at.
 SlabSupply::AfterMark SlabSupply::rebuild() {
   SlabTable& slabs = pool_.slabs();
   const std::uint32_t end = pool_.slab_high_water();
   AfterMark result;
-  const MutexLock lock(mutex_);
-  recyclable_.clear();
-  dense_.clear();
+  std::vector<SlabIndex> recyclable;
+  std::vector<SlabIndex> dense;
   for (SlabIndex s{0}; s.number < end; ++s.number) {
-    const SlabUse use = slabs.use(s);
-    if (use != SlabUse::Filled && use != SlabUse::Unswept) {
-      ECHO_CHECK(use != SlabUse::Owned, "[heap.alloc.3] a slab is owned in a mark");
+    if (!slabs.is_old(slabs.kind(s))) {
       continue;
     }
+    slabs.set_kind(s, SlabKind::Old);
+    const SlabUse use = slabs.use(s);
+    ECHO_CHECK(use == SlabUse::Filled || use == SlabUse::Unswept, "[heap.alloc.3] a slab is owned in a mark");
     if (poison_) {
       poison_holes(s);
     }
@@ -83,14 +96,17 @@ SlabSupply::AfterMark SlabSupply::rebuild() {
     ++result.slabs_kept;
     slabs.set_use(s, SlabUse::Unswept);
     if (live * 2 <= kGranulesPerSlab) {
-      recyclable_.push_back(s);
+      recyclable.push_back(s);
       result.hole_bytes += kSlabBytes - live * kGranule;
     } else if (live < kGranulesPerSlab) {
-      dense_.push_back(s);
+      dense.push_back(s);
     }
   }
-  std::sort(recyclable_.begin(), recyclable_.end(),
+  std::sort(recyclable.begin(), recyclable.end(),
             [&slabs](SlabIndex a, SlabIndex b) { return slabs.live_granules(a) > slabs.live_granules(b); });
+  const MutexLock lock(mutex_);
+  recyclable_.swap(recyclable);
+  dense_.swap(dense);
   return result;
 }
 
@@ -122,14 +138,14 @@ std::vector<RetiredSpan> SlabSupply::take_retired() {
 }
 
 void SlabSupply::keep_everything() {
-  const MutexLock lock(mutex_);
-  recyclable_.clear();
-  dense_.clear();
   SlabTable& slabs = pool_.slabs();
   const std::uint32_t end = pool_.slab_high_water();
   for (SlabIndex s{0}; s.number < end; ++s.number) {
-    if (slabs.use(s) == SlabUse::Unswept) {
-      slabs.set_use(s, SlabUse::Filled);
+    if (slabs.is_old(slabs.kind(s))) {
+      slabs.set_kind(s, SlabKind::Old);
+      if (slabs.use(s) == SlabUse::Unswept) {
+        slabs.set_use(s, SlabUse::Filled);
+      }
     }
   }
 }
@@ -197,7 +213,7 @@ void RunAllocator::open_empty(SlabIndex* slab, Span* span) {
   SlabTable& slabs = supply_.pool().slabs();
   *slab = empty_.slabs[empty_.next++];
   note_held();
-  slabs.set_kind(*slab, SlabKind::Old);
+  slabs.set_kind(*slab, slabs.fresh_kind());
   if (filled_.count < kRemembered) {
     filled_.slabs[filled_.count++] = *slab;
   }

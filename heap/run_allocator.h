@@ -15,6 +15,8 @@
 // Invariants  [heap.alloc.1] A span belongs to one thread and no live object lies in it. [heap.alloc.2]
 //             Objects in [span start, cursor) lie end to end, headers written, fillers included.
 //             [heap.alloc.3] Every span ever allocated into is retired before the next mark and counted once.
+//             [mark.colour.1] Empty slabs are opened with the fresh kind; runs in old slabs are handed out only between
+//             the end of a sweep and the next mark, so that no object is born white while marking.
 #pragma once
 
 #include "heap/batch_policy.h"
@@ -62,7 +64,11 @@ public:
     std::size_t slabs_freed = 0;
     std::size_t hole_bytes = 0; // free bytes in slabs that were made recyclable
   };
-  // In a stop: every slab in use was retired and has its live count. Frees the empty ones, lists the others.
+  // In the stop in which a mark starts, threads having retired: nothing is handed out of swept slabs until rebuild, and
+  // the log begins anew; what was in it is to be counted.
+  void begin_cycle() ECHO_EXCLUDES(mutex_);
+  // After a mark, beside the program: of every slab that was in use when it started the live count is known. Frees the
+  // empty ones, lists the others; what was fresh in the cycle before is old. [heap.fresh.1] [sweep.hold.1]
   AfterMark rebuild() ECHO_EXCLUDES(mutex_);
   // Makes also the densely filled slabs recyclable: the last resort before out of memory.
   bool admit_dense() ECHO_EXCLUDES(mutex_);
@@ -70,18 +76,22 @@ public:
   void retire(std::span<const RetiredSpan> spans) ECHO_EXCLUDES(mutex_);
   // Takes the log of spans retired since the last call.
   std::vector<RetiredSpan> take_retired() ECHO_EXCLUDES(mutex_);
-  // Empties the log in one step with `note`.
-  template <class Note> void clear_retired(Note note) ECHO_EXCLUDES(mutex_) {
+  // What is to be counted, between begin_cycle and end_count. Only the thread that drives the cycle reads it.
+  const std::vector<RetiredSpan>& to_count() const ECHO_NO_THREAD_ANALYSIS { return counting_; }
+  // Forgets it in one step with `note`.
+  template <class Note> void end_count(Note note) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    retired_.clear();
+    std::vector<RetiredSpan>().swap(counting_);
     note();
   }
-  // Reads the log under its lock: nothing in it is freed meanwhile.
+  // read(spans to be counted, spans retired since the last mark started), under the log's lock: nothing in it is freed
+  // meanwhile.
   template <class Read> auto with_retired(Read read) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    return read(static_cast<const std::vector<RetiredSpan>&>(retired_));
+    return read(static_cast<const std::vector<RetiredSpan>&>(counting_),
+                static_cast<const std::vector<RetiredSpan>&>(retired_));
   }
-  // In a stop whose mark failed: nothing is known dead, so nothing may be recycled.
+  // After a mark that failed: nothing is known dead, so nothing may be recycled.
   void keep_everything() ECHO_EXCLUDES(mutex_);
   std::uint64_t retired_bytes() const { return retired_bytes_.load(std::memory_order_relaxed); }
 
@@ -97,8 +107,9 @@ private:
   Mutex mutex_;
   std::vector<SlabIndex> recyclable_ ECHO_GUARDED_BY(mutex_); // taken from the back: sparsest first
   std::vector<SlabIndex> dense_ ECHO_GUARDED_BY(mutex_);
-  std::vector<RetiredSpan> retired_ ECHO_GUARDED_BY(mutex_);
-  std::atomic<std::uint64_t> retired_bytes_{0}; // cumulative
+  std::vector<RetiredSpan> retired_ ECHO_GUARDED_BY(mutex_);  // since the last mark started
+  std::vector<RetiredSpan> counting_ ECHO_GUARDED_BY(mutex_); // before that
+  std::atomic<std::uint64_t> retired_bytes_{0};               // cumulative
 };
 
 // One thread's allocator. Not thread-safe: its own thread, or a stop.

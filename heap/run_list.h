@@ -33,7 +33,7 @@ using LiveMap = std::array<std::uint64_t, kGranulesPerSlab / 64>;
 void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& layouts, LiveMap* out);
 
 // Calls visit(address) for the start of every marked object of a slab, in address order.
-template <class Visit> void for_each_marked(Address slab, const SideMetadata& bits, Visit visit) {
+template <class Visit> void for_each_marked(Address slab, const MarkBits& bits, Visit visit) {
   const std::uint64_t* marks = bits.slab_marks(slab);
   const std::uint64_t* odd = bits.slab_odd(slab);
   for (std::size_t w = 0; w < SideMetadata::kWordsPerSlab; ++w) {

@@ -6,33 +6,52 @@
 #include "heap/os_memory.h"
 
 #include <initializer_list>
+#include <utility>
 
 namespace echo {
 
 SideMetadata::~SideMetadata() {
-  if (marks_ != nullptr) {
-    os::release(marks_, mapped_bytes_);
-  }
-  if (odd_ != nullptr) {
-    os::release(odd_, mapped_bytes_);
+  unmap(*this);
+  unmap(previous_);
+}
+
+void SideMetadata::unmap(const MarkBits& bits) const {
+  for (std::uint64_t* words : {bits.marks_, bits.odd_}) {
+    if (words != nullptr) {
+      os::release(words, mapped_bytes_);
+    }
   }
 }
 
-bool SideMetadata::open(Address heap_base, std::size_t heap_bytes) {
-  heap_base_ = heap_base;
-  mapped_bytes_ = round_up(bytes_for(heap_bytes) / 2, kChunkBytes);
-  for (std::uint64_t** map : {&marks_, &odd_}) {
-    if (*map == nullptr) { // else of an attempt that failed half way
-      *map = static_cast<std::uint64_t*>(os::map_zeroed(mapped_bytes_, kChunkBytes));
+bool SideMetadata::map(MarkBits* bits, Address heap_base) const {
+  bits->heap_base_ = heap_base;
+  for (std::uint64_t** words : {&bits->marks_, &bits->odd_}) {
+    if (*words == nullptr) { // else of an attempt that failed half way
+      *words = static_cast<std::uint64_t*>(os::map_zeroed(mapped_bytes_, kChunkBytes));
     }
+    if (*words == nullptr) {
+      return false;
+    }
+    // A bitmap on small pages costs the marker a second TLB miss per object.
+    (void)os::advise_huge(*words, mapped_bytes_);
   }
-  if (!is_open()) {
-    return false;
-  }
-  // A bitmap on small pages costs the marker a second TLB miss per object.
-  (void)os::advise_huge(marks_, mapped_bytes_);
-  (void)os::advise_huge(odd_, mapped_bytes_);
   return true;
+}
+
+bool SideMetadata::open(Address heap_base, std::size_t heap_bytes) {
+  mapped_bytes_ = round_up(bytes_for(heap_bytes) / 2, kChunkBytes);
+  return map(this, heap_base) && map(&previous_, heap_base);
+}
+
+void SideMetadata::swap_cycles() {
+  std::swap(marks_, previous_.marks_);
+  std::swap(odd_, previous_.odd_);
+}
+
+void SideMetadata::clear_previous(std::size_t heap_bytes) const {
+  const std::size_t bytes = bytes_for(heap_bytes) / 2;
+  std::memset(previous_.marks_, 0, bytes);
+  std::memset(previous_.odd_, 0, bytes);
 }
 
 } // namespace echo

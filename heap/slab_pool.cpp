@@ -61,14 +61,15 @@ bool SlabPool::open(const Config& config) {
   return slabs_.open(reinterpret_cast<Address>(reservation_), want);
 }
 
+std::size_t SlabPool::bound_of(Urgency urgency) const {
+  return urgency == Urgency::Normal ? trigger_ : urgency == Urgency::Beside ? beside_bound() : limit_;
+}
+
 Grant SlabPool::admit(std::size_t bytes, Urgency urgency) const {
   if (bytes > limit_ || used_ > limit_ - bytes) {
     return Grant::OverLimit;
   }
-  if (urgency == Urgency::Normal && used_ + bytes > trigger_) {
-    return Grant::OverTrigger;
-  }
-  return Grant::Ok;
+  return used_ + bytes > bound_of(urgency) ? Grant::OverTrigger : Grant::Ok;
 }
 
 // [heap.node.1]
@@ -169,7 +170,7 @@ Grant SlabPool::take_slabs(Urgency urgency, std::size_t want, SlabIndex* out, st
   last_node_ = node;
   // A batch takes at most an eighth of what is left, so that threads do not hold back from each other what the bound
   // still allows. Up to the limit itself slabs are taken one by one.
-  const std::size_t bound = urgency == Urgency::Normal ? trigger_ : 0;
+  const std::size_t bound = urgency == Urgency::Forced ? 0 : bound_of(urgency);
   const std::size_t left = (bound - std::min(bound, used_)) / kSlabBytes;
   want = std::min(want, std::max<std::size_t>(left / 8, 1));
   *count = 0;
@@ -265,7 +266,7 @@ void SlabPool::put_slab(SlabIndex slab) {
   ECHO_CHECK((free_mask_[chunk] & bit) == 0, "[heap.pool.2] a free slab is freed");
   slabs_.set_kind(slab, SlabKind::Free);
   slabs_.set_use(slab, SlabUse::Empty);
-  slabs_.live_granules(slab) = 0;
+  slabs_.clear_live(slab);
   free_mask_[chunk] |= bit;
   used_ -= kSlabBytes;
   note_free(chunk);

@@ -25,6 +25,7 @@
 #include "heap/native/topology.h"
 #include "heap/slab_table.h"
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <span>
@@ -43,6 +44,7 @@ enum class Grant : std::uint8_t {
 // How far an allocation may go.
 enum class Urgency : std::uint8_t {
   Normal, // up to the trigger
+  Beside, // beside a collection: up to 7/8 of the limit. Slabs opened then are rarely emptied: the rest is for large objects
   Forced  // up to the limit
 };
 
@@ -95,6 +97,11 @@ public:
   void uncharge(std::size_t bytes) ECHO_EXCLUDES(mutex_);
 
   void set_trigger(std::size_t bytes) ECHO_EXCLUDES(mutex_);
+  // While a collection runs beside the program Normal is Beside, until set_trigger is called again.
+  void lift_trigger() ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    trigger_ = std::max(trigger_, beside_bound());
+  }
   std::size_t trigger() ECHO_EXCLUDES(mutex_);
   std::size_t limit() const { return limit_; }
   std::size_t used_bytes() ECHO_EXCLUDES(mutex_);
@@ -137,6 +144,8 @@ private:
   Grant take_one(Urgency urgency, unsigned node, SlabIndex* out) ECHO_REQUIRES(mutex_);
   bool is_at_hand(SlabIndex slab, unsigned node) const ECHO_REQUIRES(mutex_);
   void hand_out(SlabIndex slab, unsigned node) ECHO_REQUIRES(mutex_);
+  std::size_t beside_bound() const { return limit_ - limit_ / 8; }
+  std::size_t bound_of(Urgency urgency) const ECHO_REQUIRES(mutex_);
   Grant admit(std::size_t bytes, Urgency urgency) const ECHO_REQUIRES(mutex_);
   std::size_t wanted_ahead() const ECHO_REQUIRES(mutex_);
   std::size_t measure_ahead(std::size_t wanted, std::size_t* gap) const ECHO_REQUIRES(mutex_);

@@ -8,6 +8,9 @@
 // Invariants  [heap.kind.1] kind FREE <=> no object lies in the slab. [heap.kind.2] A word outside the
 //             reservation, or in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use
 //             is in exactly one use.
+//             [heap.fresh.1] A slab that is opened empty has the fresh kind of the current cycle until the next mark
+//             starts; there the two fresh kinds swap their meaning, and what was fresh is old without a walk. No slab
+//             has the kind that becomes fresh: the cycle before turned those into OLD.
 // Equations   use(s) = empty <=> kind(s) = FREE
 #pragma once
 
@@ -17,8 +20,27 @@
 
 namespace echo {
 
-// collector.md 4: slab kinds. YOUNG and FRESH are black by kind while marking.
-enum class SlabKind : std::uint8_t { Free = 0, Young = 1, Fresh = 2, Old = 3, Large = 4, Root = 5, Raw = 6 };
+// Slab kinds. YOUNG and the current one of the two fresh kinds are black by kind while marking; the other fresh kind is
+// another name of OLD. [heap.fresh.1]
+enum class SlabKind : std::uint8_t {
+  Free = 0,
+  Young = 1,
+  FreshEven = 2, // the two differ in their lowest bit
+  FreshOdd = 3,
+  Old = 4,
+  Large = 5,
+  Root = 6,
+  Raw = 7
+};
+
+inline constexpr SlabKind other_fresh(SlabKind fresh) {
+  return static_cast<SlabKind>(static_cast<std::uint8_t>(fresh) ^ 1u);
+}
+// Whether small objects lie in a slab of this kind.
+inline constexpr bool is_small(SlabKind kind) {
+  return kind == SlabKind::Old || kind == SlabKind::FreshEven || kind == SlabKind::FreshOdd;
+}
+static_assert(other_fresh(SlabKind::FreshEven) == SlabKind::FreshOdd);
 
 enum class SlabUse : std::uint8_t {
   Empty = 0,    // no object; may be handed out
@@ -52,6 +74,14 @@ public:
   // The kind of an arbitrary word: FREE if it lies outside the reservation.
   SlabKind kind_of_word(Address a) const { return contains(a) ? kind(index_of(a)) : SlabKind::Free; }
 
+  // The kind of slabs opened since the last mark started; changed in stops only. [heap.fresh.1]
+  SlabKind fresh_kind() const { return static_cast<SlabKind>(__atomic_load_n(&fresh_, __ATOMIC_RELAXED)); }
+  void swap_fresh_kinds() {
+    __atomic_store_n(&fresh_, static_cast<std::uint8_t>(other_fresh(fresh_kind())), __ATOMIC_RELAXED);
+  }
+  // Whether objects in slabs of this kind were born before the last mark started.
+  bool is_old(SlabKind k) const { return k == SlabKind::Old || k == other_fresh(fresh_kind()); }
+
   SlabUse use(SlabIndex s) const {
     return static_cast<SlabUse>(__atomic_load_n(&uses_[s.number], __ATOMIC_RELAXED));
   }
@@ -60,6 +90,14 @@ public:
   }
 
   std::uint16_t& live_granules(SlabIndex s) { return live_[s.number]; }
+  // Beside threads that put back slabs.
+  void clear_live(SlabIndex s) { __atomic_store_n(&live_[s.number], std::uint16_t{0}, __ATOMIC_RELAXED); }
+  // Of the first `slabs` slabs: before a mark starts.
+  void clear_all_live(std::uint32_t slabs) {
+    for (SlabIndex s{0}; s.number < slabs; ++s.number) {
+      clear_live(s);
+    }
+  }
   // The whole table, for loops.
   std::uint16_t* live_table() { return live_; }
 
@@ -69,6 +107,7 @@ private:
   std::size_t table_bytes_ = 0;
   std::uint8_t* kinds_ = nullptr;
   std::uint8_t* uses_ = nullptr;
+  std::uint8_t fresh_ = static_cast<std::uint8_t>(SlabKind::FreshEven);
   std::uint16_t* live_ = nullptr;
 };
 

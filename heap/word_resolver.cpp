@@ -23,11 +23,12 @@ ObjectRef WordResolver::resolve(AmbiguousWord ambiguous) const {
     const Address start = large_.find(word);
     return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};
   }
-  if (kind != SlabKind::Old) {
+  if (!is_small(kind)) {
     return {};
   }
   const Address slab = slabs_.address_of(slabs_.index_of(word));
-  const Address marked = base_ == Base::Marks ? last_start(bits_, slab, word) : 0;
+  const Address marked =
+      base_ == Base::Marks ? last_start(marking_ ? bits_.previous() : bits_, slab, word) : 0;
   const Address noted = starts_.is_open() ? starts_.find(slab, word) : 0;
   const Address start = marked > noted ? marked : noted; // the nearer one: objects do not overlap
   return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};

@@ -7,8 +7,8 @@
 //
 // Invariants  [resolve.hit.1] A word hits the object whose bytes, rounded to the granule, contain it: any byte, not only
 //             aligned ones; the byte behind it is the next object's or nobody's. [resolve.base.1] Between marks the base
-//             is the mark bits; from the start of a mark on, while these are rewritten, it is the copy in ObjectStarts,
-//             and it stays the copy if the mark was not whole. [resolve.dead.1] What the last whole mark found dead, and
+//             is the mark bits; from the start of a mark until its end it is the bits of the mark before. After a mark
+//             that was not whole it is the copy of these in ObjectStarts. [resolve.dead.1] What the last whole mark found dead, and
 //             memory without objects, is never hit. [resolve.corrupt.1] An object whose header or length was overwritten
 //             is hit by every word up to the next start: whoever follows it finds the damage.
 #pragma once
@@ -36,9 +36,17 @@ public:
   const ObjectStarts& starts() const { return starts_; }
   Base base() const { return base_; }
   void set_base(Base base) { base_ = base; }
+  // In a stop: from the start of a mark to its end.
+  void set_marking(bool on) { marking_ = on; }
 
   // Null: hits nothing.
   ObjectRef resolve(AmbiguousWord word) const;
+  // While marking: of the objects that existed when the mark started. Beside resolve() on another thread, which may note
+  // starts meanwhile: those lie in fresh slabs, which are not looked at.
+  ObjectRef resolve_in_snapshot(AmbiguousWord word) const {
+    return slabs_.kind_of_word(static_cast<Address>(word.bits)) == slabs_.fresh_kind() ? ObjectRef{}
+                                                                                       : resolve(word);
+  }
   // Whether the object that starts at `start` contains the word, which is not below it. [resolve.hit.1]
   bool contains(Address start, Address word) const;
 
@@ -49,6 +57,7 @@ private:
   LargeSpace& large_;
   ObjectStarts starts_;
   Base base_ = Base::Marks;
+  bool marking_ = false;
 };
 
 } // namespace echo

@@ -70,6 +70,7 @@ Outcome ManagedCode::check_heap(const echo_heap_api* api, const echo_heap* heap)
 Outcome ManagedCode::provide_frames() {
   echo_frame_source source{};
   source.size = sizeof source;
+  source.reserved = ECHO_FRAMES_POLLED_RETURNS;
   source.context = &index_;
   source.walk = walk_frames;
   echo_error why{};

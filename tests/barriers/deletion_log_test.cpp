@@ -61,28 +61,35 @@ TEST(DeletionLog, ThreadsShareASink) {
 
 class StoreBarrier : public ::testing::Test {
 protected:
-  std::vector<DeletionRecord> log() {
-    state.log.flush(sink);
-    return sink.take();
+  void SetUp() override {
+    ASSERT_TRUE(slabs.open(kBase, 4 * kSlabBytes));
+    ASSERT_TRUE(marks.open(kBase, kChunkBytes));
   }
+  std::vector<DeletionRecord> log() {
+    state.log.flush(heap.sink);
+    return heap.sink.take();
+  }
+  static constexpr Address kBase = Address{1} << 40; // never dereferenced
+  SlabTable slabs;
+  SideMetadata marks;
   ThreadBlock block;
   BarrierState state;
-  DeletionSink sink;
+  BarrierHeap heap{{}, Snapshot(slabs, marks)};
   Address slots[2] = {100 * 8, 200 * 8};
 };
 
 TEST_F(StoreBarrier, IdleStoresTellNobody) { // [bar.fast.1]
-  store_reference(block, state, sink, reinterpret_cast<Address>(&slots[0]), {800});
+  store_reference(block, state, heap, reinterpret_cast<Address>(&slots[0]), {800});
   EXPECT_EQ(slots[0], 800u);
   EXPECT_EQ(state.cold_calls, 0u);
   EXPECT_TRUE(log().empty());
 }
 
 TEST_F(StoreBarrier, AuditedStoresLogTheOldValueFirst) { // [bar.order.1] [bar.log.2]
-  block.phase = static_cast<std::uint8_t>(BarrierPhase::Audit);
+  block.phase = kBarrierAudit;
   const auto slot = reinterpret_cast<Address>(&slots[1]);
-  store_reference(block, state, sink, slot, {800});
-  store_reference(block, state, sink, slot, {0});
+  store_reference(block, state, heap, slot, {800});
+  store_reference(block, state, heap, slot, {0});
   EXPECT_EQ(slots[1], 0u);
   EXPECT_EQ(slots[0], 800u) << "and nothing else is written"; // 100 * 8, as before
   EXPECT_EQ(state.cold_calls, 2u);
@@ -91,6 +98,35 @@ TEST_F(StoreBarrier, AuditedStoresLogTheOldValueFirst) { // [bar.order.1] [bar.l
   EXPECT_EQ(records[0].slot, slot);
   EXPECT_EQ(records[0].old_value, 1600u) << "the first record holds what the slot had before";
   EXPECT_EQ(records[1].old_value, 800u);
+}
+
+// While marking only what may be white, and was in the snapshot, is logged. [bar.cold.1] [mark.log.1]
+TEST_F(StoreBarrier, MarkingLogsWhatMayBeWhite) {
+  block.phase = kBarrierMarking;
+  slabs.set_kind({0}, SlabKind::Old);
+  slabs.set_kind({1}, slabs.fresh_kind());
+  slabs.set_kind({2}, SlabKind::Large);
+  slabs.set_kind({3}, other_fresh(slabs.fresh_kind())); // old by another name [heap.fresh.1]
+  const auto logged = [&](Address old_value) {
+    slots[0] = old_value;
+    store_reference(block, state, heap, reinterpret_cast<Address>(&slots[0]), {0});
+    const std::vector<DeletionRecord> records = log();
+    EXPECT_LE(records.size(), 1u);
+    EXPECT_TRUE(records.empty() || records[0].old_value == old_value);
+    return !records.empty();
+  };
+  for (const std::uint32_t slab : {0u, 2u, 3u}) {
+    const Address object = kBase + slab * kSlabBytes + 64;
+    EXPECT_TRUE(logged(object)) << slab;
+    EXPECT_FALSE(logged(object | 1)) << "no reference";
+    marks.mark(object);
+    EXPECT_FALSE(logged(object)) << "marked: " << slab;
+  }
+  EXPECT_FALSE(logged(kBase + kSlabBytes)) << "fresh";
+  EXPECT_FALSE(logged(0));
+  EXPECT_FALSE(logged(kBase + 4 * kSlabBytes)) << "outside";
+  EXPECT_TRUE(heap.snapshot.concerns(kBase + 256, kBase + 128)) << "a slot of an old object";
+  EXPECT_FALSE(heap.snapshot.concerns(kBase + kSlabBytes + 8, kBase + 128)) << "a slot of a fresh object";
 }
 
 } // namespace

@@ -73,7 +73,7 @@ TEST_F(BarrierAuditTest, NamesARecordThatCameLater) { // [bar.log.2]
 TEST_F(BarrierAuditTest, TheColdPathAfterTheStoreIsALateRecord) { // the recipe in the wrong order
   const Address slot = holder.address + 8;
   TestHeap::poke(holder, 8, b.address);
-  store_barrier_cold(heap.mutator->barrier, heap.collector.deletions, slot);
+  store_barrier_cold(*heap.mutator, heap.mutator->barrier, heap.collector.barriers, slot);
   std::string why;
   EXPECT_EQ(heap.collect(&why), ECHO_HEAP_CORRUPT);
   EXPECT_EQ(why, accusation(8, "pair", a, b, "and the announced store came later"));
@@ -135,7 +135,7 @@ TEST_F(BarrierAuditTest, LogsOfDetachedThreadsCount) {
     Mutator* m = nullptr;
     std::string why;
     ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
-    store_reference(*m, m->barrier, heap.collector.deletions, holder.address + 8, b);
+    store_reference(*m, m->barrier, heap.collector.barriers, holder.address + 8, b);
     heap.collector.detach(m);
   });
   heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
@@ -151,7 +151,7 @@ TEST_F(BarrierAuditTest, LogsOfTwoThreadsHaveNoCommonOrder) {
     Mutator* m = nullptr;
     std::string why;
     ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
-    store_reference(*m, m->barrier, heap.collector.deletions, holder.address + 8, {}); // announces b
+    store_reference(*m, m->barrier, heap.collector.barriers, holder.address + 8, {}); // announces b
     heap.collector.detach(m);
   });
   heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);

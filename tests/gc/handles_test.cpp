@@ -19,8 +19,14 @@ ObjectRef object(std::uint64_t n) {
 }
 echo_handle make(HandleStack& stack, ObjectRef o) {
   echo_handle handle = nullptr;
-  EXPECT_EQ(stack.make(o, &handle), ECHO_OK);
+  ObjectRef replaced;
+  EXPECT_EQ(stack.make(o, &handle, &replaced), ECHO_OK);
   return handle;
+}
+// Null: the handle is not valid.
+ObjectRef find(HandleStack& stack, echo_handle handle) {
+  ObjectRef found;
+  return stack.get(handle, &found) ? found : ObjectRef{};
 }
 echo_scope open(HandleStack& stack) {
   echo_scope scope = 0;
@@ -31,9 +37,10 @@ echo_scope open(HandleStack& stack) {
 TEST(Handles, NeedAScope) {
   HandleStack stack;
   echo_handle handle = nullptr;
-  EXPECT_EQ(stack.make(object(1), &handle), ECHO_HANDLE_MISUSE);
+  ObjectRef replaced;
+  EXPECT_EQ(stack.make(object(1), &handle, &replaced), ECHO_HANDLE_MISUSE);
   EXPECT_EQ(handle, nullptr);
-  EXPECT_EQ(stack.find(nullptr), nullptr);
+  EXPECT_FALSE(find(stack, nullptr));
   EXPECT_EQ(stack.close(0), ECHO_HANDLE_MISUSE);
   EXPECT_EQ(stack.close(1), ECHO_HANDLE_MISUSE);
   EXPECT_FALSE(stack.has_open_scope());
@@ -56,11 +63,11 @@ TEST(Handles, StaleOnesAreKnownAlsoWhenTheCellIsReused) { // [handles.scope.1]
   const echo_scope first = open(stack);
   const echo_handle stale = make(stack, object(1));
   ASSERT_EQ(stack.close(first), ECHO_OK);
-  EXPECT_EQ(stack.find(stale), nullptr);
+  EXPECT_FALSE(find(stack, stale));
   const echo_scope second = open(stack);
   const echo_handle fresh = make(stack, object(2));
-  EXPECT_EQ(stack.find(stale), nullptr) << "the cell belongs to another scope";
-  EXPECT_EQ(*stack.find(fresh), object(2));
+  EXPECT_FALSE(find(stack, stale)) << "the cell belongs to another scope";
+  EXPECT_EQ(find(stack, fresh), object(2));
   ASSERT_EQ(stack.close(second), ECHO_OK);
 }
 
@@ -71,7 +78,7 @@ TEST(Handles, FabricatedOnesAreRefused) {
   for (const std::uint64_t wrong :
        {bits + 1, bits - 1, bits + (std::uint64_t{1} << 32), bits ^ (std::uint64_t{1} << 63),
         std::uint64_t{0xFFFFFFFF}, ~std::uint64_t{0}}) {
-    EXPECT_EQ(stack.find(reinterpret_cast<echo_handle>(wrong)), nullptr) << wrong;
+    EXPECT_FALSE(find(stack, reinterpret_cast<echo_handle>(wrong))) << wrong;
   }
 }
 
@@ -119,8 +126,10 @@ TEST(Handles, PropertyAgainstAModel) { // [handles.root.1]
     } else if (!valid.empty()) {
       auto it = valid.lower_bound(reinterpret_cast<echo_handle>(random.next()));
       it = it == valid.end() ? valid.begin() : it;
-      ASSERT_EQ(*stack.find(it->first), it->second);
-      *stack.find(it->first) = it->second = object(step);
+      ASSERT_EQ(find(stack, it->first), it->second);
+      ObjectRef replaced;
+      it->second = object(step);
+      ASSERT_TRUE(stack.set(it->first, it->second, &replaced));
     }
     if (step % 500 == 0) {
       std::size_t seen = 0;
@@ -135,8 +144,56 @@ TEST(Handles, PropertyAgainstAModel) { // [handles.root.1]
         ASSERT_EQ(roots.count(o.address), 1u);
       }
       for (const echo_handle h : stale) {
-        ASSERT_EQ(stack.find(h), nullptr);
+        ASSERT_FALSE(find(stack, h));
       }
+    }
+  }
+}
+
+// What a snapshot held is traced, or handed out when it is written over; closing a scope loses nothing. [handles.trace.1]
+TEST(Handles, ASnapshotIsTracedWhateverHappensMeanwhile) {
+  SCOPED_TRACE(test::seed_message());
+  test::Random random(test::test_seed());
+  for (int round = 0; round < 30; ++round) {
+    HandleStack stack;
+    std::vector<std::pair<echo_scope, std::vector<echo_handle>>> scopes;
+    std::uint64_t made = 0;
+    std::set<Address> replaced_ones;
+    const auto mutate = [&] {
+      ObjectRef replaced;
+      echo_handle handle = nullptr;
+      if (scopes.empty() || random.chance(5)) {
+        scopes.push_back({open(stack), {}});
+      } else if (random.chance(5)) {
+        ASSERT_EQ(stack.close(scopes.back().first), ECHO_OK);
+        scopes.pop_back();
+      } else if (random.chance(30) && !scopes.back().second.empty()) {
+        ASSERT_TRUE(stack.set(scopes.back().second.front(), object(++made), &replaced));
+      } else {
+        ASSERT_EQ(stack.make(object(++made), &handle, &replaced), ECHO_OK);
+        scopes.back().second.push_back(handle);
+      }
+      if (replaced) {
+        replaced_ones.insert(replaced.address);
+      }
+    };
+    for (std::size_t i = random.below(3000); i > 0; --i) {
+      mutate();
+    }
+    std::set<Address> expected;
+    stack.for_each([&](ObjectRef o) { expected.insert(o.address); });
+    replaced_ones.clear();
+    HandleStack::Trace trace = stack.begin_snapshot();
+    std::set<Address> seen;
+    while (!trace.is_done()) {
+      trace.step(static_cast<std::uint32_t>(random.below(100)), [&](ObjectRef o) { seen.insert(o.address); });
+      for (std::size_t i = random.below(200); i > 0; --i) {
+        mutate();
+      }
+    }
+    seen.insert(replaced_ones.begin(), replaced_ones.end());
+    for (const Address address : expected) {
+      ASSERT_TRUE(seen.contains(address)) << address;
     }
   }
 }

@@ -139,7 +139,8 @@ TEST_P(Marker, HandlesAndWordsAndFramesAreRoots) {
   echo_scope scope = 0;
   echo_handle handle = nullptr;
   ASSERT_EQ(heap.mutator->handles.open(&scope), ECHO_OK);
-  ASSERT_EQ(heap.mutator->handles.make(heap.make(heap.pair), &handle), ECHO_OK);
+  ObjectRef replaced;
+  ASSERT_EQ(heap.mutator->handles.make(heap.make(heap.pair), &handle, &replaced), ECHO_OK);
   heap.root(3, heap.make(heap.pair));
   (void)heap.make(heap.pair); // nobody's
   heap.collect();

@@ -45,6 +45,11 @@ constexpr Configuration kConfigurations[] = {
      false},
     {"tiny", "max_heap=1m,trigger=512k,reserve=1,poison=on,keep_free=1", 3, 100000, 12000, true},
     {"regions", "max_heap=64m,trigger=1m,reserve=1,mark_region=64k,poison=on", 3, 1500, 12000, false},
+    {"stw", "max_heap=64m,trigger=256k,reserve=1,mode=stw,poison=on,stress_yield=on", 3, 1500, 6000, false},
+    {"stw_checked",
+     "max_heap=64m,reserve=1,mode=stw,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield="
+     "on",
+     3, 80, 1500, false},
     {"everything",
      "max_heap=64m,reserve=1,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield=on,keep_"
      "free=0",
@@ -91,12 +96,13 @@ public:
     watcher.join();
     finish();
     std::printf(
-        "%-10s seed %llu: %llu collections, %llu checks of up to %llu objects, %llu objects, %llu times out "
-        "of "
-        "memory\n",
+        "%-10s seed %llu: %llu collections, %llu checks of up to %llu objects, %llu objects, %llu logged, "
+        "%llu "
+        "times out of memory\n",
         config_.name, static_cast<unsigned long long>(seed_), static_cast<unsigned long long>(collections_),
         static_cast<unsigned long long>(checks_.load()), static_cast<unsigned long long>(most_live_.load()),
-        static_cast<unsigned long long>(objects_), static_cast<unsigned long long>(out_of_memory_.load()));
+        static_cast<unsigned long long>(objects_), static_cast<unsigned long long>(logged_),
+        static_cast<unsigned long long>(out_of_memory_.load()));
     std::fflush(stdout);
   }
 
@@ -303,6 +309,7 @@ private:
     }
     collections_ = s.collections_full;
     objects_ = s.objects_allocated;
+    logged_ = s.log_entries;
     detach(actor, nothing);
     must([&](echo_error* why) { return echo_heap_destroy(heap_, why); });
   }
@@ -321,6 +328,7 @@ private:
   std::atomic<std::size_t> most_live_{0};
   std::uint64_t collections_ = 0;
   std::uint64_t objects_ = 0;
+  std::uint64_t logged_ = 0; // by the deletion barrier
 };
 
 // The value of --name=value, or null.

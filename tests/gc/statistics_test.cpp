@@ -105,7 +105,7 @@ TEST(Statistics, OfAKnownHeap) {
   EXPECT_EQ(s.objects_marked, 1002u);
   EXPECT_EQ(s.bytes_marked, s.live_bytes);
   EXPECT_GE(s.pause_us.count, 1u);
-  EXPECT_EQ(s.time_to_safepoint_us.count, 1u);
+  EXPECT_GE(s.time_to_safepoint_us.count, 1u) << "one stop, or that of the start and that of the end";
   EXPECT_GT(s.mark_s, 0.0);
   EXPECT_GT(s.gc_cpu_s, 0.0);
   expect_identities(s);
@@ -172,9 +172,10 @@ TEST(Statistics, CountHandlesAndColdPaths) {
   TestHeap heap(quiet_config());
   echo_scope scope = 0;
   ASSERT_EQ(heap.mutator->handles.open(&scope), ECHO_OK);
+  ObjectRef replaced;
   echo_handle handle = nullptr;
   for (int i = 0; i < 5; ++i) {
-    ASSERT_EQ(heap.mutator->handles.make({}, &handle), ECHO_OK);
+    ASSERT_EQ(heap.mutator->handles.make({}, &handle, &replaced), ECHO_OK);
   }
   echo_statistics s = heap.statistics();
   EXPECT_EQ(s.scoped_handles, 5u);

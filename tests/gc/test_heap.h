@@ -71,7 +71,7 @@ public:
   std::size_t size_of(ObjectRef object) const { return collector.memory.layouts.object_bytes(object); }
   // Stores with the barrier.
   void store(ObjectRef object, std::size_t offset, ObjectRef value) {
-    store_reference(*mutator, mutator->barrier, collector.deletions, object.address + offset, value);
+    store_reference(*mutator, mutator->barrier, collector.barriers, object.address + offset, value);
   }
   // Stores round the barrier.
   static void poke(ObjectRef object, std::size_t offset, std::uint64_t word) {

@@ -47,7 +47,9 @@ protected:
     memory.large.publish(at);
     return at;
   }
+  // As if a mark had started just before the objects were marked.
   LargeSpace::Swept sweep(bool poison = false) {
+    memory.large.begin_cycle();
     return memory.large.sweep(memory.bits, memory.layouts, poison);
   }
 
@@ -120,7 +122,7 @@ TEST_F(LargeSpaceTest, AnObjectIsSweptOnlyWhenPublished) { // [heap.large.3]
   const LargeSpace::Swept kept = sweep();
   EXPECT_EQ(kept.live_objects, 1u);
   EXPECT_EQ(kept.live_bytes, 50000u);
-  memory.large.clear_marks(memory.bits);
+  memory.bits.clear_mark(at);
   const LargeSpace::Swept freed = sweep();
   EXPECT_EQ(freed.objects, 1u);
   EXPECT_EQ(freed.bytes, 50000u);
@@ -239,7 +241,9 @@ TEST_F(LargeSpaceTest, PropertyAgainstAShadow) {
       memory.large.publish(at);
       shadow[at] = {bytes, pattern};
     } else if (random.chance(20)) {
-      memory.large.clear_marks(memory.bits);
+      for (const auto& [at, object] : shadow) {
+        memory.bits.clear_mark(at);
+      }
       std::size_t dead = 0;
       for (auto it = shadow.begin(); it != shadow.end();) {
         ASSERT_TRUE(verify_contents(it->first, it->second.first, it->second.second));

@@ -31,9 +31,10 @@ std::string fields(const Config& c) {
   for (const std::uint64_t n :
        {std::uint64_t{c.max_heap}, std::uint64_t{c.initial_trigger}, c.growth_percent,
         std::uint64_t{c.reserve_bytes}, std::uint64_t{c.keep_free}, std::uint64_t{c.populate},
-        std::uint64_t{c.mark_region}, std::uint64_t{c.huge_pages}, std::uint64_t{c.census}, c.stress_collect,
-        std::uint64_t{c.poison}, std::uint64_t{c.verify}, std::uint64_t{c.stress_yield},
-        std::uint64_t{c.stress_barriers}, std::uint64_t{c.stress_frames}, c.seed}) {
+        std::uint64_t{c.mark_region}, std::uint64_t{c.huge_pages}, std::uint64_t(c.mode),
+        std::uint64_t{c.census}, c.stress_collect, std::uint64_t{c.poison}, std::uint64_t{c.verify},
+        std::uint64_t{c.stress_yield}, std::uint64_t{c.stress_barriers}, std::uint64_t{c.stress_frames},
+        c.seed}) {
     text += std::to_string(n) + " ";
   }
   return text;
@@ -82,7 +83,9 @@ TEST(Options, EachOptionSetsItsField) {
   std::map<std::string, int> seen;
   for (const echo_option_info& row : rows()) {
     const bool is_switch = row.type == ECHO_OPTION_SWITCH;
-    const std::string value = !is_switch                                  ? "1048577"
+    const std::string words = row.range;
+    const std::string value = row.type == ECHO_OPTION_WORD                ? words.substr(words.rfind('|') + 1)
+                              : !is_switch                                ? "1048577"
                               : std::strcmp(row.default_value, "on") == 0 ? "off"
                                                                           : "on";
     const std::string text = std::strcmp(row.name, "growth") == 0 ? "growth=333" : row.name + ("=" + value);
@@ -94,7 +97,7 @@ TEST(Options, EachOptionSetsItsField) {
 
 TEST(Options, RangesHoldAtBothEnds) { // [options.parse.1]
   for (const echo_option_info& row : rows()) {
-    if (row.type == ECHO_OPTION_SWITCH) {
+    if (row.type == ECHO_OPTION_SWITCH || row.type == ECHO_OPTION_WORD) {
       continue;
     }
     const std::string range = row.range;
@@ -156,6 +159,15 @@ TEST(Options, UnknownNamesListTheKnownOnes) {
   EXPECT_EQ(refused("Max_heap=2m", ECHO_UNKNOWN_OPTION).find("option 'Max_heap' is unknown"), 0u);
   EXPECT_LT(refused(std::string(4000, 'x') + "=1", ECHO_UNKNOWN_OPTION).size(), 500u)
       << "sentences stay short";
+}
+
+TEST(Options, WordsAreThoseOfTheRange) { // [options.parse.1]
+  EXPECT_EQ(parsed("mode=stw").mode, MarkMode::Stw);
+  EXPECT_EQ(parsed("mode=stw,mode=concurrent").mode, MarkMode::Concurrent);
+  for (const std::string wrong : {"", "stw2", "st", "concurrent|stw", "|", "Stw"}) {
+    EXPECT_EQ(refused("mode=" + wrong, ECHO_BAD_OPTION_VALUE),
+              "option 'mode' has the value '" + wrong + "': expected one of the words in concurrent|stw");
+  }
 }
 
 TEST(Options, NothingIsHalfApplied) {

@@ -70,7 +70,9 @@ TEST(HeapCreate, TheOptionTableEnumerates) {
       break;
     }
     EXPECT_EQ(info.size, sizeof info);
-    all += std::string(info.name) + "=" + info.default_value + ",";
+    if (info.type != ECHO_OPTION_PATH) { // there is no default file
+      all += std::string(info.name) + "=" + info.default_value + ",";
+    }
   }
   EXPECT_GE(count, 10u);
   EXPECT_EQ(echo_option_get_info(count, &info), ECHO_INVALID_ARGUMENT);

@@ -20,7 +20,7 @@ constexpr std::uint64_t kMaxBytes = 1024 * kGiB;
 constexpr std::size_t kMaxText = 4096;
 constexpr const char* kFileOption = "file";
 
-using Field = std::variant<std::size_t Config::*, bool Config::*>;
+using Field = std::variant<std::size_t Config::*, bool Config::*, MarkMode Config::*>;
 
 struct Row {
   const char* name;
@@ -54,6 +54,8 @@ constexpr Row kRows[] = {
      "takes the whole of a heap up to 256m, and 32m of a larger one"},
     {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
      "ask for transparent huge pages"},
+    {"mode", ECHO_OPTION_WORD, "concurrent", "concurrent|stw", 0, 1, &Config::mode,
+     "where marking is done: on a thread of the heap beside the program, or inside one stop"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
      "count allocated objects exactly by walking their headers in each collection"},
     {"stress_collect", ECHO_OPTION_COUNT, "0", "0..1000000000", 0, 1000000000, &Config::stress_collect,
@@ -86,7 +88,7 @@ const char* type_name(echo_option_type type) {
   case ECHO_OPTION_PATH:
     break;
   }
-  return "a word";
+  return "one of the words";
 }
 
 std::string_view trim(std::string_view s) {
@@ -135,7 +137,24 @@ bool parse_number(std::string_view text, bool suffix_allowed, std::uint64_t* out
   return !__builtin_mul_overflow(value, unit, out);
 }
 
+// The position of a word in "one|two|three".
+bool parse_word(std::string_view words, std::string_view text, std::uint64_t* out) {
+  for (*out = 0;; ++*out) {
+    const std::size_t bar = words.find('|');
+    if (!text.empty() && words.substr(0, bar) == text) {
+      return true;
+    }
+    if (bar == std::string_view::npos) {
+      return false;
+    }
+    words.remove_prefix(bar + 1);
+  }
+}
+
 bool parse_value(const Row& row, std::string_view text, std::uint64_t* out) {
+  if (row.type == ECHO_OPTION_WORD) {
+    return parse_word(row.range, text, out);
+  }
   if (row.type == ECHO_OPTION_SWITCH) {
     *out = text == "on" ? 1 : 0;
     return text == "on" || text == "off";
@@ -146,6 +165,8 @@ bool parse_value(const Row& row, std::string_view text, std::uint64_t* out) {
 void apply(const Row& row, std::uint64_t value, Config* config) {
   if (const auto* number = std::get_if<std::size_t Config::*>(&row.field)) {
     config->** number = value;
+  } else if (const auto* mode = std::get_if<MarkMode Config::*>(&row.field)) {
+    config->** mode = static_cast<MarkMode>(value);
   } else {
     config->*std::get<bool Config::*>(row.field) = value != 0;
   }

@@ -34,10 +34,10 @@ constexpr std::size_t kMaxInlineBytes = 4096;
 #define ECHO_BUILD_ID "0.1.0"
 #endif
 
-constexpr std::uint64_t kFeatures = ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER |
-                                    ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS |
-                                    ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
-                                    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH;
+constexpr std::uint64_t kFeatures =
+    ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER | ECHO_FEATURE_SCOPED_HANDLES |
+    ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
+    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH | ECHO_FEATURE_CONCURRENT;
 
 echo_status report(echo_error* why, echo_status status, const std::string& message) {
   if (why != nullptr && status != ECHO_OK) {
@@ -126,7 +126,7 @@ echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, std::uint64_t
 
 void store_cold(echo_thread* thread, echo_ref* slot, echo_ref) {
   Mutator& m = *Mutator::from(thread);
-  store_barrier_cold(m.barrier, m.collector.deletions, reinterpret_cast<Address>(slot));
+  store_barrier_cold(m, m.barrier, m.collector.barriers, reinterpret_cast<Address>(slot));
 }
 
 void poll_cold(echo_thread* thread) {
@@ -476,7 +476,7 @@ echo_status echo_store(echo_thread* thread, echo_ref object, uint64_t offset, ec
   if (!echo::is_slot_of(layouts.record({number}), target, offset)) {
     return ECHO_OUT_OF_BOUNDS;
   }
-  echo::store_reference(*m, m->barrier, m->collector.deletions, target.address + offset, echo::ref_of(value));
+  echo::store_reference(*m, m->barrier, m->collector.barriers, target.address + offset, echo::ref_of(value));
   return ECHO_OK;
 }
 
@@ -499,7 +499,7 @@ echo_status echo_array_store(echo_thread* thread, echo_ref array, uint64_t index
   }
   const echo::Address slot =
       target.address + layouts.record({number}).fixed_bytes + index * sizeof(echo::Address);
-  echo::store_reference(*m, m->barrier, m->collector.deletions, slot, echo::ref_of(value));
+  echo::store_reference(*m, m->barrier, m->collector.barriers, slot, echo::ref_of(value));
   return ECHO_OK;
 }
 
@@ -543,15 +543,17 @@ echo_handle echo_handle_new(echo_thread* thread, echo_ref object) {
     return nullptr;
   }
   echo_handle handle = nullptr;
+  echo::ObjectRef replaced;
   echo_error error{};
   if (guarded(&error, [&](std::string* message) {
-        const echo_status status = m->handles.make(echo::ref_of(object), &handle);
+        const echo_status status = m->handles.make(echo::ref_of(object), &handle, &replaced);
         *message = status == ECHO_HANDLE_MISUSE ? "no handle scope is open" : "";
         return status;
       }) != ECHO_OK) {
     m->last_error = error;
     return nullptr;
   }
+  echo::log_leaving_root(*m, m->barrier, m->collector.barriers, replaced); // [handles.trace.1]
   return handle;
 }
 
@@ -560,13 +562,13 @@ echo_ref echo_handle_get(echo_thread* thread, echo_handle handle) {
   if (!echo::managed_or_error(thread, &m)) {
     return nullptr;
   }
-  const echo::ObjectRef* cell = m->handles.find(handle);
-  if (cell == nullptr) {
+  echo::ObjectRef object;
+  if (!m->handles.get(handle, &object)) {
     echo::set_error(*m, ECHO_HANDLE_MISUSE,
                     "the handle's scope is closed, or it is not a handle of this thread");
     return nullptr;
   }
-  return echo::as_ref(*cell);
+  return echo::as_ref(object);
 }
 
 echo_status echo_handle_set(echo_thread* thread, echo_handle handle, echo_ref object) {
@@ -574,11 +576,11 @@ echo_status echo_handle_set(echo_thread* thread, echo_handle handle, echo_ref ob
   if (const echo_status status = managed(thread, &m, nullptr); status != ECHO_OK) {
     return status;
   }
-  echo::ObjectRef* cell = m->handles.find(handle);
-  if (cell == nullptr) {
+  echo::ObjectRef replaced;
+  if (!m->handles.set(handle, echo::ref_of(object), &replaced)) {
     return ECHO_HANDLE_MISUSE;
   }
-  *cell = echo::ref_of(object);
+  echo::log_leaving_root(*m, m->barrier, m->collector.barriers, replaced);
   return ECHO_OK;
 }
 
@@ -649,6 +651,7 @@ echo_ref echo_resolve(echo_thread* thread, uintptr_t word) {
     m->last_error = error;
     return nullptr;
   }
+  echo::log_obtained(*m, m->barrier, m->collector.barriers, found); // [resolve.log.1]
   return echo::as_ref(found);
 }
 

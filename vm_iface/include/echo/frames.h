@@ -26,9 +26,15 @@ typedef struct echo_frame_cursor {
  * *base (it moves with it). The addresses stay valid until walk() returns. */
 typedef void (*echo_visit_slot_fn)(void* visitor, echo_ref* base, uintptr_t* derived);
 
+/* Flags of a frame source. POLLED_RETURNS: control comes back to a frame only behind a poll of the frame that it comes
+ * from, with that frame's anchor published, and only the frame itself writes into its slots. Then no stop visits more than
+ * a few frames of a stack: the others are visited before control comes back to them [roots.frames.1]. Without it a stop
+ * visits all. */
+enum { ECHO_FRAMES_POLLED_RETURNS = 1 };
+
 typedef struct echo_frame_source {
-  uint32_t size; /* sizeof(echo_frame_source) */
-  uint32_t reserved;
+  uint32_t size;     /* sizeof(echo_frame_source) */
+  uint32_t reserved; /* flags, ECHO_FRAMES_*; others are refused (the name is that of version 1.0) */
   void* context;
   /* Visits at most max_frames frames beginning at *cursor; sets *cursor behind them and *visited to their number. */
   echo_status (*walk)(void* context, echo_thread* thread, echo_frame_cursor* cursor, uint32_t max_frames,

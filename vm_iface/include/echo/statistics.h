@@ -29,7 +29,10 @@ typedef struct echo_distribution {
   X(requested, "the VM asked for a collection")                                                              \
   X(stress, "collect-at-every-Nth-allocation")                                                               \
   X(emergency, "a second collection before reporting out of memory")                                         \
-  X(large_object, "a thread zeroed a slice of a large object's recycled memory by itself")
+  X(large_object, "a thread zeroed a slice of a large object's recycled memory by itself")                   \
+  X(mark_start, "the stop in which a mark starts that runs beside the program")                              \
+  X(mark_end, "a stop in which such a mark ends, or is found not to be complete")                            \
+  X(frames, "a thread visited a slice of its older frames while marking")
 
 typedef enum echo_cause {
 #define ECHO_CAUSE_ENUM(name, sentence) ECHO_CAUSE_##name,
@@ -85,6 +88,10 @@ typedef struct echo_statistics {
       ambiguous_hits; /* looked at by marks; those that pointed into an object; cumulative */
   uint64_t pinned_objects, pinned_slabs; /* by the last mark; slabs: 64 KiB blocks in which they begin */
   uint64_t pinned_by[8]; /* these objects by the first word that hit them: indexed by echo_pin */
+  /* The most work that was ever done while a mutator was held, in units (docs/pauses.md). */
+  uint64_t units_at_mark_start,
+      units_at_mark_end;    /* in the stop in which a mark started, or ended or went on */
+  uint64_t units_of_frames; /* frames that a thread visited at a time, itself */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are

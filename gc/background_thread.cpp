@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The loop of a background thread.
+#include "gc/background_thread.h"
+
+#include "heap/os_memory.h"
+
+#include <csignal>
+#include <system_error>
+
+namespace echo {
+
+bool BackgroundThread::start() {
+  sigset_t all;
+  sigset_t before;
+  ::sigfillset(&all);
+  ::pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool started = true;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error&) {
+    started = false;
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return started;
+}
+
+void BackgroundThread::stop() {
+  if (!thread_.joinable()) {
+    return;
+  }
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ending_ = true;
+  }
+  wanted_.notify_one();
+  thread_.join();
+}
+
+void BackgroundThread::wake() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (woken_) {
+      return;
+    }
+    woken_ = true;
+  }
+  wanted_.notify_one();
+}
+
+void BackgroundThread::run() {
+  std::unique_lock<std::mutex> lock(mutex_);
+  for (;;) {
+    wanted_.wait(lock, [this] { return woken_ || ending_; });
+    if (ending_) {
+      return;
+    }
+    woken_ = false;
+    lock.unlock();
+    work_();
+    cpu_ns_.store(os::thread_cpu_ns(), std::memory_order_relaxed);
+    lock.lock();
+  }
+}
+
+} // namespace echo

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     A thread of the heap's own that sleeps until it is woken, does what it was made for, and sleeps again.
+// Invariants  [service.end.1] stop() ends and joins it before any memory goes; the work looks at is_ending() between
+//             bounded steps. It takes no signals: they belong to the VM's threads.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+namespace echo {
+
+class BackgroundThread {
+public:
+  explicit BackgroundThread(std::function<void()> work) : work_(std::move(work)) {}
+  ~BackgroundThread() { stop(); }
+  // False if the system refused a thread.
+  bool start();
+  void stop();
+  // Cheap when the thread has been woken and has not begun yet.
+  void wake();
+  bool is_ending() const { return ending_.load(std::memory_order_relaxed); }
+  // Of the whole thread, after its last piece of work.
+  std::uint64_t cpu_ns() const { return cpu_ns_.load(std::memory_order_relaxed); }
+
+private:
+  void run();
+
+  const std::function<void()> work_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable wanted_;
+  bool woken_ = false;              // under mutex_
+  std::atomic<bool> ending_{false}; // written under mutex_; read between steps
+  std::atomic<std::uint64_t> cpu_ns_{0};
+};
+
+} // namespace echo

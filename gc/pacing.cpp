@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The equations of pacing.h.
+#include "gc/pacing.h"
+
+#include <algorithm>
+
+namespace echo {
+
+namespace {
+
+constexpr std::uint64_t kMinHeadroom = std::uint64_t{1} << 20;
+constexpr std::uint64_t kMaxLeastHeadroom = std::uint64_t{32} << 20;
+constexpr std::uint64_t kBytesPerGcNs = 100;
+constexpr std::uint64_t kReserve = std::uint64_t{512} << 10;
+
+double per_ns(std::uint64_t bytes, std::uint64_t ns) {
+  return static_cast<double>(bytes) / static_cast<double>(std::max<std::uint64_t>(ns, 1));
+}
+
+} // namespace
+
+void Pacing::learn(const CycleMeasure& cycle) {
+  // The faster of: while it ran, since the one before started. Half of what was known stays.
+  double rate = per_ns(cycle.allocated_end - cycle.allocated_start, cycle.total_ns);
+  if (last_start_ns_ != 0) {
+    rate = std::max(rate, per_ns(cycle.allocated_start - last_allocated_, cycle.start_ns - last_start_ns_));
+  }
+  allocation_rate_ = std::max(rate, (allocation_rate_ + rate) / 2);
+  const double marking = per_ns(cycle.live, cycle.mark_ns);
+  marking_rate_ = marking_rate_ == 0 ? marking : (marking_rate_ + marking) / 2;
+  last_start_ns_ = cycle.start_ns;
+  last_allocated_ = cycle.allocated_start;
+  const double duration = static_cast<double>(cycle.live) / std::max(marking_rate_, 1e-9) +
+                          static_cast<double>(cycle.total_ns - cycle.mark_ns);
+  predicted_ = static_cast<std::uint64_t>(1.25 * allocation_rate_ * duration) + kReserve;
+}
+
+std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
+  const std::uint64_t growth = cycle.live / 100 * (growth_percent_ - 100);
+  const std::uint64_t least = fixed_trigger_ != 0
+                                  ? fixed_trigger_
+                                  : std::clamp(cycle.cpu_ns * kBytesPerGcNs, kMinHeadroom, kMaxLeastHeadroom);
+  const std::uint64_t headroom = std::max(growth, least);
+  const std::uint64_t beyond_holes = headroom > cycle.holes ? headroom - cycle.holes : 0;
+  const std::uint64_t target =
+      std::min<std::uint64_t>(cycle.used + std::min<std::uint64_t>(beyond_holes, limit_), limit_);
+  if (!beside) {
+    return target;
+  }
+  learn(cycle);
+  const std::uint64_t room = target - std::min(target, cycle.used);
+  const std::uint64_t start = target - std::min(predicted_, room / 2);
+  const std::uint64_t latest = limit_ - std::min<std::uint64_t>(predicted_, limit_);
+  return std::max(std::min(start, latest), std::min<std::uint64_t>(cycle.used, limit_));
+}
+
+} // namespace echo

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     The roots of threads, traced beside the program: frames that have not run since the mark started, and handles.
+// Drawing     who notices that a mark started         and then visits frames               and traces handles
+//             the stop, for active threads            the thread, a slice at each poll;    who marks,
+//             the thread, when it becomes managed     whoever marks, while the thread      beside the thread
+//             whoever marks, for others               is not active
+//
+//             Noticing: the phase, how many handles there are, the youngest frames.
+//
+// Invariants  [roots.frames.4] A frame is visited in this mark before control comes to it. [roots.frames.2] Of a stack whose
+//             returns are polled a stop visits Watermark::kFramesAtStop frames; a thread visits at most kFramesPerSlice at a
+//             time, whoever marks kFramesBeside. [handles.trace.1] Handles are traced kCellsBeside at a time. A mark ends
+//             when no thread has roots to trace. [stop.active.1] While the registry lock is held a thread that is not active
+//             does not become managed.
+#include "gc/collector.h"
+
+#include <algorithm>
+
+namespace echo {
+
+namespace {
+
+constexpr std::uint32_t kFramesPerSlice = 128;
+constexpr std::uint32_t kFramesBeside = 64;
+constexpr std::uint32_t kCellsBeside = 1024;
+
+echo_frame_cursor anchor_of(const Mutator& m) {
+  return {m.anchor_sp, m.anchor_fp, m.anchor_pc};
+}
+
+// Hands the references of frames to a visitor.
+class VisitFrames final : public FrameWalk {
+public:
+  VisitFrames(FrameSource& source, Mutator& mutator, RootVisitor& visitor)
+      : source_(source), mutator_(mutator), visitor_(visitor) {}
+  echo_status walk(echo_frame_cursor* cursor, std::uint32_t most, std::uint32_t* visited,
+                   std::string* why) override {
+    const auto visit = [](void* self, echo_ref* base, std::uintptr_t*) {
+      static_cast<VisitFrames*>(self)->visitor_.root({reinterpret_cast<Address>(*base)});
+    };
+    const echo_status status = source_.walk_some(mutator_, cursor, most, visit, this, visited, why);
+    count += *visited;
+    return status;
+  }
+  std::uint64_t count = 0;
+
+private:
+  FrameSource& source_;
+  Mutator& mutator_;
+  RootVisitor& visitor_;
+};
+
+// The thread's own log carries what it visits itself.
+struct LogRoots final : RootVisitor {
+  LogRoots(Mutator& m, BarrierHeap& h) : mutator(m), heap(h) {}
+  Mutator& mutator;
+  BarrierHeap& heap;
+  void root(ObjectRef ref) override { log_leaving_root(mutator, mutator.barrier, heap, ref); }
+  void ambiguous(AmbiguousWord, echo_pin) override {}
+};
+
+struct PushRoots final : RootVisitor {
+  explicit PushRoots(Marker& m) : marker(m) {}
+  Marker& marker;
+  void root(ObjectRef ref) override { marker.push_root(ref); }
+  void ambiguous(AmbiguousWord, echo_pin) override {}
+};
+
+} // namespace
+
+void Collector::roots_failed(echo_status status, const std::string& why) {
+  set_failure(status, why);
+  roots_failed_.store(true);
+}
+
+// Frames or handles of a thread are traced.
+void Collector::one_part_done(Mutator& mutator) {
+  if (mutator.to_trace.parts.fetch_sub(1) == 1) {
+    untraced_threads_.fetch_sub(1);
+  }
+}
+
+// Of a stack whose returns are not polled all frames are visited at once.
+echo_status Collector::visit_frames(Mutator& mutator, std::uint32_t most, bool from_anchor,
+                                    RootVisitor& visitor, std::uint64_t* visited, std::string* why) {
+  VisitFrames frames(roots.frames, mutator, visitor);
+  const std::uint32_t now = roots.frames.has_polled_returns() ? most : UINT32_MAX;
+  const echo_status status = from_anchor
+                                 ? mutator.watermark.advance_from(anchor_of(mutator), now, frames, why)
+                                 : mutator.watermark.advance(now, frames, why);
+  *visited += frames.count;
+  if (!mutator.watermark.is_set()) { // all were visited, or the walk failed and the mark with it
+    mutator.to_trace.frames = false;
+    one_part_done(mutator);
+  }
+  return status;
+}
+
+echo_status Collector::notice_mark(Mutator& mutator, RootVisitor& visitor, std::uint64_t* visited,
+                                   std::string* why) {
+  RootsToTrace& left = mutator.to_trace;
+  mutator.phase = barrier_phase_;
+  left.handles = mutator.handles.begin_snapshot();
+  VisitFrames frames(roots.frames, mutator, visitor);
+  const std::uint32_t now =
+      roots.frames.has_polled_returns() ? Watermark::kFramesAtStop : std::uint32_t{UINT32_MAX};
+  const echo_status status = mutator.watermark.set(anchor_of(mutator), now, frames, why);
+  *visited += frames.count;
+  left.frames = mutator.watermark.is_set();
+  left.parts = (left.frames ? 1u : 0u) + (left.handles.is_done() ? 0u : 1u);
+  if (left.parts == 0) {
+    untraced_threads_.fetch_sub(1);
+  }
+  left.mark = mark_number_;
+  return status;
+}
+
+// On the thread itself.
+void Collector::resumed(Mutator& mutator) {
+  mutator.phase = barrier_phase_;
+  if ((barrier_phase_ & kBarrierMarking) == 0) {
+    mutator.to_trace.frames = false; // of a mark that was given up
+    return;
+  }
+  if (mutator.to_trace.mark == mark_number_) {
+    return;
+  }
+  LogRoots visitor(mutator, barriers);
+  std::string why;
+  WorkUnits units;
+  if (const echo_status status = notice_mark(mutator, visitor, &units.frames, &why); status != ECHO_OK) {
+    roots_failed(status, why);
+  }
+  units_of_frames_.note(units);
+  if (mutator.to_trace.frames) {
+    mutator.poll_word.store(0); // each poll visits some
+  }
+}
+
+void Collector::visit_own_frames(Mutator& mutator, std::uint32_t most) {
+  LogRoots visitor(mutator, barriers);
+  std::string why;
+  WorkUnits units;
+  if (const echo_status status = visit_frames(mutator, most, true, visitor, &units.frames, &why);
+      status != ECHO_OK) {
+    roots_failed(status, why);
+  }
+  units_of_frames_.note(units);
+}
+
+// Before a thread goes: its frames are gone, but what they held may be elsewhere.
+void Collector::finish_frames(Mutator& mutator) {
+  while (mutator.state.load(std::memory_order_relaxed) == ThreadState::Managed && mutator.to_trace.frames) {
+    visit_own_frames(mutator, kFramesPerSlice);
+  }
+}
+
+// The list is frozen. A thread that has not run since the mark started has given nothing to anybody: its roots go with it.
+void Collector::leave_roots(Mutator& mutator) {
+  RootsToTrace& left = mutator.to_trace;
+  if ((barrier_phase_ & kBarrierMarking) == 0) {
+    return;
+  }
+  if (left.mark != mark_number_) {
+    untraced_threads_.fetch_sub(1);
+  } else if (left.parts != 0) {
+    if (!left.handles.is_done()) {
+      const MutexLock lock(orphans_mutex_);
+      orphans_.push_back({left.handles, mutator.handles.release_blocks()});
+    }
+    untraced_threads_.fetch_sub(1);
+  }
+}
+
+// A slice of one thread, under the registry lock; true if something was done.
+bool Collector::trace_thread(Mutator& mutator) {
+  PushRoots visitor(marker_);
+  RootsToTrace& left = mutator.to_trace;
+  std::uint64_t visited = 0;
+  std::string why;
+  echo_status status = ECHO_OK;
+  if (left.mark != mark_number_) {
+    if (mutator.is_active.load()) {
+      return false; // it is about to notice by itself
+    }
+    status = notice_mark(mutator, visitor, &visited, &why);
+  } else if (!left.handles.is_done()) {
+    left.handles.step(kCellsBeside, [this](ObjectRef ref) { marker_.push_root(ref); });
+    if (left.handles.is_done()) {
+      one_part_done(mutator);
+    }
+  } else if (!mutator.is_active.load() && left.frames) {
+    status = visit_frames(mutator, kFramesBeside, false, visitor, &visited, &why);
+  } else {
+    return false;
+  }
+  if (status != ECHO_OK) {
+    roots_failed(status, why);
+  }
+  return true;
+}
+
+// A slice; true if something was done.
+bool Collector::trace_roots() {
+  {
+    const MutexLock lock(orphans_mutex_);
+    if (!orphans_.empty()) {
+      Orphan& orphan = orphans_.back();
+      orphan.trace.step(kCellsBeside, [this](ObjectRef ref) { marker_.push_root(ref); });
+      if (orphan.trace.is_done()) {
+        orphans_.pop_back();
+      }
+      return true;
+    }
+  }
+  const std::size_t threads = safepoints.attached();
+  for (std::size_t i = 0; i <= threads && untraced_threads_.load() != 0; ++i) {
+    bool worked = false;
+    if (!safepoints.with_thread(next_thread_, [&](Mutator& m) { worked = trace_thread(m); })) {
+      next_thread_ = 0;
+    } else if (worked) {
+      return true;
+    } else {
+      ++next_thread_;
+    }
+  }
+  return false;
+}
+
+} // namespace echo
