@@ -282,6 +282,10 @@ echo_status frame_source_set(echo_heap*, const echo_frame_source*, echo_error*) 
 echo_status ambiguous_stack(echo_thread*, uint32_t, echo_error*) {
   return ECHO_OK; // a registered thread's is
 }
+echo_ref weak_load(echo_thread*, echo_ref, uint64_t) {
+  return nullptr; // its layouts have no weak slots
+}
+
 echo_ref resolve(echo_thread*, uintptr_t word) {
   return static_cast<echo_ref>(GC_base(reinterpret_cast<void*>(word)));
 }
@@ -376,6 +380,7 @@ const echo_heap_api table = {
     .ambiguous_range_add = range_add,
     .ambiguous_range_remove = range_remove,
     .resolve = resolve,
+    .weak_load = weak_load,
 };
 
 } // namespace
