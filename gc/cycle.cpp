@@ -255,7 +255,6 @@ bool Collector::audit_and_verify_before(const std::vector<Mutator*>& mutators) {
     audit_log_.insert(audit_log_.end(), records.begin(), records.end());
     broken = audit_.compare(audit_log_);
     audit_log_.clear();
-    audit_.remember(mutators);
   }
   // Roots that cannot be read are no corruption: the mark that follows fails and says why.
   UnseenRoots unseen;
@@ -310,6 +309,9 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   cycle_.used_before = memory.pool.used_bytes();
   starts.begin_mark();
   memory.begin_cycle();
+  if (config.stress_barriers) {
+    audit_.remember(mutators); // the starts are known now
+  }
   verifier_.begin_mark();
   marker_.reset(beside);
   MarkRoots visitor(marker_, memory, units_);

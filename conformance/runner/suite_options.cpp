@@ -3,6 +3,7 @@
 // suite_options.cpp - one table; a heap is made from text, and bad text is an error that names it.
 #include "plugin.h"
 
+#include <cstdio> // P_tmpdir
 #include <cstdlib>
 #include <cstring>
 #include <set>
@@ -170,7 +171,7 @@ public:
   const char* path() const { return path_; }
 
 private:
-  char path_[32] = "/tmp/echo-options-XXXXXX";
+  char path_[32] = P_tmpdir "/echo-options-XXXXXX";
 };
 
 void files_are_read(Context& context) {

@@ -392,6 +392,7 @@ TEST_F(FramesTest, AStopVisitsOnlyTheYoungest) { // [roots.frames.2]
   begin();
   // The verifier has walked all of them twice, to see whether it can and to verify.
   EXPECT_EQ(frames.visits, 2 * kDepth + Watermark::kFramesAtStop);
+  EXPECT_EQ(finish(), "");
 }
 
 TEST_F(FramesTest, AThreadVisitsItsFramesBeforeItComesToThem) { // [roots.frames.4]

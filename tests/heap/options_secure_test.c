@@ -78,7 +78,7 @@ int main(int count, char** arguments) {
     printf("skipped: only root can give a file to another user\n");
     return SKIPPED;
   }
-  char folder[] = "/tmp/options-secure-XXXXXX";
+  char folder[] = P_tmpdir "/options-secure-XXXXXX";
   char program[64];
   char plugin[64];
   char file[64];

@@ -144,7 +144,10 @@ typedef struct echo_statistics {
   X(ambiguous_hits, "words", "of these that pointed into an object; cumulative")                             \
   X(pinned_objects, "objects", "held in place by ambiguous words, at the last mark")                         \
   X(pinned_slabs, "slabs", "in which these begin")                                                           \
-  X(pinned_by, "objects", "of these by echo_pin, the kind of word that hit them first")
+  X(pinned_by, "objects", "of these by echo_pin, the kind of word that hit them first")                      \
+  X(units_at_mark_start, "units", "the most work of a stop that started a mark [stop.budget.1]")             \
+  X(units_at_mark_end, "units", "the most work of a stop that ended a mark, or let it go on")                \
+  X(units_of_frames, "units", "the most frames that a thread visited at a time, itself")
 
 ECHO_END_DECLS
 
