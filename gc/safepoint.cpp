@@ -182,9 +182,11 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
       asked_ns_ = os::monotonic_ns();
       const std::uint32_t word = stop_word_.load();
       ECHO_CHECK(phase_of(word) == kIdle, "[stop.who.1] a stop begins inside another");
-      stop_word_.store(word | kAsked);
       {
+        // Whoever arrives looks at the states under this lock, so after all poll words are 0: the recipe for leaving native
+        // looks at them alone.
         const MutexLock lock(registry_mutex_);
+        stop_word_.store(word | kAsked);
         for (Mutator* m : active_) {
           m->poll_word.store(0);
         }

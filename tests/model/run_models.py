@@ -108,13 +108,17 @@ MODELS = {
     ]),
     "safepoint": ("safepoint.pml", [
         Holds("M10"),
+        Holds("M10", "BESIDE"),
         Violates("M10", M10, "LEAVENOLOOK"),
         Violates("M10", M10, "LEAVENOFENCE"),
         Violates("M10", DEAD_END, "ENTERNOFENCE"),
         Violates("M10", M10, "ASKNOFENCE"),
         Violates("M10", M10, "STOPAFTERSCAN"),
         Violates("M10", DEAD_END, "POLLLATE"),
-        Violates("M10", M10_WATERMARK, "MARKONCE"),
+        Violates("M10", M10, "ASKUNLOCKED"),
+        Violates("M10", M10, "REGISTERLATE"),
+        Violates("M10", M10, "REGISTERONCE"),
+        Violates("M10", M10_WATERMARK, "BESIDE", "VISITUNLOCKED"),
     ]),
     "termination": ("termination.pml", [
         Holds("M11", claim=M11),

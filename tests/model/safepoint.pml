@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * Purpose     M10: a stop works only while no attached thread is managed, and a thread that leaves native during a stop
- *             does not run. Also: no request is lost, so every stop ends; and no thread runs with an old watermark.
- *             The steps are those of gc/safepoint.cpp, one per access to shared memory.
+ * Purpose     M10: a stop works only while no active thread is managed, and a thread that leaves native during a stop
+ *             does not run. Also: no request is lost, so every stop ends; no thread runs with an old watermark; and whoever
+ *             visits a thread that is not active visits one at rest. The steps are those of gc/safepoint.cpp, one per
+ *             access to shared memory; what happens under the registry lock begins and ends in one step each.
  *
  * Drawing     Thread 0: attached     Thread 1: attaches, detaches     Asker: a thread of the heap
+ *             A thread is active from when it registers, before it becomes managed, to the end of the next stop.
  *             Each store to a state or to the stop word waits in its processor's store buffer until Memory() writes it
  *             or a fence makes its owner wait for that; a compare-and-swap includes the fence.
  *
- * Invariants  [stop.state.1, stop.who.1, stop.order.1, stop.poll.1, thread.1, roots.frames.1, port.order.1]
+ * Invariants  [stop.active.1, stop.active.2, stop.state.1, stop.who.1, stop.order.1, stop.poll.1, thread.1,
+ *             roots.frames.4, port.order.1]
  *
  * Switches    LEAVENOLOOK    a thread leaves native without a look at the stop word
  *             LEAVENOFENCE   its look may come before its store
  *             ENTERNOFENCE   the same on entering native: nobody does the work (dead end)
  *             ASKNOFENCE     the asker's look at the states may come before its store
  *             STOPAFTERSCAN  the asker looks at the states, then stores
+ *             ASKUNLOCKED    a look at the states is possible between the stop word and the poll words
  *             POLLLATE       the poll word is written back after the look at the stop word (dead end)
- *             MARKONCE       the watermark is read once, before the look at the stop word
+ *             REGISTERLATE   a thread registers as active after its look at the stop word
+ *             REGISTERONCE   it does not ask whether a stop came and went since it registered
+ * Thread 0 asks for a stop, too. With BESIDE there is thread 1 only, and the asker visits it between two stops.
+ *             VISITUNLOCKED  without the registry lock
  */
 #define IDLE 0
 #define ASKED 1
@@ -29,17 +36,19 @@ byte stop = IDLE, sequence;
 byte state[2] = NATIVE;
 byte stop_buffer = EMPTY, state_buffer[2] = EMPTY; /* store buffers */
 byte poll[2] = 1, watermark[2] = 1;                /* poll: 0, or the watermark */
-bool listed[2], list_locked, stop_locked;
+bool listed[2], is_active[2], list_locked, registry_locked, stop_locked;
 bool runs[2]; /* in managed code, not at a poll */
 bool collected;
 
-bool m10_nobody_runs = true, watermark_is_current = true;
+bool m10_nobody_runs = true, watermark_is_current = true, visited_is_at_rest = true;
 
 proctype Memory() {
 end:
   do
   :: atomic { stop_buffer != EMPTY -> stop = stop_buffer; stop_buffer = EMPTY }
+#ifndef BESIDE
   :: atomic { state_buffer[0] != EMPTY -> state[0] = state_buffer[0]; state_buffer[0] = EMPTY }
+#endif
   :: atomic { state_buffer[1] != EMPTY -> state[1] = state_buffer[1]; state_buffer[1] = EMPTY }
   od
 }
@@ -65,8 +74,8 @@ inline arrive(who) {
 #endif
   }
   if
-  :: go -> go = !(listed[0] && STATE(who, 0) == MANAGED);
-           go = go && !(listed[1] && STATE(who, 1) == MANAGED)
+  :: go -> atomic { !registry_locked -> registry_locked = true; go = !(is_active[0] && STATE(who, 0) == MANAGED) };
+           atomic { go = go && !(is_active[1] && STATE(who, 1) == MANAGED); registry_locked = false }
   :: else
   fi;
 #ifdef STOPAFTERSCAN
@@ -89,8 +98,12 @@ inline arrive(who) {
        m10_nobody_runs = !runs[0] && !runs[1];
        assert(m10_nobody_runs) };
      atomic { /* the work, in which nothing moves but what it does itself */
-       watermark[0] = 2; watermark[1] = 2;
-       sequence++; stop = IDLE }
+       watermark[0] = (is_active[0] -> 2 : watermark[0]);
+       watermark[1] = (is_active[1] -> 2 : watermark[1]) };
+     atomic { !registry_locked ->
+       poll[0] = (is_active[0] -> 0 : poll[0]); poll[1] = (is_active[1] -> 0 : poll[1]);
+       is_active[0] = false; is_active[1] = false };
+     atomic { sequence++; stop = IDLE }
   :: else
   fi;
   atomic { saw = 0; go = false }
@@ -102,10 +115,30 @@ inline wait_for_idle() {
   saw = 0
 }
 
+inline register(i) {
+  if
+  :: is_active[i]
+  :: !is_active[i] -> atomic { !registry_locked -> is_active[i] = true }
+  fi
+}
+
+inline begin_to_run(i) {
+  atomic {
+    idle = 0; runs[i] = true;
+    m10_nobody_runs = (stop != WORKING);
+    assert(m10_nobody_runs);
+    watermark_is_current = (poll[i] == 0 || poll[i] == watermark[i]);
+    assert(watermark_is_current) }
+}
+
 /* Safepoints::to_managed */
 inline to_managed(i) {
   do
-  :: store_state(i, MANAGED);
+  ::
+#ifndef REGISTERLATE
+     register(i);
+#endif
+     store_state(i, MANAGED);
 #ifndef LEAVENOFENCE
      fence(i);
 #endif
@@ -121,12 +154,15 @@ inline to_managed(i) {
 #ifdef POLLLATE
           poll[i] = idle;
 #endif
-#ifdef MARKONCE
+#ifdef REGISTERLATE
+          register(i);
+#endif
+#ifdef REGISTERONCE
           break
 #else
           if
-          :: watermark[i] == idle -> break
-          :: else /* a stop ended between the two looks */
+          :: is_active[i] -> break
+          :: else /* a stop came and went since */
           fi
 #endif
      :: stop != IDLE ->
@@ -136,12 +172,7 @@ inline to_managed(i) {
 #endif
      fi
   od;
-  atomic {
-    idle = 0; runs[i] = true;
-    m10_nobody_runs = (stop != WORKING);
-    assert(m10_nobody_runs);
-    watermark_is_current = (poll[i] == 0 || poll[i] == watermark[i]);
-    assert(watermark_is_current) }
+  begin_to_run(i)
 }
 
 inline to_rest(i) {
@@ -163,6 +194,9 @@ inline ask(who) {
   :: else
   fi;
 #else
+#ifndef ASKUNLOCKED
+  lock(registry_locked); /* nobody looks at the states before all poll words are 0 */
+#endif
   atomic { stop_buffer == EMPTY -> stop_buffer = ASKED };
 #ifdef ASKNOFENCE
   if
@@ -172,13 +206,24 @@ inline ask(who) {
 #else
   (stop_buffer == EMPTY);
 #endif
+#ifdef ASKUNLOCKED
+  lock(registry_locked);
 #endif
-  poll[0] = 0; poll[1] = 0;
+  poll[0] = (is_active[0] -> 0 : poll[0]);
+  poll[1] = (is_active[1] -> 0 : poll[1]);
+  unlock(registry_locked);
+#endif
   arrive(who);
   wait_for_idle();
   unlock(list_locked);
   unlock(stop_locked)
 }
+
+#ifdef BESIDE
+#define BY_RECIPE(i) true
+#else
+#define BY_RECIPE(i) (i == 0)
+#endif
 
 proctype Thread(byte i) {
   byte saw, idle;
@@ -200,24 +245,36 @@ attach:
 #ifndef ENTERNOFENCE
      fence(i);
 #endif
+     /* thread 0 by the recipe, with looks at its poll word; thread 1 by calls, with looks at the stop word */
      if
-     :: stop != IDLE -> arrive(i)
+     :: (i == 1 || poll[i] == 0) && stop != IDLE -> arrive(i)
      :: else
      fi;
      if
-     :: to_managed(i)
+     :: BY_RECIPE(i) ->
+        store_state(i, MANAGED);
+#ifndef LEAVENOFENCE
+        fence(i);
+#endif
+        if
+        :: poll[i] == 0 -> to_managed(i)
+        :: else -> begin_to_run(i)
+        fi
+     :: i == 1 -> to_managed(i)
      :: i == 1 -> goto end_native
      fi
+#ifndef BESIDE
   /* a collection that the thread asks for */
   :: atomic { i == 0 && !collected -> collected = true };
      to_rest(i);
      ask(i);
      to_managed(i)
+#endif
   /* detach */
   :: i == 1 ->
        to_rest(i);
        lock(list_locked);
-       listed[i] = false;
+       atomic { !registry_locked -> listed[i] = false; is_active[i] = false };
        unlock(list_locked);
        if
        :: goto attach
@@ -246,6 +303,30 @@ gone:
 active proctype Asker() {
   byte saw;
   bool go;
-  run Memory(); run Thread(0); run Thread(1);
+  run Memory(); run Thread(1);
+#ifndef BESIDE
+  run Thread(0);
+#endif
   ask(2)
+#ifdef BESIDE
+  ;
+  /* beside the program: a thread that is not active */
+#ifndef VISITUNLOCKED
+  lock(registry_locked);
+#endif
+  if
+  :: listed[1] && !is_active[1] ->
+       atomic {
+         visited_is_at_rest = !runs[1];
+         assert(visited_is_at_rest);
+         watermark[1] = 3 };
+       visited_is_at_rest = !runs[1];
+       assert(visited_is_at_rest)
+  :: else
+  fi;
+#ifndef VISITUNLOCKED
+  unlock(registry_locked);
+#endif
+  ask(2)
+#endif
 }
