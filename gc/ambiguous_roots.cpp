@@ -66,6 +66,7 @@ echo_status AmbiguousRoots::enumerate(const std::vector<Mutator*>& mutators, Roo
       return status;
     }
     scan(words.registers, ECHO_PIN_register, visitor);
+    scan(words.copy, ECHO_PIN_stack, visitor);
     scan(words.stack, ECHO_PIN_stack, visitor);
   }
   const MutexLock lock(mutex_);

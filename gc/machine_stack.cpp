@@ -90,13 +90,10 @@ echo_status MachineStack::words(ThreadState state, Address anchor_sp, Words* out
   *out = {};
   if (!by_recipe) {
     out->registers = registers_.words;
+    out->copy = {copy_, copied_ ? copied_words_ : 0};
   }
   const Address from = round_up(sp, kWord);
-  if (!by_recipe && copied_) {
-    out->stack = {copy_, copied_words_};
-  } else {
-    out->stack = {reinterpret_cast<const std::uint64_t*>(from), (base_ - from) / kWord};
-  }
+  out->stack = {reinterpret_cast<const std::uint64_t*>(from), (base_ - from) / kWord};
   return ECHO_OK;
 }
 

@@ -9,8 +9,9 @@
 //             came to rest by          what counts
 //             a poll, an allocation,   the callee-saved registers, stored here by the waiting function before it waits,
 //             a collection             and the words from its stack pointer to the base, in place
-//             echo_enter_native,       the same, copied: the thread runs on, and may change its frames before it comes
-//             echo_enter_blocked       back, but it obtains no reference meanwhile
+//             echo_enter_native,       the same, and a copy of these words: the thread runs on, and may move what it holds
+//             echo_enter_blocked       to a register; by itself it obtains no reference meanwhile, but another thread may
+//                                      give it one in place (a waiter's record on its stack)
 //             the native recipe        the words from the anchor's stack pointer to the base, in place
 //
 // Why so      Whoever calls keeps what lives over the call in callee-saved registers or in its frame. Functions between
@@ -102,7 +103,7 @@ public:
   }
 
   struct Words {
-    std::span<const std::uint64_t> registers, stack;
+    std::span<const std::uint64_t> registers, copy, stack;
   };
   // In a stop. WRONG_STATE: [stack.own.1] does not hold.
   echo_status words(ThreadState state, Address anchor_sp, Words* out, std::string* why) const;
