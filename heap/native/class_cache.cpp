@@ -41,7 +41,8 @@ void ClassCache::open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell 
   base_ = space->base();
   slab_count_ = space->slab_count();
   live_bits_ = space->live_bits();
-  starts_ = &starts_of(cell);
+  magic_ = shape.magic;
+  words_ = shape.words;
   capacity_ = shape.capacity;
   cell_ = cell;
   thread_ = thread;
@@ -181,14 +182,14 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
   }
   const Address start = space_->slab_start(record.slab);
   const BitWord* const live = space_->live_of(record.slab);
+  const std::size_t cell_bytes = shape_of(cell_).bytes;
   std::uint32_t left = want; // entries [1, left] are not filled yet
   std::uint32_t w = record.first_word;
-  for (; w < kSlabWords && left != 0; ++w) {
-    std::uint64_t free = (*starts_)[w] & ~live[w].load(std::memory_order_relaxed);
-    const Address at = start + w * (64 * kGranule);
+  for (; w < words_ && left != 0; ++w) {
+    std::uint64_t free = cells_of_word(w) & ~live[w].load(std::memory_order_relaxed);
     for (; free != 0 && left != 0; free &= free - 1) {
-      cells_[left--] =
-          reinterpret_cast<void*>(at + static_cast<std::size_t>(std::countr_zero(free)) * kGranule);
+      const std::size_t cell = 64 * w + static_cast<std::uint32_t>(std::countr_zero(free));
+      cells_[left--] = reinterpret_cast<void*>(start + cell * cell_bytes);
     }
     if (free != 0) {
       break;
@@ -263,10 +264,11 @@ bool ClassCache::put_aside(void* last, void* next) {
   const auto at = reinterpret_cast<Address>(last);
   SlabRecord& record = *table_[(at - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
   bump(aside_);
-  const std::uint32_t word = word_of(at % kSlabBytes);
-  note_free_cell(record, word);
-  if (live_word(at).load(std::memory_order_relaxed) == 0 && !record.counted) {
-    note_if_empty(record, word);
+  std::uint32_t index = 0;
+  const bool no_neighbours = live_word(at, &index).load(std::memory_order_relaxed) == 0;
+  note_free_cell(record, index / 64);
+  if (no_neighbours && !record.counted) {
+    note_if_empty(record, index / 64);
     space_->settle();
   }
   return true;
@@ -275,8 +277,8 @@ bool ClassCache::put_aside(void* last, void* next) {
 bool ClassCache::is_empty(SlabRecord& record, std::uint32_t first_word) const {
   const BitWord* const live = space_->live_of(record.slab);
   // From the word just emptied: neighbours were probably freed together, so a live cell is found soon.
-  for (std::uint32_t i = 0; i < kSlabWords; ++i) {
-    if (live[(first_word + i) % kSlabWords].load(std::memory_order_relaxed) != 0) {
+  for (std::uint32_t i = 0, w = first_word; i < words_; ++i, w = w + 1 == words_ ? 0 : w + 1) {
+    if (live[w].load(std::memory_order_relaxed) != 0) {
       return false;
     }
   }
@@ -296,15 +298,16 @@ void ClassCache::note_if_empty(SlabRecord& record, std::uint32_t first_word) {
 void ClassCache::free_own(SlabRecord& record, void* p) {
   settle();
   const auto at = reinterpret_cast<Address>(p);
-  BitWord& live = live_word(at);
-  live.store(live.load(std::memory_order_relaxed) & ~bit_of(at), std::memory_order_relaxed);
+  std::uint32_t index = 0;
+  BitWord& live = live_word(at, &index);
+  live.store(live.load(std::memory_order_relaxed) & ~bit(index), std::memory_order_relaxed);
   const std::uint32_t count = stacked();
   if (count < limit_) {
     cells_[count + 1] = p;
     set_stacked(count + 1);
   } else {
     bump(aside_);
-    note_free_cell(record, word_of(at % kSlabBytes));
+    note_free_cell(record, index / 64);
   }
 }
 
@@ -436,7 +439,7 @@ void ClassCache::flush_l1() {
   for (std::uint32_t i = 1; i <= count; ++i) {
     const Address offset = reinterpret_cast<Address>(cells_[i]) - base_;
     SlabRecord& record = *table_[offset / kSlabBytes].record.load(std::memory_order_relaxed);
-    note_free_cell(record, word_of(offset % kSlabBytes));
+    note_free_cell(record, cell_at(offset % kSlabBytes, magic_).index / 64);
   }
   set_stacked(0);
   bump(dropped_, count);
@@ -471,8 +474,8 @@ bool ClassCache::give_slab_to(ClassCache& other, bool local) {
     }
     const BitWord* const live = space_->live_of(record->slab);
     bool has_free = false;
-    for (std::uint32_t w = 0; w < kSlabWords && !has_free; ++w) {
-      has_free = ((*starts_)[w] & ~live[w].load(std::memory_order_relaxed)) != 0;
+    for (std::uint32_t w = 0; w < words_ && !has_free; ++w) {
+      has_free = (cells_of_word(w) & ~live[w].load(std::memory_order_relaxed)) != 0;
     }
     if (!has_free) {
       continue;
@@ -505,7 +508,7 @@ std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
   for_each_slab([&](SlabRecord& record) {
     const BitWord* const live = space_->live_of(record.slab);
     std::uint32_t live_cells = 0;
-    for (std::uint32_t w = 0; w < kSlabWords; ++w) {
+    for (std::uint32_t w = 0; w < words_; ++w) {
       live_cells += static_cast<std::uint32_t>(std::popcount(live[w].load(std::memory_order_relaxed)));
     }
     if ((capacity_ - live_cells) * 100 < percent * capacity_) {
@@ -518,8 +521,7 @@ std::size_t ClassCache::release_free_pages(std::uint32_t percent) {
           std::min(static_cast<std::uint32_t>((page + kPageBytes - 1) / cell_bytes), capacity_ - 1u);
       bool free = true;
       for (std::uint32_t cell = first; cell <= last && free; ++cell) {
-        const std::size_t offset = std::size_t{cell} * cell_bytes;
-        free = (live[word_of(offset)].load(std::memory_order_relaxed) & bit_of(offset)) == 0;
+        free = (live[cell / 64].load(std::memory_order_relaxed) & bit(cell)) == 0;
       }
       // The last page of a slab may hold nothing but its tail, then first > last.
       bytes += free ? space_->discard(start + page, kPageBytes) : 0;
@@ -535,8 +537,7 @@ void ClassCache::close() {
       const std::scoped_lock lock(record.lock);
       entry_of(record).owner.store(0, std::memory_order_relaxed);
       entry_of(record).record.store(nullptr, std::memory_order_relaxed);
-      // Bits of memory that nobody ever touched stay untouched.
-      for (std::uint32_t w = 0; w < kSlabWords; ++w) {
+      for (std::uint32_t w = 0; w < words_; ++w) {
         space_->live_of(record.slab)[w].store(0, std::memory_order_relaxed);
         if ((record.remote_words[w / 64] >> (w % 64) & 1) != 0) {
           space_->remote_of(record.slab)[w].store(0, std::memory_order_relaxed);
@@ -598,8 +599,10 @@ ClassCounters ClassCache::counters() const {
 const char* ClassCache::check() {
   if (const auto last = reinterpret_cast<Address>(last_freed_.load(std::memory_order_relaxed)); last != 0) {
     const SlabEntry& entry = table_[(last - base_) / kSlabBytes];
+    std::uint32_t index = 0;
+    const BitWord& live = live_word(last, &index);
     if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this ||
-        (live_word(last).load(std::memory_order_relaxed) & bit_of(last)) == 0) {
+        (live.load(std::memory_order_relaxed) & bit(index)) == 0) {
       return "the cell freed last is not one of an own slab with its bit set [native.last.1]";
     }
   }
@@ -628,8 +631,8 @@ const char* ClassCache::check() {
     for (std::uint32_t w = 0; w < kSlabWords; ++w) {
       const std::uint64_t live = space_->live_of(record->slab)[w].load(std::memory_order_relaxed);
       const std::uint64_t remote = space_->remote_of(record->slab)[w].load(std::memory_order_relaxed);
-      if ((live & ~(*starts_)[w]) != 0) {
-        return "a live bit is set where no cell starts [native.live.1]";
+      if ((live & ~cells_of_word(w)) != 0) {
+        return "a live bit is set behind the last cell [native.live.1]";
       }
       if ((biased && remote != 0) || (remote & ~live) != 0) {
         return "a remote bit is set where nothing lives [native.remote.1]";
@@ -652,9 +655,10 @@ const char* ClassCache::check() {
     if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this) {
       return "a cached cell lies in a slab of another owner [native.cache.1]";
     }
-    const std::uint32_t w = word_of(offset % kSlabBytes);
-    const std::uint64_t free = (*starts_)[w] & ~live_word(base_ + offset).load(std::memory_order_relaxed);
-    if (offset % kGranule != 0 || (free & bit_of(offset)) == 0) {
+    const CellIndex cell = cell_at(offset % kSlabBytes, magic_);
+    std::uint32_t index = 0;
+    const std::uint64_t live = live_word(base_ + offset, &index).load(std::memory_order_relaxed);
+    if (!cell.is_start || cell.index != index || index >= capacity_ || (live & bit(index)) != 0) {
       return "a cached cell is not a free cell [native.cache.1]";
     }
     for (std::uint32_t k = 1; k < i; ++k) {

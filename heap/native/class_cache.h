@@ -12,8 +12,7 @@
 //             empty when cells are taken, so live bits alone decide. Nothing is ever written into a free
 //             cell.
 //             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one
-//             bitmap test and one store: a live bit stands at a cell's start only, and the owner has one size
-//             of cell. Any other pointer leaves the fast path. [native.free.3] Of two frees
+//             bitmap test and one store. Any other pointer leaves the fast path. [native.free.3] Of two frees
 //             of one cell, ordered by happens-before, exactly the first succeeds, whichever threads they come
 //             from. If they race, and are the owner's and the first one ever from another thread, both may
 //             report success; the cell is still free once: the other thread has set the tag to Requested and
@@ -25,7 +24,8 @@
 //             is set, and is the first to be handed out again: a pair of allocation and free touches neither bit nor
 //             stack. It becomes an ordinary free cell before the owner does anything else. Whoever else reads a live
 //             bit with the slab's lock held reads last_freed first (acquire): if that is another cell, the bit is up
-//             to date.
+//             to date. It is never a cell of a Shared slab: the owner's frees there take the lock, and what was freed
+//             last before was settled when the owner made the slab Shared.
 // Equations   allocations = granted - turns left
 //             pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
 #pragma once
@@ -75,9 +75,9 @@ public:
       if (__builtin_expect(p == nullptr, 0)) {
         return nullptr;
       }
-      const auto at = reinterpret_cast<Address>(p);
-      BitWord& live = live_word(at);
-      live.store(live.load(std::memory_order_relaxed) | bit_of(at), std::memory_order_relaxed);
+      std::uint32_t index = 0;
+      BitWord& live = live_word(reinterpret_cast<Address>(p), &index);
+      live.store(live.load(std::memory_order_relaxed) | bit(index), std::memory_order_relaxed);
       state -= kOneCell;
     }
     state_.store(state - kOneTurn, std::memory_order_relaxed);
@@ -93,17 +93,22 @@ public:
   // `otherwise` gives the result if p is not a live cell of a biased slab of this cache: nothing has changed, and the
   // pool finds out why. (A function and not a result, so that each way out is the caller's last step.)
   template <class Otherwise> bool free_fast(void* p, Otherwise otherwise) {
-    // Rotated: an address that is no multiple of 8 becomes one far behind the last slab.
-    const Address granule = std::rotr(reinterpret_cast<Address>(p) - base_, 3);
-    const Address slab = granule / kGranulesPerSlab;
-    if (__builtin_expect(slab >= slab_count_, 0)) {
-      return otherwise();
-    }
-    if (__builtin_expect(table_[slab].owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
+    const Address offset = reinterpret_cast<Address>(p) - base_;
+    if (__builtin_expect(offset / kSlabBytes >= slab_count_, 0)) {
       return otherwise();
     }
     if (__builtin_expect(
-            (live_bits_[granule / 64].load(std::memory_order_relaxed) >> (granule % 64) & 1) == 0, 0)) {
+            table_[offset / kSlabBytes].owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
+      return otherwise();
+    }
+    // cell_at() in its parts: with the condition as a value the compiler keeps it in a saved register.
+    const std::uint64_t product = (offset % kSlabBytes) * magic_;
+    if (__builtin_expect(static_cast<std::uint32_t>(product) >= magic_, 0)) {
+      return otherwise();
+    }
+    const std::uint64_t index = product >> 32;
+    const BitWord& live = live_bits_[offset / kSlabBytes * kSlabWords + index / 64];
+    if (__builtin_expect((live.load(std::memory_order_relaxed) >> (index % 64) & 1) == 0, 0)) {
       return otherwise();
     }
     void* const last = last_freed_.load(std::memory_order_relaxed);
@@ -168,6 +173,7 @@ public:
     return reinterpret_cast<ClassCache*>(word & ~kOwnerTagMask);
   }
   static OwnerTag tag_of(std::uintptr_t word) { return static_cast<OwnerTag>(word & kOwnerTagMask); }
+  static constexpr std::uint64_t bit(std::uint32_t cell) { return std::uint64_t{1} << (cell % 64); }
   std::uintptr_t word(OwnerTag tag) const {
     return reinterpret_cast<std::uintptr_t>(this) | static_cast<std::uintptr_t>(tag);
   }
@@ -196,11 +202,24 @@ private:
     const std::uint32_t state = state_.load(std::memory_order_relaxed);
     state_.store(state / kOneTurn * kOneTurn + count, std::memory_order_relaxed);
   }
-  BitWord& live_word(Address at) const { return live_bits_[(at - base_) / (64 * kGranule)]; }
+  // Of a cell's start: the word of its live bit, and its index.
+  BitWord& live_word(Address at, std::uint32_t* index) const {
+    const Address offset = at - base_;
+    *index = static_cast<std::uint32_t>((offset % kSlabBytes) * magic_ >> 32);
+    return live_bits_[offset / kSlabBytes * kSlabWords + *index / 64];
+  }
+  // The bits that a word of live bits may have.
+  std::uint64_t cells_of_word(std::uint32_t w) const {
+    const std::uint32_t before = 64 * w;
+    return before + 64 <= capacity_ ? ~std::uint64_t{0}
+           : before >= capacity_    ? 0
+                                    : bit(capacity_ - before) - 1;
+  }
   // The cell freed last becomes an ordinary free cell, in L1 or aside. False: more is to be done, by put_aside().
   bool spill(Address at) {
-    BitWord& live = live_word(at);
-    const std::uint64_t after = live.load(std::memory_order_relaxed) & ~bit_of(at);
+    std::uint32_t index = 0;
+    BitWord& live = live_word(at, &index);
+    const std::uint64_t after = live.load(std::memory_order_relaxed) & ~bit(index);
     live.store(after, std::memory_order_relaxed);
     const std::uint32_t state = state_.load(std::memory_order_relaxed);
     const std::size_t count = state % kOneTurn;
@@ -211,7 +230,7 @@ private:
     }
     // L1 is full. The slab may know already that it has free cells from here on.
     const SlabRecord& record = *table_[(at - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
-    if (__builtin_expect(record.first_word <= word_of(at % kSlabBytes) && after != 0, 1)) {
+    if (__builtin_expect(record.first_word <= index / 64 && after != 0, 1)) {
       bump(aside_);
       return true;
     }
@@ -255,12 +274,13 @@ private:
   BitWord* live_bits_ = nullptr;
   std::atomic<void*> last_freed_{nullptr}; // [native.last.1]
   std::uint32_t limit_ = 0;
-  std::uint16_t capacity_ = 0;
-  Cell cell_{};
+  std::uint32_t magic_ = 0;
 
   // The warm lines: slow paths of the owner.
   alignas(kCacheLine) SlabRecord* partial_ = nullptr;
-  const SlabBits* starts_ = nullptr;
+  Cell cell_{};
+  std::uint16_t capacity_ = 0;
+  std::uint16_t words_ = 0;
   SlabRecord* owned_ = nullptr;
   ThreadCache* thread_ = nullptr;
   Pool* pool_ = nullptr;

@@ -3,8 +3,8 @@
 // Purpose     Where native memory comes from: one reservation of chunks, handed out as slabs of 64 KiB or as
 //             whole chunks, by NUMA node; and how it goes back to the system.
 //
-//             Beside it two tables of bits, one per granule of 8 bytes: live and remote (slab_record.h). They are
-//             committed with their chunk and touched with their slab: 1.6 % each.
+//             Beside it two tables of bits, 1 KiB per slab each: live and remote (slab_record.h). They are committed
+//             with their chunk and touched with their slab: 1.6 % each.
 //
 //             A chunk (2 MiB) is   Untouched -> Free <-> Slabs | Runs | Large,   Free <-> Returning
 //

@@ -255,11 +255,13 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   if (entry.record.load(std::memory_order_relaxed) != record || record->pool != this) {
     return record->pool == this ? FreeResult::AlreadyFree : FreeResult::Foreign;
   }
-  const std::uint32_t w = word_of(offset % kSlabBytes);
-  const std::uint64_t bit = bit_of(offset);
-  if (offset % kGranule != 0 || (starts_of(record->cell)[w] & bit) == 0) {
+  const CellShape& shape = shape_of(record->cell);
+  const CellIndex at = cell_at(offset % kSlabBytes, shape.magic);
+  if (!at.is_start || at.index >= shape.capacity) {
     return FreeResult::NotAStart;
   }
+  const std::uint32_t w = at.index / 64;
+  const std::uint64_t bit = ClassCache::bit(at.index);
   const std::uintptr_t word = entry.owner.load(std::memory_order_relaxed);
   ClassCache* const owner = ClassCache::owner_of(word);
   const bool own = mine != nullptr && owner == &mine->cache(index_of(record->cell));
@@ -267,7 +269,8 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
     // From here on the owner looks before it hands out a cell of this slab, or frees one. [native.free.3]
     owner->request(*record);
   }
-  if (owner->is_last_freed(p)) { // before the bit is read [native.last.1]
+  // Before the bit is read, and only where it can be: its line is one that the owner writes all the time. [native.last.1]
+  if (ClassCache::tag_of(word) != OwnerTag::Shared && owner->is_last_freed(p)) {
     return FreeResult::AlreadyFree;
   }
   BitWord& remote = space_.remote_of(record->slab)[w];
@@ -357,13 +360,17 @@ std::size_t Pool::usable_bytes(void* p) {
     if (entry.record.load(std::memory_order_relaxed) != record || record->pool != this) {
       return 0;
     }
-    const std::uint32_t w = word_of(offset % kSlabBytes);
-    const ClassCache* const owner = ClassCache::owner_of(entry.owner.load(std::memory_order_relaxed));
+    const CellShape& shape = shape_of(record->cell);
+    const CellIndex at = cell_at(offset % kSlabBytes, shape.magic);
+    const std::uint32_t w = at.index / 64;
+    const std::uintptr_t word = entry.owner.load(std::memory_order_relaxed);
+    const bool last_freed =
+        ClassCache::tag_of(word) != OwnerTag::Shared && ClassCache::owner_of(word)->is_last_freed(p);
     const bool lives =
-        offset % kGranule == 0 && !owner->is_last_freed(p) &&
+        at.is_start && at.index < shape.capacity && !last_freed &&
         (space_.live_of(record->slab)[w].load(std::memory_order_relaxed) &
-         ~space_.remote_of(record->slab)[w].load(std::memory_order_relaxed) & bit_of(offset)) != 0;
-    return lives ? shape_of(record->cell).bytes : 0;
+         ~space_.remote_of(record->slab)[w].load(std::memory_order_relaxed) & ClassCache::bit(at.index)) != 0;
+    return lives ? shape.bytes : 0;
   }
   void* const note = space_.chunk_owner(address);
   PageRuns* const runs = note == nullptr ? nullptr : runs_of(note);

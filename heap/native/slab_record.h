@@ -8,7 +8,7 @@
 //                    | owner's links and numbers | lock, notified, pending   |
 //                    +---------------------------+---------------------------+
 //             Live and remote bits lie in two tables of the space, 1 KiB per slab each, so that a free finds its live
-//             bit from the address alone. Each part is a whole number of cache lines: what one thread writes shares no
+//             bit from the address alone, one bit per cell. Each part is a whole number of cache lines: what one thread writes shares no
 //             line with what another writes.
 //
 // Invariants  [native.owner.1] A slab has one owner, a class cache; only it takes cells from the slab and

@@ -14,11 +14,11 @@ import sys
 # The longest hot path allowed, in instructions.
 FUNCTIONS = {
     "thread_local_object_pool_allocate": 24,
-    "thread_local_object_pool_deallocate": 38,
+    "thread_local_object_pool_deallocate": 44,
     "global_slab_allocator_allocate": 30,
-    "global_slab_allocator_deallocate": 44,
+    "global_slab_allocator_deallocate": 51,
     "industrial_memory_pool_allocate_task": 24,
-    "industrial_memory_pool_deallocate_task": 38,
+    "industrial_memory_pool_deallocate_task": 44,
 }
 ATOMIC = re.compile(r"^(lock\b|xchg\b.*\(|cmpxchg|xadd|mfence|sfence|lfence|syscall)")
 FORBIDDEN = re.compile(ATOMIC.pattern + r"|^call")

@@ -372,12 +372,13 @@ TEST_F(PoolTest, CheckFiresWhenBitsAreBroken) {
   SlabRecord& record = *entry.record.load();
   BitWord& live = space->live_of(record.slab)[0];
   const std::uint64_t good = live.load();
-  live.store(good | bit_of(3 * 64)); // a cell in L1 called live
+  live.store(good | std::uint64_t{1} << 3); // a cell in L1 called live
   EXPECT_NE(std::string(pool->check()).find("native.cache.1"), std::string::npos);
   live.store(good);
-  live.store(good | bit_of(8)); // no cell of 64 bytes starts there
+  BitWord& behind = space->live_of(record.slab)[kSlabBytes / 64 / 64];
+  behind.store(1); // of no cell of 64 bytes
   EXPECT_NE(std::string(pool->check()).find("native.live.1"), std::string::npos);
-  live.store(good);
+  behind.store(0);
   BitWord& remote = space->remote_of(record.slab)[0];
   remote.store(1);
   EXPECT_NE(std::string(pool->check()).find("native.remote.1"), std::string::npos);

@@ -34,14 +34,13 @@ TEST(SizeClasses, TheTwelveClassesAreCells) {
   }
 }
 
-// [native.cell.2] against plain division, for every granule of a slab and every cell.
-TEST(SizeClasses, StartsAgreeWithDivision) {
-  for (std::uint8_t i = 0; i < kCellCount; ++i) {
-    const CellShape& shape = shape_of(Cell{i});
-    for (std::uint32_t offset = 0; offset < kSlabBytes; offset += kGranule) {
-      const bool is_start = (starts_of(Cell{i})[word_of(offset)] & bit_of(offset)) != 0;
-      ASSERT_EQ(is_start, offset % shape.bytes == 0 && offset / shape.bytes < shape.capacity)
-          << shape.bytes << " " << offset;
+// [native.cell.2] against plain division, for every offset of a slab and every cell.
+TEST(SizeClasses, CellIndexAgreesWithDivision) {
+  for (const CellShape& shape : kShapes) {
+    for (std::uint32_t offset = 0; offset < kSlabBytes; ++offset) {
+      const CellIndex at = cell_at(offset, shape.magic);
+      ASSERT_EQ(at.index, offset / shape.bytes) << shape.bytes << " " << offset;
+      ASSERT_EQ(at.is_start, offset % shape.bytes == 0) << shape.bytes << " " << offset;
     }
   }
 }
