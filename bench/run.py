@@ -136,6 +136,17 @@ def allocators(build, work, results, quick, program, title):
     results[program] = json.loads(figures.read_text())
 
 
+# --- pauses
+
+def pauses(build, work, results, quick):
+    print("\nPauses and throughput over a live set (churn and mutation, heap 2.5 x)", flush=True)
+    figures = work / "pauses.json"
+    command = [sys.executable, ROOT / "pauses/report.py", build, f"--json={figures}", *(["--quick"] if quick else [])]
+    if subprocess.run([str(c) for c in command]).returncode != 0:
+        sys.exit("bench: pauses failed")
+    results["pauses"] = json.loads(figures.read_text())
+
+
 def finish(arguments, results):
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n")
@@ -163,6 +174,7 @@ def main():
         allocators(build, work, results, arguments.quick, "echo-bench-native",
                    "\nNative slabs: the C API against malloc and free, ns per object")
         echo_programs(build, work, results, arguments.quick)
+        pauses(build, work, results, arguments.quick)
     marking(build, results, arguments.quick)
     return finish(arguments, results)
 
