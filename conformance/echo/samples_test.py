@@ -158,7 +158,7 @@ class Samples(unittest.TestCase):
                     self.runs(smaller, STRESS + more, lines(concat_churn(20)), opt=opt, echo=False)
 
     def test_report(self):
-        report = self.runs(os.path.join(HERE, "deep_recursion.bc"), "max_heap=16m", expected("deep_recursion"))
+        report = self.runs(os.path.join(HERE, "deep_recursion.bc"), "max_heap=16m,mode=stw", expected("deep_recursion"))
         self.assertEqual(report["profile"], "unmodified")
         pinned = report["pinned"]
         self.assertGreater(pinned["objects"], 20)  # of the frames of the recursion, however deep it was just then
