@@ -79,17 +79,19 @@ echo_ref allocate(echo_thread* thread, echo_layout_id id, uint64_t length) {
     return nullptr;
   }
   const echo_layout_info& layout = heap.layouts[id - 1];
-  const uint64_t bytes = kPayload + length * layout.element_bytes;
-  const bool leaf = layout.kind == ECHO_LAYOUT_RAW_ARRAY;
+  const bool is_array = layout.kind != ECHO_LAYOUT_FIXED;
+  const uint64_t bytes = layout.fixed_bytes + (is_array ? length * layout.element_bytes : 0);
+  const bool leaf = layout.kind != ECHO_LAYOUT_AMBIGUOUS;
   auto* const words = static_cast<uint64_t*>(leaf ? GC_malloc_atomic(bytes) : GC_malloc(bytes));
   if (words == nullptr) {
     fail(&thread->error, ECHO_HEAP_LIMIT, "libgc gives no more memory");
     return nullptr;
   }
-  words[0] = id;
-  words[1] = length;
   if (leaf)
-    std::memset(words + 2, 0, bytes - kPayload);
+    std::memset(words, 0, bytes);
+  words[0] = id;
+  if (is_array)
+    words[1] = length;
   ++heap.objects;
   heap.bytes += bytes;
   if ((heap.objects & 1023) == 0)
@@ -158,14 +160,16 @@ echo_status option_info(uint32_t, echo_option_info*) {
 
 echo_status layout_register(echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
                             echo_error* why) {
-  if (layout->kind != ECHO_LAYOUT_RAW_ARRAY && layout->kind != ECHO_LAYOUT_AMBIGUOUS)
-    return fail(why, ECHO_NOT_SUPPORTED, "only arrays of raw or ambiguous elements");
+  const bool is_array = layout->kind == ECHO_LAYOUT_RAW_ARRAY || layout->kind == ECHO_LAYOUT_AMBIGUOUS;
+  if (!is_array && (layout->kind != ECHO_LAYOUT_FIXED || layout->slot_count != 0))
+    return fail(why, ECHO_NOT_SUPPORTED,
+                "only arrays of raw or ambiguous elements, and objects without references");
   echo_layout_info info{};
   info.size = sizeof info;
   info.id = static_cast<echo_layout_id>(heap->layouts.size() + 1);
   info.kind = layout->kind;
   info.flags = layout->flags;
-  info.fixed_bytes = kPayload;
+  info.fixed_bytes = is_array ? kPayload : layout->fixed_bytes;
   info.element_bytes = layout->element_bytes;
   info.alignment = 8;
   info.header_word = info.id;
@@ -236,7 +240,9 @@ echo_layout_id object_layout(echo_heap*, echo_ref object) {
   return static_cast<echo_layout_id>(words_of(object)[0]);
 }
 uint64_t object_bytes(echo_heap* heap, echo_ref object) {
-  return kPayload + array_length(heap, object) * heap->layouts[object_layout(heap, object) - 1].element_bytes;
+  const echo_layout_info& layout = heap->layouts[object_layout(heap, object) - 1];
+  return layout.fixed_bytes +
+         (layout.kind == ECHO_LAYOUT_FIXED ? 0 : array_length(heap, object) * layout.element_bytes);
 }
 
 echo_status scope_open(echo_thread*, echo_scope*) {
