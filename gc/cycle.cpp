@@ -296,11 +296,10 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
     m.retire_memory();
     m.barrier.log.flush(barriers.sink);
   });
-  for (Mutator* m : mutators) {
-    if (!config.stress_frames) {
-      break;
+  if (config.stress_frames) {
+    for (Mutator* m : mutators) {
+      m->watermark.clear(); // what the frames were checked against is about to change
     }
-    m->watermark.clear(); // what the frames were checked against is about to change
   }
   cycle_.whole = audit_and_verify_before(mutators);
   allocated_at_mark_.store(memory.supply.retired_bytes() +
