@@ -280,7 +280,6 @@ void Collector::prepare_cycle(echo_cause cause) {
   cycle_ = {};
   cycle_.cause = cause;
   memory.prepare_cycle();
-  safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
 }
 
 void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
@@ -537,6 +536,7 @@ void Collector::drive(echo_cause cause) {
     return;
   }
   prepare_cycle(cause);
+  safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
   safepoints.maybe_yield();
   BeginWork begin(*this);
   safepoints.stop(nullptr, begin);

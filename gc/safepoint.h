@@ -21,6 +21,8 @@
 //             load, with sequential consistency: either the arriver sees Managed, or the returning thread
 //             sees the stop. [stop.who.1] Exactly one thread works per stop: the CAS decides. Nobody is woken
 //             inside the work. [stop.order.1, thread.1] The thread list is frozen from asked to idle.
+//             [stop.rest.1] What belongs to a thread at rest changes in stops, or with the list and the registry locked, so that
+//             neither the work of a stop nor the thread itself reads it meanwhile.
 //             [stop.wait.1] Waiters yield for 120 us, then sleep on a futex. [stop.poll.1] A poll word of 0
 //             never gets lost: its thread writes its watermark back and looks at the stop word after that.
 #pragma once
@@ -104,10 +106,11 @@ public:
 
   // In a stop: the threads that were managed since the last one.
   const std::vector<Mutator*>& active() const ECHO_NO_THREAD_ANALYSIS { return active_; }
-  // Outside stops: visit(mutator) for every thread that ran since and is not active, one at a time under the registry lock:
-  // what a stop then need not do.
-  template <class Visit> void take_those_at_rest(Visit visit) ECHO_EXCLUDES(registry_mutex_) {
+  // Outside stops: visit(mutator) for every thread that ran since and is not active: what a stop then need not do. One at a
+  // time, with stops kept away: the work of another stop reads what `visit` changes. [stop.rest.1]
+  template <class Visit> void take_those_at_rest(Visit visit) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
     for (std::size_t i = SIZE_MAX; i > 0; --i) {
+      const MutexLock frozen(list_mutex_);
       const MutexLock lock(registry_mutex_);
       i = std::min(i, ran_.size());
       if (i == 0) {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <iterator>
 
 namespace echo {
 
@@ -96,7 +97,10 @@ std::string Verifier::check_bitmaps(Moment moment) const {
 
 void Verifier::list_starts() {
   all_starts_.assign(starts_.begin(), starts_.end());
-  all_starts_.insert(all_starts_.end(), large_.begin(), large_.end());
+  // Of large objects a word hits those that the last mark or their birth marked: the others may wait for the sweep.
+  std::copy_if(large_.begin(), large_.end(), std::back_inserter(all_starts_), [this](Address large) {
+    return known_ == nullptr || known_->is_cell_marked(large) || memory_.bits.is_cell_marked(large);
+  });
   const SlabTable& slabs = memory_.pool.slabs();
   const std::uint32_t end = memory_.pool.slab_high_water();
   for (SlabIndex s{0}; s.number < end; ++s.number) {

@@ -16,12 +16,18 @@ bool WordResolver::contains(Address start, Address word) const {
          word - start < bytes;
 }
 
+// A large object stays in its table from the end of the mark that found it dead to the sweep. [resolve.dead.1]
+bool WordResolver::lives(Address large) const {
+  return base_ != Base::Marks || bits_.is_cell_marked(large) ||
+         (marking_ && bits_.previous().is_cell_marked(large));
+}
+
 ObjectRef WordResolver::resolve(AmbiguousWord ambiguous) const {
   const auto word = static_cast<Address>(ambiguous.bits);
   const SlabKind kind = slabs_.kind_of_word(word);
   if (kind == SlabKind::Large) {
     const Address start = large_.find(word);
-    return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};
+    return start != 0 && lives(start) && contains(start, word) ? ObjectRef{start} : ObjectRef{};
   }
   if (!is_small(kind)) {
     return {};

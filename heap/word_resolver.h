@@ -51,6 +51,8 @@ public:
   bool contains(Address start, Address word) const;
 
 private:
+  bool lives(Address large) const;
+
   const SlabTable& slabs_;
   const SideMetadata& bits_;
   const LayoutTable& layouts_;
