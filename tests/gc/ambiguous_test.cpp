@@ -99,6 +99,30 @@ TEST_F(Ambiguous, LargeObjects) {
   EXPECT_EQ(resolve(words[0]).address, 0u);
 }
 
+// From the end of a mark to the sweep beside the program a dead large object is still in its table.
+TEST_F(Ambiguous, LargeObjectsThatTheMarkFoundDeadAreNotHit) { // [resolve.dead.1]
+  add(words.data(), 8);
+  const ObjectRef dead = heap.make(heap.bytes, 100000);
+  const ObjectRef held = heap.make(heap.bytes, 100000);
+  heap.root(0, held);
+  Collector& collector = heap.collector;
+  collector.prepare_cycle(ECHO_CAUSE_requested);
+  heap.stopped([&](const std::vector<Mutator*>& m) { collector.begin_mark(m, true); });
+  EXPECT_EQ(resolve(dead.address + 50000).address, dead.address) << "while marking it is not known dead";
+  const ObjectRef born = heap.make(heap.bytes, 100000);
+  bool ended = false;
+  do {
+    while (collector.mark_slice(64) == Collector::MarkState::More) {
+    }
+    heap.stopped([&](const std::vector<Mutator*>& m) { ended = collector.end_mark(m); });
+  } while (!ended);
+  EXPECT_FALSE(resolve(dead.address + 50000)) << "it waits for the sweep";
+  EXPECT_EQ(resolve(held.address + 50000).address, held.address);
+  EXPECT_EQ(resolve(born.address + 50000).address, born.address);
+  collector.finish_cycle();
+  EXPECT_FALSE(resolve(dead.address));
+}
+
 TEST_F(Ambiguous, WordsThatHitNothing) {
   add(words.data(), words.size() * 8);
   const Address base = heap.collector.memory.pool.slabs().base();

@@ -12,6 +12,8 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <functional>
 #include <thread>
 
 namespace echo {
@@ -259,6 +261,39 @@ TEST(Safepoints, LeavingNativeWaitsForTheStop) {
   echo_statistics statistics{};
   storm.collector.statistics(&statistics);
   EXPECT_GE(statistics.pause_us.count, 1u) << "[stats.pause.1] the wait is a pause of that thread";
+}
+
+// The work of a stop reads what belongs to threads at rest: nobody retires their memory beside it.
+TEST(Safepoints, ThreadsAtRestAreTakenOutsideStopsOnly) { // [stop.rest.1]
+  test::TestHeap heap(test::quiet_config());
+  Safepoints& safepoints = heap.collector.safepoints;
+  heap.stopped(
+      [](const std::vector<Mutator*>&) {}); // this thread has run, and is not active in the next stop
+  safepoints.enter_native(*heap.mutator, ThreadState::Native);
+  std::atomic<bool> began{false};
+  std::atomic<bool> taken{false};
+  bool taken_beside = false;
+  std::thread taker;
+  struct Work final : StopWork {
+    std::function<void()> body;
+    void run(const std::vector<Mutator*>&) override { body(); }
+  } work;
+  work.body = [&] {
+    taker = std::thread([&] {
+      began = true;
+      safepoints.take_those_at_rest([&](Mutator&) { taken = true; });
+    });
+    while (!began) {
+      std::this_thread::yield();
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    taken_beside = taken.load();
+  };
+  EXPECT_TRUE(safepoints.stop(nullptr, work));
+  taker.join();
+  EXPECT_FALSE(taken_beside);
+  EXPECT_TRUE(taken.load()) << "after the stop";
+  safepoints.leave_native(*heap.mutator);
 }
 
 TEST(Safepoints, UnwantedWorkIsNotDone) {

@@ -46,6 +46,8 @@ public:
     bytes = layout(raw_array_layout("bytes", 1));
   }
   ~TestHeap() {
+    std::string why; // a collection in the background may be about to read the words, which go before the heap
+    EXPECT_EQ(collector.roots.globals.remove(roots.data(), &why), ECHO_OK) << why;
     if (mutator != nullptr) {
       collector.detach(mutator);
     }
