@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     What the C functions of echo/heap.h share: a heap as the VM knows it, statuses and sentences, the checks of
+//             an echo_thread*, and the cold paths that functions call as well.
+// Invariants  [abi.error.1] No exception crosses. [abi.thread.2] Functions that belong to a thread check that
+//             they are called on it, which costs one compare; those on a compiler's cold path do not.
+#pragma once
+
+#include "echo/heap.h"
+#include "gc/collector.h"
+#include "vm_iface/src/self_reference.h"
+
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+
+// A heap as the VM knows it: the collector and its recipes.
+struct echo_heap {
+  explicit echo_heap(const echo::Config& config) : collector(config) {}
+  echo::Collector collector;
+  echo_recipes recipes{};
+  echo::SelfReference library; // [abi.unload.2]
+};
+
+namespace echo {
+
+inline echo_status report(echo_error* why, echo_status status, const std::string& message) {
+  if (why != nullptr && status != ECHO_OK) {
+    why->code = status;
+    std::snprintf(why->message, sizeof why->message, "%s", message.c_str());
+  }
+  return status;
+}
+
+// Runs `body`, turning exceptions (only of memory, by construction) into a status. [abi.error.1]
+template <class Body> echo_status guarded(echo_error* why, Body body) {
+  try {
+    std::string message;
+    const echo_status status = body(&message);
+    return report(why, status, message.empty() ? echo_status_name(status) : message);
+  } catch (const std::bad_alloc&) {
+    return report(why, ECHO_SYSTEM_MEMORY, "no native memory");
+  } catch (const std::exception& e) {
+    return report(why, ECHO_SYSTEM_MEMORY, e.what());
+  }
+}
+
+inline echo_status null_argument(echo_error* why, const char* name) {
+  return report(why, ECHO_INVALID_ARGUMENT, std::string(name) + " is null");
+}
+
+inline ObjectRef ref_of(echo_ref object) {
+  return {reinterpret_cast<Address>(object)};
+}
+inline echo_ref as_ref(ObjectRef object) {
+  return reinterpret_cast<echo_ref>(object.address);
+}
+
+// The mutator behind a thread, if the call comes from that thread in managed state.
+inline echo_status managed(echo_thread* thread, Mutator** out, echo_error* why) {
+  if (thread == nullptr) {
+    return null_argument(why, "thread");
+  }
+  Mutator* m = Mutator::from(thread);
+  if (!m->is_current_thread()) {
+    return report(why, ECHO_WRONG_THREAD, "the call belongs to the thread that attached");
+  }
+  if (m->state.load(std::memory_order_relaxed) != ThreadState::Managed) {
+    return report(why, ECHO_WRONG_STATE, "the thread is not managed: leave native state first");
+  }
+  *out = m;
+  return ECHO_OK;
+}
+
+inline void set_error(Mutator& m, echo_status status, const char* message) {
+  m.last_error.code = status;
+  std::snprintf(m.last_error.message, sizeof m.last_error.message, "%s", message);
+}
+
+// The same for functions that return null: the reason becomes the thread's latest error, unless another thread calls.
+inline bool managed_or_error(echo_thread* thread, Mutator** out) {
+  echo_error error{};
+  const echo_status status = managed(thread, out, &error);
+  if (status == ECHO_WRONG_STATE) {
+    set_error(*Mutator::from(thread), status, error.message);
+  }
+  return status == ECHO_OK;
+}
+
+// The layout of an object; null if the word is no object's header.
+inline const LayoutRecord* layout_of(echo_heap* heap, echo_ref object) {
+  if (heap == nullptr || object == nullptr) {
+    return nullptr;
+  }
+  const LayoutTable& layouts = heap->collector.memory.layouts;
+  const LayoutId id{load_header(ref_of(object)).layout_number()};
+  return layouts.knows(id) ? &layouts.record(id) : nullptr;
+}
+
+// Cold paths of the recipes: cold_paths.cpp.
+echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, std::uint64_t length);
+echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot);
+void poll_cold(echo_thread* thread);
+echo_recipes plugin_recipes();
+
+} // namespace echo
