@@ -111,7 +111,7 @@ def echo_programs(build, work, results, quick):
 
 # --- marking
 
-def marking(build, results, quick):
+def marking(build, work, results, quick):
     print("Marking: 64-byte objects, three random edges each, one thread")
     for megabytes in ((256,) if quick else (256, 1024)):
         figures = json.loads(run([build / "bin/echo-bench-mark", megabytes, 3 if quick else 7]))
@@ -147,36 +147,37 @@ def pauses(build, work, results, quick):
     results["pauses"] = json.loads(figures.read_text())
 
 
-def finish(arguments, results):
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
-    return 0
+def allocation(build, work, results, quick):
+    allocators(build, work, results, quick, "echo-bench-allocation",
+               "\nAllocation with reclamation: the heap against malloc and free, ns per object")
+
+
+def native(build, work, results, quick):
+    allocators(build, work, results, quick, "echo-bench-native",
+               "\nNative slabs: the C API against malloc and free, ns per object")
+
+
+# In the order in which they run.
+PARTS = {"compiled": compiled.measure, "trees": trees, "allocation": allocation, "native": native, "echo": echo_programs,
+         "pauses": pauses, "marking": marking}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and sizes")
-    parser.add_argument("--only", choices=("echo",), help="one part alone")
+    parser.add_argument("--only", choices=PARTS, action="append", help="this part alone; may be repeated")
     parser.add_argument("--json", type=pathlib.Path, help="write the figures here as well")
     arguments = parser.parse_args()
     build = arguments.build.resolve()
     results = {"processors": os.cpu_count()}
     with tempfile.TemporaryDirectory() as directory:
         work = pathlib.Path(directory)
-        if arguments.only == "echo":
-            echo_programs(build, work, results, arguments.quick)
-            return finish(arguments, results)
-        compiled.measure(build, work, results, arguments.quick)
-        trees(build, work, results, arguments.quick)
-        allocators(build, work, results, arguments.quick, "echo-bench-allocation",
-                   "\nAllocation with reclamation: the heap against malloc and free, ns per object")
-        allocators(build, work, results, arguments.quick, "echo-bench-native",
-                   "\nNative slabs: the C API against malloc and free, ns per object")
-        echo_programs(build, work, results, arguments.quick)
-        pauses(build, work, results, arguments.quick)
-    marking(build, results, arguments.quick)
-    return finish(arguments, results)
+        for name in arguments.only or PARTS:
+            PARTS[name](build, work, results, arguments.quick)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n")
+    return 0
 
 
 if __name__ == "__main__":
