@@ -108,7 +108,7 @@ def compiler(build, work, results, quick):
     show("start to end of a program that does nothing", f"{start:.0f} ms")
     interpreter = work / "interpreter.bc"
     run([build / "bin/echo-cc", PROGRAMS / "interpreter.c", "-o", interpreter])
-    small = ("1",)
+    small = ("3",)
     for level in ("2", "0"):
         runs = [report(build, work, interpreter, f"--opt={level}", arguments=small)[0]["jit"] for _ in range(repetitions)]
         milliseconds = statistics.median(map(compile_ms, runs))

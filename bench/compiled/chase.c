@@ -10,19 +10,17 @@
 
 #include "cell.h"
 
-static inline __attribute__((always_inline)) int64_t walk(cell_ref at, int64_t steps) {
-  int64_t sum = 0;
-  for (; steps > 0; --steps) {
-    sum += at->number;
-    at = at->next;
-  }
+/* A leaf function calls no function that is not one: hence one body by text, not by a call. */
+#define WALK(at, steps)                                                                                      \
+  int64_t sum = 0;                                                                                           \
+  for (; (steps) > 0; --(steps)) {                                                                           \
+    sum += (at)->number;                                                                                     \
+    (at) = (at)->next;                                                                                       \
+  }                                                                                                          \
   return sum;
-}
-__attribute__((noinline)) static int64_t with_polls(cell_ref at, int64_t steps) {
-  return walk(at, steps);
-}
-ECHO_LEAF __attribute__((noinline)) static int64_t without_polls(cell_ref at, int64_t steps) {
-  return walk(at, steps);
+__attribute__((noinline)) static int64_t with_polls(cell_ref at, int64_t steps){WALK(at, steps)} ECHO_LEAF
+    __attribute__((noinline)) static int64_t without_polls(cell_ref at, int64_t steps) {
+  WALK(at, steps)
 }
 
 static double seconds(void) {
