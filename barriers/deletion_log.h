@@ -38,7 +38,16 @@ public:
     const SlabKind fresh = slabs_.fresh_kind();
     return slabs_.kind_of_word(slot) != fresh && may_be_white(old_value, fresh);
   }
-  // The same for a word that leaves a root of the snapshot.
+  // After a mark has ended: whether it found the object dead that starts at `word`. What lies outside the slabs is not the
+  // collector's, and what is of another kind was born since the mark started.
+  bool is_dead(Address word) const {
+    if (!slabs_.contains(word) || !is_aligned(word, kGranule)) {
+      return false;
+    }
+    const SlabKind kind = slabs_.kind(slabs_.index_of(word));
+    return (slabs_.is_old(kind) || kind == SlabKind::Large) && !marks_.is_cell_marked(word);
+  }
+  // As concerns(), of a word that leaves a root of the snapshot.
   bool concerns(Address old_value) const { return may_be_white(old_value, slabs_.fresh_kind()); }
 
 private:

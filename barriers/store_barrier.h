@@ -7,6 +7,9 @@
 //             heap. While marking it logs the old value if that may be white and the slot was in the snapshot.
 //             [bar.cold.2] Two threads that store into one slot at a time both log what they find: whoever overwrites
 //             the snapshot's value first has read it, since nobody had overwritten it before.
+//             [weak.load.1] A weak load logs what it returns while marking, and answers null for a dead object while weak
+//             slots are cleared. [weak.over.1] Nobody is stopped when clearing is over: each thread notices in its next
+//             cold path and goes back to plain loads. Until then it only asks once more.
 #pragma once
 
 #include "barriers/deletion_log.h"
@@ -17,8 +20,9 @@ namespace echo {
 // Bits of ThreadBlock::phase; 0: stores are not announced.
 enum BarrierPhase : std::uint8_t {
   kBarrierIdle = 0,
-  kBarrierAudit = 1,  // every overwritten slot is logged, so that the barrier verifier can compare two stops
-  kBarrierMarking = 2 // old values that may be white are logged
+  kBarrierAudit = 1,   // every overwritten slot is logged, so that the barrier verifier can compare two stops
+  kBarrierMarking = 2, // old values that may be white are logged
+  kBarrierClearing = 4 // weak slots are being cleared: weak loads answer by liveness
 };
 
 struct BarrierState {
@@ -30,20 +34,30 @@ struct BarrierState {
 struct BarrierHeap {
   DeletionSink sink;
   Snapshot snapshot;
+  std::atomic<bool> clearing{false}; // true only from the stop that ends a mark to the last weak slot
 };
 
 inline Address load_slot(Address slot) {
   return __atomic_load_n(reinterpret_cast<const Address*>(slot), __ATOMIC_RELAXED);
 }
 
+// On the thread itself: whether weak slots are still being cleared. [weak.over.1]
+inline bool is_clearing(ThreadBlock& block, const BarrierHeap& heap) {
+  if ((block.phase & kBarrierClearing) != 0 && !heap.clearing.load(std::memory_order_acquire)) {
+    block.phase = static_cast<std::uint8_t>(block.phase & ~kBarrierClearing);
+  }
+  return (block.phase & kBarrierClearing) != 0;
+}
+
 // The cold path. NO-SAFEPOINT.
-inline void store_barrier_cold(const ThreadBlock& block, BarrierState& state, BarrierHeap& heap,
-                               Address slot) {
+inline void store_barrier_cold(ThreadBlock& block, BarrierState& state, BarrierHeap& heap, Address slot) {
   ++state.cold_calls;
   const Address old_value = load_slot(slot);
-  if ((block.phase & kBarrierAudit) != 0 || heap.snapshot.concerns(slot, old_value)) {
+  if ((block.phase & kBarrierAudit) != 0 ||
+      ((block.phase & kBarrierMarking) != 0 && heap.snapshot.concerns(slot, old_value))) {
     state.log.add({slot, old_value}, heap.sink);
   }
+  (void)is_clearing(block, heap);
 }
 
 // A reference that was in a root of this thread, is leaving it, and may not have been traced yet. NO-SAFEPOINT.
@@ -59,19 +73,32 @@ inline void log_obtained(const ThreadBlock& block, BarrierState& state, BarrierH
   log_leaving_root(block, state, heap, object);
 }
 
-// In place of the load of a weak slot while the collector wants to hear of stores: what it returns is alive from then on,
-// as if it had been overwritten. [weak.load.1] NO-SAFEPOINT.
-inline Address weak_load_barrier_cold(const ThreadBlock& block, BarrierState& state, BarrierHeap& heap,
+// In place of the load of a weak slot while the collector wants to hear of stores. Marking: what it returns is alive from
+// then on, as if it had been overwritten. Clearing: null for a dead object. NO-SAFEPOINT.
+// What is dead is cleared before anything of it is marked for its finalizer, or freed: a word that is still there when its
+// liveness has been asked was judged by this mark. [weak.load.1]
+inline Address weak_load_barrier_cold(ThreadBlock& block, BarrierState& state, BarrierHeap& heap,
                                       Address slot) {
-  const Address word = load_slot(slot);
-  if (word != 0 && ((block.phase & kBarrierAudit) != 0 || heap.snapshot.concerns(word))) {
+  Address word = 0;
+  do {
+    const bool clearing = is_clearing(block, heap);
+    word = __atomic_load_n(reinterpret_cast<const Address*>(slot), __ATOMIC_ACQUIRE);
+    if (!clearing) {
+      break;
+    }
+    if (heap.snapshot.is_dead(word)) {
+      return 0;
+    }
+  } while (__atomic_load_n(reinterpret_cast<const Address*>(slot), __ATOMIC_ACQUIRE) != word);
+  if (word != 0 && ((block.phase & kBarrierAudit) != 0 ||
+                    ((block.phase & kBarrierMarking) != 0 && heap.snapshot.concerns(word)))) {
     state.log.add({slot, word}, heap.sink);
   }
   return word;
 }
 
 // The whole store. NO-SAFEPOINT.
-inline void store_reference(const ThreadBlock& block, BarrierState& state, BarrierHeap& heap, Address slot,
+inline void store_reference(ThreadBlock& block, BarrierState& state, BarrierHeap& heap, Address slot,
                             ObjectRef value) {
   if (block.phase != kBarrierIdle) {
     store_barrier_cold(block, state, heap, slot);

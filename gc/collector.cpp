@@ -64,7 +64,7 @@ echo_status Collector::attach(Mutator** out, std::string* why) {
     return ECHO_SYSTEM_MEMORY;
   }
   safepoints.attach(mutator.get(), [&] {
-    mutator->phase = barrier_phase_;
+    mutator->phase = barrier_phase();
     mutator->to_trace.mark = mark_number_; // it had no roots when the mark started
   });
   *out = mutator.release();

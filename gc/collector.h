@@ -3,14 +3,15 @@
 // Purpose     One heap at run time: its memory, threads, roots, collector and counters.
 // Drawing     phases:  Idle -> Marking -> Clearing -> Sweeping -> Idle
 //
-//             who drives    prepare | stop: begin |  mark ... mark  | stop: end? |  sweep, clear M  |
+//             who drives    prepare | stop: begin |  mark ... mark  | stop: end? | weak, sweep      |
 //             mutators      ........|             |.................|            |..................|
-//             phase            Idle               |     Marking     | Clearing   |     Sweeping     | Idle
+//             phase            Idle               |     Marking     |            Clearing, Sweeping | Idle
 //
 //             A cycle is driven by one thread at a time: the heap's collector thread, or a mutator at rest that waits
 //             for a collection anyway. In mode stw all of it is one stop.
 //
-// Invariants  [cycle.phase.1] The phase changes only in a stop, but for Sweeping to Idle, which no mutator sees.
+// Invariants  [cycle.phase.1] The phase changes only in a stop, but for Clearing to Sweeping to Idle, which mutators
+//             notice late [weak.over.1] or not at all.
 //             [cycle.free.1] Memory is freed only after a mark that enumerated every root without error and met no
 //             corrupt reference. [cycle.oom.1] Null is returned only after a full collection that began after the
 //             request failed. [mark.start.1] A mark starts in a stop, with the sweep before it complete and M clear.
@@ -42,6 +43,12 @@
 namespace echo {
 
 enum class Phase : std::uint8_t { Idle, Marking, Clearing, Sweeping };
+
+// What is to be done next of the weak half of a cycle.
+enum class WeakStep : std::uint8_t {
+  None,
+  Clear // weak slots with dead targets become null
+};
 
 // What the last completed mark found.
 struct MarkResult {
@@ -96,6 +103,8 @@ public:
     Done     // unless more is logged
   };
   MarkState mark_slice(std::size_t edges) ECHO_EXCLUDES(marking_mutex_);
+  // A slice of the weak half, beside the program: gc/weak_cycle.cpp. False: it is over. finish_cycle does what is left.
+  bool weak_slice(std::size_t most) ECHO_EXCLUDES(marking_mutex_);
   void finish_cycle() ECHO_EXCLUDES(marking_mutex_);
   std::string verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment, bool objects);
 
@@ -143,6 +152,9 @@ private:
   void one_part_done(Mutator& mutator);
   void roots_failed(echo_status status, const std::string& why);
   void end_of_mark(const std::vector<Mutator*>& mutators) ECHO_REQUIRES(marking_mutex_);
+  void begin_weak_work();
+  // Of a thread that attaches or becomes managed.
+  std::uint8_t barrier_phase() const;
   void count_born();
   void sweep_and_pace();
   // Allocation has reached the trigger.
@@ -152,6 +164,7 @@ private:
   Verifier verifier_;
   BarrierAudit audit_;
   std::vector<DeletionRecord> audit_log_; // taken since the last comparison
+  WeakStep weak_step_ = WeakStep::None;   // of the driver
   Pacing pacing_;
   ServiceThread service_;
   BackgroundThread collector_thread_;
@@ -166,8 +179,7 @@ private:
     std::size_t used_before = 0;
     CycleMeasure measure;
   } cycle_;
-  std::uint8_t barrier_phase_ =
-      kBarrierIdle;               // of a thread that attaches or becomes managed; written in stops
+  std::uint8_t barrier_phase_ = kBarrierIdle; // what barrier_phase() was in the last stop; written in stops
   std::uint64_t mark_number_ = 0; // of marks beside the program that were started; written in stops
   std::atomic<std::size_t> untraced_threads_{0}; // whose roots of this mark are not all traced
   std::atomic<bool> roots_failed_{false};        // a frame could not be mapped: the mark is worthless

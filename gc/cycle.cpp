@@ -4,6 +4,7 @@
 // Invariants  [cycle.phase.1] [cycle.free.1] [mark.start.1] [mark.end.1] of collector.h.
 #include "gc/census.h"
 #include "gc/collector.h"
+#include "gc/cpu_meter.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -17,6 +18,9 @@ namespace {
 // Edges per slice of marking: about a quarter of a millisecond.
 constexpr std::size_t kEdgesPerSlice = 4096;
 constexpr std::size_t kEdgesUnderStress = 2;
+// Weak things per slice.
+constexpr std::size_t kWeakPerSlice = 4096;
+constexpr std::size_t kWeakUnderStress = 2;
 // Frames that a thread visits at a poll.
 constexpr std::uint32_t kFramesPerPoll = 128;
 // What the stop at the end may still mark itself: less than another stop would cost.
@@ -24,19 +28,6 @@ constexpr std::size_t kEdgesAtEnd = 128;
 
 // Between looks at threads that have not visited all of their frames yet.
 constexpr std::chrono::microseconds kWaitForFrames{200};
-
-// Adds the CPU time of a scope.
-class CpuMeter {
-public:
-  explicit CpuMeter(std::uint64_t& sum) : sum_(sum), start_(os::thread_cpu_ns()) {}
-  ~CpuMeter() { sum_ += os::thread_cpu_ns() - start_; }
-  CpuMeter(const CpuMeter&) = delete;
-  CpuMeter& operator=(const CpuMeter&) = delete;
-
-private:
-  std::uint64_t& sum_;
-  const std::uint64_t start_;
-};
 
 class CollectWork final : public StopWork {
 public:
@@ -345,7 +336,7 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
     orphans_.clear();
   }
   barriers.snapshot.set_ambiguous(starts.is_used());
-  barrier_phase_ |= kBarrierMarking;
+  barrier_phase_ = static_cast<std::uint8_t>((barrier_phase_ & kBarrierAudit) | kBarrierMarking);
   echo_status status = enumerate_words(roots, mutators, starts.is_used(), visitor, why);
   for (Mutator* m : safepoints.active()) {
     if (status == ECHO_OK) {
@@ -425,9 +416,7 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   const bool marked_all = marker_.corruption().empty() && !roots_failed_.load();
   verifier_.set_marks_whole(marked_all);
   starts.end_mark(marked_all);
-  if (cycle_.whole) {
-    marker_.weak().clear(); // [weak.clear.1]
-  }
+  verifier_.set_weak_cleared(false);
   if (cycle_.whole && config.verify) {
     const auto moment = cycle_.beside ? Verifier::Moment::MarkEnd : Verifier::Moment::AfterMark;
     if (const std::string broken = verifier_.verify(mutators, moment, true); !broken.empty()) {
@@ -435,7 +424,7 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
       cycle_.whole = false;
     }
   }
-  set_barriers(barrier_phase_ & kBarrierAudit);
+  begin_weak_work();
   if (config.stress_frames && cycle_.whole) {
     set_watermarks(mutators);
   }
@@ -444,7 +433,6 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   objects_marked_.fetch_add(marker_.objects(), std::memory_order_relaxed);
   bytes_marked_.fetch_add(marker_.bytes(), std::memory_order_relaxed);
   mark_ns_.fetch_add(cycle_.measure.mark_ns, std::memory_order_relaxed);
-  phase_.store(Phase::Sweeping);
 }
 
 // Objects born before the mark started, by their headers: none of them was freed yet.
@@ -490,6 +478,9 @@ void Collector::sweep_and_pace() {
 
 // After end_of_mark, or after a mark that was given up. Beside the program, or in the stop of mode stw.
 void Collector::finish_cycle() {
+  while (weak_slice(config.stress_yield ? kWeakUnderStress : kWeakPerSlice)) {
+    safepoints.maybe_yield();
+  }
   phase_.store(Phase::Sweeping);
   std::uint64_t counting_ns =
       0; // costs by the byte allocated, whatever the headroom: pacing looks at the rest

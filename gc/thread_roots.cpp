@@ -118,7 +118,7 @@ echo_status Collector::notice_mark(Mutator& mutator, RootVisitor& visitor, std::
 
 // On the thread itself.
 void Collector::resumed(Mutator& mutator) {
-  mutator.phase = barrier_phase_;
+  mutator.phase = barrier_phase();
   if ((barrier_phase_ & kBarrierMarking) == 0) {
     mutator.to_trace.frames = false; // of a mark that was given up
     return;

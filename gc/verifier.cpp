@@ -172,6 +172,7 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
   if (enumerate_roots(roots_, mutators, roots, &why) != ECHO_OK) {
     return why;
   }
+  const bool cleared = weak_cleared_.load();
   std::vector<Address> grey;
   const auto reach = [&](Address ref, const char* holder) {
     if (ref == 0 || !memory_.pool.slabs().contains(ref) || !visited_.insert(ref).second) {
@@ -204,7 +205,7 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
     });
     // Null or alive, also between collections: the last one cleared the rest. [weak.clear.1]
     for_each_weak_slot(memory_.layouts, {object}, [&](Address slot, Address word) {
-      if (why.empty() && word != 0 && memory_.pool.slabs().contains(word)) {
+      if (why.empty() && cleared && word != 0 && memory_.pool.slabs().contains(word)) {
         why = check_reference(word, "the weak slot's object");
         if (!why.empty()) {
           why += at_address(" (slot", slot) + ")";

@@ -15,6 +15,7 @@
 #include "gc/roots.h"
 #include "heap/memory.h"
 
+#include <atomic>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -43,6 +44,8 @@ public:
   // Whether the marks are those of a whole mark. After one that was given up nothing is known of the starts
   // of objects born before it.
   void set_marks_whole(bool whole) { marks_whole_ = whole; }
+  // False from the end of a mark until weak slots are cleared. Atomic: it becomes true beside the program.
+  void set_weak_cleared(bool cleared) { weak_cleared_.store(cleared); }
 
 private:
   std::string check_reference(Address ref, const char* holder);
@@ -60,6 +63,7 @@ private:
       all_starts_; // sorted: of the mark before the last one and since, if words are ambiguous
   bool marks_whole_ = true;
   bool previous_whole_ = true; // of the mark before
+  std::atomic<bool> weak_cleared_{true};
 };
 
 // Calls visit(slot address, word) for every reference slot of an object that keeps its object alive (tagged words that
