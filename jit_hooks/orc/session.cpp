@@ -27,6 +27,7 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Support/raw_ostream.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <dlfcn.h>
@@ -276,6 +277,7 @@ private:
       std::vector<echo_layout_id> ids;
       for (const auto& allocation : unit.allocations)
         ids.push_back(allocation.second.id);
+      std::sort(ids.begin(), ids.end()); /* a new heap numbers them in this order again [jit.cache.3] */
       entry.layouts = describe_layouts(api_, heap_, ids);
       entry.functions = unit.counters.functions;
       entry.polls = unit.counters.polls;

@@ -6,6 +6,7 @@
 #include "jit_fixture.h"
 #include "temporary_folder.h"
 
+#include <array>
 #include <atomic>
 #include <cstring>
 #include <dlfcn.h>
@@ -226,6 +227,27 @@ TEST(Cache, LayoutsOfOtherNumbersAreNoHit) {
   const echo_jit_statistics other = use(with_cache(folder), before);
   EXPECT_EQ(2u, other.modules_compiled) << "ints has the first number, node and box come behind it";
   EXPECT_EQ(0u, other.cache_hits);
+}
+
+/* A new heap numbers layouts in the order of their registration, not of their names or addresses. [jit.cache.3] */
+TEST(Cache, LayoutsAreRegisteredInTheOrderOfTheirNumbers) {
+  for (const auto& order : {std::array{"ints", "refs"}, std::array{"refs", "ints"}}) {
+    const Folder folder;
+    std::string text = "define i64 @make() {\n";
+    for (const char* array : order)
+      text += std::string("  %") + array + " = call ptr addrspace(1) @echo.gc.new_array(ptr @" + array +
+              ", i64 1)\n";
+    text += "  %n = call ptr addrspace(1) @echo.gc.new(ptr @node)\n"
+            "  %b = call ptr addrspace(1) @echo.gc.new(ptr @box)\n"
+            "  ret i64 7\n}\n";
+    for (const uint64_t hits : {0u, 1u}) {
+      FakeHeap heap;
+      OwnJit jit(heap, with_cache(folder, 0)); /* allocations nobody uses stay */
+      EXPECT_EQ(ECHO_OK, jit.add(text)) << jit.error.message;
+      EXPECT_NE(nullptr, jit.lookup("make"));
+      EXPECT_EQ(hits, jit.statistics().cache_hits) << order[0] << " first";
+    }
+  }
 }
 
 TEST(Cache, DamagedEntriesAreCompiledAgain) {
