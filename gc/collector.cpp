@@ -5,6 +5,7 @@
 
 #include "gc/census.h"
 #include "heap/assert.h"
+#include "heap/fault.h"
 #include "heap/native/topology.h"
 #include "heap/os_memory.h"
 
@@ -64,7 +65,7 @@ echo_status Collector::attach(Mutator** out, std::string* why) {
     return ECHO_SYSTEM_MEMORY;
   }
   safepoints.attach(mutator.get(), [&] {
-    mutator->phase = barrier_phase();
+    mutator->phase = has_fault(Fault::PhaseNotSetAtAttach) ? std::uint8_t{kBarrierIdle} : barrier_phase();
     mutator->to_trace.mark = mark_number_; // it had no roots when the mark started
   });
   *out = mutator.release();
@@ -77,7 +78,9 @@ void Collector::detach(Mutator* mutator) {
   safepoints.detach(mutator, [this, mutator] {
     leave_roots(*mutator);
     mutator->retire_memory();
-    mutator->barrier.log.flush(barriers.sink);
+    if (!has_fault(Fault::LogLostAtDetach)) {
+      mutator->barrier.log.flush(barriers.sink);
+    }
     past_barrier_cold_.fetch_add(mutator->barrier.cold_calls, std::memory_order_relaxed);
     past_poll_cold_.fetch_add(mutator->cold_polls, std::memory_order_relaxed);
     past_allocate_cold_.fetch_add(mutator->cold_allocations, std::memory_order_relaxed);

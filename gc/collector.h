@@ -88,6 +88,18 @@ public:
   echo_status add_ambiguous_range(const void* start, std::uint64_t bytes, std::string* why);
   echo_status remove_ambiguous_range(const void* start, std::string* why);
 
+  // echo_test_cycle_*: gc/stepping.cpp. On a managed thread. SAFEPOINT. [step.open.1]
+  enum class MarkState : std::uint8_t {
+    More,
+    Waiting, // for threads to visit their frames
+    Done     // unless more is logged
+  };
+  echo_status start_stepped(Mutator& mutator, std::string* why) ECHO_EXCLUDES(driver_mutex_);
+  echo_status step(Mutator& mutator, std::uint64_t units, MarkState* state, std::string* why)
+      ECHO_EXCLUDES(driver_mutex_);
+  echo_status finish_stepped(Mutator& mutator, std::string* why) ECHO_EXCLUDES(driver_mutex_);
+  echo_status hold(Mutator& mutator, bool on, std::string* why) ECHO_EXCLUDES(driver_mutex_);
+
   // In a stop: the whole cycle of mode stw.
   void run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause);
   // The steps of a cycle beside the program, for its driver: prepare_cycle, begin_mark in a stop, mark_slice until nothing
@@ -97,11 +109,6 @@ public:
   void begin_mark(const std::vector<Mutator*>& mutators, bool beside) ECHO_EXCLUDES(marking_mutex_);
   // In a stop: false if there is more to mark. [mark.end.1]
   bool end_mark(const std::vector<Mutator*>& mutators) ECHO_EXCLUDES(marking_mutex_);
-  enum class MarkState : std::uint8_t {
-    More,
-    Waiting, // for threads to visit their frames
-    Done     // unless more is logged
-  };
   MarkState mark_slice(std::size_t edges) ECHO_EXCLUDES(marking_mutex_);
   // A slice of the weak half, beside the program: gc/weak_cycle.cpp. False: it is over. finish_cycle does what is left.
   bool weak_slice(std::size_t most) ECHO_EXCLUDES(marking_mutex_);
@@ -134,6 +141,14 @@ private:
   // A cycle beside the program, driven by the calling thread, which is at rest or not attached.
   void drive(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
   void drive_in_background() ECHO_EXCLUDES(driver_mutex_);
+  // Its parts. Begins: false if the mark was given up. Marks to the end: false if the heap goes.
+  bool begin_beside(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
+  bool mark_beside() ECHO_REQUIRES(driver_mutex_);
+  void finish_beside() ECHO_REQUIRES(driver_mutex_);
+  void finish_open_cycle() ECHO_REQUIRES(driver_mutex_);
+  echo_status steps_of(std::string* why) const;
+  template <class Body>
+  echo_status as_driver(Mutator& mutator, std::string* why, Body body) ECHO_NO_THREAD_ANALYSIS;
   MarkState mark_some(std::size_t edges) ECHO_REQUIRES(marking_mutex_);
   bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
   void take_logs() ECHO_REQUIRES(marking_mutex_);
@@ -169,6 +184,9 @@ private:
   ServiceThread service_;
   BackgroundThread collector_thread_;
   Mutex driver_mutex_;
+  bool is_open_ ECHO_GUARDED_BY(driver_mutex_) =
+      false; // a cycle has begun, and nobody drives it [step.open.1]
+  bool is_held_ ECHO_GUARDED_BY(driver_mutex_) = false; // [step.hold.1]
   Mutex marking_mutex_;
   // Of the current cycle: written by its driver and in its stops.
   struct Cycle {

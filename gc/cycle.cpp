@@ -5,6 +5,7 @@
 #include "gc/census.h"
 #include "gc/collector.h"
 #include "gc/cpu_meter.h"
+#include "heap/fault.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -394,7 +395,9 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
   for (Mutator* m : safepoints.active()) {
     ++units_.threads;
     units_.records += m->barrier.log.size();
-    m->barrier.log.flush(barriers.sink);
+    if (!has_fault(Fault::LogLeftAtEnd)) {
+      m->barrier.log.flush(barriers.sink);
+    }
   }
   units_.edges = kEdgesAtEnd;
   units_at_end_.note(units_);
@@ -518,7 +521,40 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   finish_cycle();
 }
 
+bool Collector::begin_beside(echo_cause cause) {
+  prepare_cycle(cause);
+  safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
+  safepoints.maybe_yield();
+  BeginWork begin(*this);
+  safepoints.stop(nullptr, begin);
+  return cycle_.whole;
+}
+
+bool Collector::mark_beside() {
+  EndWork end(*this);
+  do {
+    while (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) == MarkState::More) {
+      safepoints.maybe_yield();
+      if (collector_thread_.is_ending()) {
+        return false;
+      }
+    }
+    safepoints.stop(nullptr, end); // also so that threads that have gone native are not active any more
+    if (!end.ended && untraced_threads_.load() != 0) {
+      std::this_thread::sleep_for(kWaitForFrames);
+    }
+  } while (!end.ended);
+  return true;
+}
+
+void Collector::finish_beside() {
+  safepoints.maybe_yield();
+  finish_cycle();
+  service_.wake_if_needed();
+}
+
 void Collector::drive(echo_cause cause) {
+  finish_open_cycle();
   // Collections by the number of allocations leave nothing of a cycle to run beside: a stop costs less.
   if (cause == ECHO_CAUSE_stress && !config.stress_yield) {
     CollectWork work(*this, cause, cycles());
@@ -526,29 +562,9 @@ void Collector::drive(echo_cause cause) {
     service_.wake_if_needed();
     return;
   }
-  prepare_cycle(cause);
-  safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
-  safepoints.maybe_yield();
-  BeginWork begin(*this);
-  safepoints.stop(nullptr, begin);
-  if (cycle_.whole) {
-    EndWork end(*this);
-    do {
-      while (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) == MarkState::More) {
-        safepoints.maybe_yield();
-        if (collector_thread_.is_ending()) {
-          return; // the heap goes
-        }
-      }
-      safepoints.stop(nullptr, end); // also so that threads that have gone native are not active any more
-      if (!end.ended && untraced_threads_.load() != 0) {
-        std::this_thread::sleep_for(kWaitForFrames);
-      }
-    } while (!end.ended);
+  if (!begin_beside(cause) || mark_beside()) {
+    finish_beside();
   }
-  safepoints.maybe_yield();
-  finish_cycle();
-  service_.wake_if_needed();
 }
 
 void Collector::request_cycle() {
@@ -563,8 +579,15 @@ void Collector::request_cycle() {
 
 void Collector::drive_in_background() {
   const MutexLock driver(driver_mutex_);
-  if (wanted_.load() && wanted_after_.load(std::memory_order_relaxed) == cycles()) {
-    drive(ECHO_CAUSE_heap_full);
+  if (wanted_.load() && !is_open_ && wanted_after_.load(std::memory_order_relaxed) == cycles()) {
+    if (is_held_) {
+      is_open_ = begin_beside(ECHO_CAUSE_heap_full);
+      if (!is_open_) {
+        finish_beside();
+      }
+    } else {
+      drive(ECHO_CAUSE_heap_full);
+    }
   }
   wanted_.store(false);
 }

@@ -4,6 +4,7 @@
 #include "gc/marker.h"
 
 #include "heap/assert.h"
+#include "heap/fault.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -161,7 +162,7 @@ template <class Edges> Edges Marker::scan_slice(Slice slice, Edges edges) {
       edges.push(load_word(from + i * sizeof(Address)));
     }
   }
-  if (left > now) {
+  if (left > now && !has_fault(Fault::LongArrayCut)) {
     ECHO_CHECK(slices_top_ != slices_end_, "[mark.bound.1] more slices than long arrays");
     *slices_top_++ = {slice.array, slice.next + now};
   }
@@ -172,7 +173,7 @@ template <class Edges>
 Edges Marker::scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const {
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     const echo_slot& slot = record.slots[i];
-    if (slot.offset < 64 * kGranule || slot.kind == ECHO_SLOT_WEAK) {
+    if (slot.offset < 64 * kGranule || slot.kind == ECHO_SLOT_WEAK || has_fault(Fault::FarSlotMissed)) {
       continue; // in the bitmaps, or not followed
     }
     const Address word = load_word(object + slot.offset);
@@ -305,6 +306,9 @@ template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) 
     if (__builtin_expect(!record.is_simple || (object & (kSlabBytes - 1)) + bytes > kSlabBytes, 0)) {
       edges = scan_general(object, record, edges);
       continue;
+    }
+    if (has_fault(Fault::MarkBitCleared) && (object / MarkBits::kCellBytes) % 97 == 0) {
+      bits.clear_mark(object);
     }
     simple_bytes += bytes;
     std::uint16_t& granules = live[(object - base) / kSlabBytes];

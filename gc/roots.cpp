@@ -3,6 +3,10 @@
 // Purpose     Root enumeration.
 #include "gc/roots.h"
 
+#include "heap/fault.h"
+
+#include <utility>
+
 namespace echo {
 
 namespace {
@@ -94,7 +98,12 @@ echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutator
 
 echo_status enumerate_words(RootSet& roots, const std::vector<Mutator*>& mutators, bool ambiguous,
                             RootVisitor& visitor, std::string* why) {
-  roots.globals.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
+  bool skip = has_fault(Fault::RootWordMissed);
+  roots.globals.for_each([&](ObjectRef ref) {
+    if (!std::exchange(skip, false)) {
+      visitor.root(ref);
+    }
+  });
   return ambiguous ? roots.ambiguous.enumerate(mutators, visitor, why) : ECHO_OK;
 }
 

@@ -15,6 +15,8 @@
 //             does not become managed.
 #include "gc/collector.h"
 
+#include "heap/fault.h"
+
 #include <algorithm>
 
 namespace echo {
@@ -102,12 +104,15 @@ echo_status Collector::notice_mark(Mutator& mutator, RootVisitor& visitor, std::
   RootsToTrace& left = mutator.to_trace;
   mutator.phase = barrier_phase_;
   left.handles = mutator.handles.begin_snapshot();
+  if (has_fault(Fault::HandleMissed) && left.handles.end != 0) {
+    --left.handles.end;
+  }
   VisitFrames frames(roots.frames, mutator, visitor);
   const std::uint32_t now =
       roots.frames.has_polled_returns() ? Watermark::kFramesAtStop : std::uint32_t{UINT32_MAX};
   const echo_status status = mutator.watermark.set(anchor_of(mutator), now, frames, why);
   *visited += frames.count;
-  left.frames = mutator.watermark.is_set();
+  left.frames = mutator.watermark.is_set() && !has_fault(Fault::FramesUnvisited);
   left.parts = (left.frames ? 1u : 0u) + (left.handles.is_done() ? 0u : 1u);
   if (left.parts == 0) {
     untraced_threads_.fetch_sub(1);
@@ -118,7 +123,9 @@ echo_status Collector::notice_mark(Mutator& mutator, RootVisitor& visitor, std::
 
 // On the thread itself.
 void Collector::resumed(Mutator& mutator) {
-  mutator.phase = barrier_phase();
+  if (!has_fault(Fault::PhaseNotSetAtAttach)) {
+    mutator.phase = barrier_phase();
+  }
   if ((barrier_phase_ & kBarrierMarking) == 0) {
     mutator.to_trace.frames = false; // of a mark that was given up
     return;

@@ -4,6 +4,7 @@
 #include "gc/weak_slots.h"
 
 #include "barriers/store_barrier.h"
+#include "heap/fault.h"
 #include "heap/os_memory.h"
 
 namespace echo {
@@ -34,7 +35,8 @@ void WeakSlots::clear_slots(Address object) {
     if (record.slots[i].kind == ECHO_SLOT_WEAK) {
       const Address slot = object + record.slots[i].offset;
       const Address target = load_slot(slot);
-      cleared_ += target != 0 && snapshot_.is_dead(target) && clear_slot(slot, target) ? 1 : 0;
+      const bool is_dead = target != 0 && snapshot_.is_dead(target) && !has_fault(Fault::WeakNotCleared);
+      cleared_ += is_dead && clear_slot(slot, target) ? 1 : 0;
     }
   }
 }

@@ -33,6 +33,7 @@ struct Config {
   bool stress_yield = false;        // yield at random at every protocol step
   bool stress_frames = false;       // frames checked in portions before control comes back to them
   bool stress_barriers = false;     // barrier always on, deletion log verified at every stop
+  bool stepping = false;            // tests drive cycles step by step: echo/stepping.h
   std::uint64_t seed = 1;           // of random stress decisions
 };
 

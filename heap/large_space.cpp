@@ -4,6 +4,7 @@
 #include "heap/large_space.h"
 
 #include "heap/assert.h"
+#include "heap/fault.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -170,12 +171,13 @@ void LargeSpace::sweep_step(const SideMetadata& bits, const LayoutTable& layouts
   const MutexLock lock(mutex_);
   auto it = extents_.lower_bound(*next);
   for (std::size_t i = 0; i < kSweepStep && it != extents_.end(); ++i) {
-    if (!it->second.published || it->second.birth == cycle) {
+    const bool is_fresh = it->second.birth == cycle;
+    if (!it->second.published || (is_fresh && !has_fault(Fault::LargeSweptFresh))) {
       ++it; // being zeroed by a mutator in its slow path, or born since the mark started
       continue;
     }
     const std::size_t bytes = layouts.object_bytes({it->first});
-    if (bits.is_marked(it->first)) {
+    if (bits.is_marked(it->first) && !is_fresh) {
       ++result->live_objects;
       result->live_bytes += bytes;
       ++it;

@@ -4,6 +4,7 @@
 #include "heap/run_allocator.h"
 
 #include "heap/assert.h"
+#include "heap/fault.h"
 #include "heap/object_header.h"
 
 #include <algorithm>
@@ -77,7 +78,9 @@ SlabSupply::AfterMark SlabSupply::rebuild() {
   std::vector<SlabIndex> recyclable;
   std::vector<SlabIndex> dense;
   for (SlabIndex s{0}; s.number < end; ++s.number) {
-    if (!slabs.is_old(slabs.kind(s))) {
+    const bool faulty = has_fault(Fault::FreshSwept) && slabs.kind(s) == slabs.fresh_kind() &&
+                        slabs.use(s) == SlabUse::Filled;
+    if (!slabs.is_old(slabs.kind(s)) && !faulty) {
       continue;
     }
     slabs.set_kind(s, SlabKind::Old);
@@ -175,7 +178,8 @@ bool RunAllocator::next_run(std::size_t bytes) {
         log_[logged_++] = {current_.start, current_.cursor};
       }
       const Address start = base + std::size_t{run.first} * kGranule;
-      current_ = {start, start, start + std::size_t{run.granules} * kGranule};
+      const std::size_t excess = has_fault(Fault::RunOffByOne) ? 1 : 0;
+      current_ = {start, start, start + (run.granules + excess) * kGranule};
       return true;
     }
   }

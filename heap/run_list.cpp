@@ -5,6 +5,7 @@
 #include "heap/run_list.h"
 
 #include "heap/assert.h"
+#include "heap/fault.h"
 #include "heap/run_list_x86.h"
 
 #include <algorithm>
@@ -30,6 +31,9 @@ void set_range(LiveMap& map, std::size_t first, std::size_t count) {
 void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& layouts, LiveMap* out) {
   out->fill(0);
   for_each_marked(slab, bits, [&](Address object) {
+    if (has_fault(Fault::BitmapWordDropped) && (object - slab) / MarkBits::kBytesPerWord == 3) {
+      return;
+    }
     const std::size_t first = (object - slab) / kGranule;
     const std::size_t granules = layouts.object_bytes({object}) / kGranule;
     ECHO_CHECK(granules != 0 && first + granules <= kGranulesPerSlab,

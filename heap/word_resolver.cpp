@@ -3,6 +3,8 @@
 // Purpose     The look-up.
 #include "heap/word_resolver.h"
 
+#include "heap/fault.h"
+
 namespace echo {
 
 bool WordResolver::contains(Address start, Address word) const {
@@ -37,6 +39,9 @@ ObjectRef WordResolver::resolve(AmbiguousWord ambiguous) const {
       base_ == Base::Marks ? last_start(marking_ ? bits_.previous() : bits_, slab, word) : 0;
   const Address noted = starts_.is_open() ? starts_.find(slab, word) : 0;
   const Address start = marked > noted ? marked : noted; // the nearer one: objects do not overlap
+  if (has_fault(Fault::InteriorMissed) && start != word) {
+    return {};
+  }
   return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};
 }
 

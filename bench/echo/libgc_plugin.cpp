@@ -291,6 +291,9 @@ echo_status ambiguous_stack(echo_thread*, uint32_t, echo_error*) {
 echo_ref weak_load(echo_thread*, echo_ref, uint64_t) {
   return nullptr; // its layouts have no weak slots
 }
+echo_status no_cycle(echo_thread*, echo_error*) {
+  return ECHO_NOT_SUPPORTED;
+}
 
 echo_ref resolve(echo_thread*, uintptr_t word) {
   return static_cast<echo_ref>(GC_base(reinterpret_cast<void*>(word)));
@@ -387,6 +390,10 @@ const echo_heap_api table = {
     .ambiguous_range_remove = range_remove,
     .resolve = resolve,
     .weak_load = weak_load,
+    .test_cycle_start = no_cycle,
+    .test_cycle_step = [](echo_thread*, uint64_t, uint32_t*, echo_error*) { return ECHO_NOT_SUPPORTED; },
+    .test_cycle_finish = no_cycle,
+    .test_cycle_hold = [](echo_thread*, uint32_t, echo_error*) { return ECHO_NOT_SUPPORTED; },
 };
 
 } // namespace

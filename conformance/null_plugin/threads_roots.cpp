@@ -253,6 +253,24 @@ echo_ref echo_weak_load(echo_thread* thread, echo_ref, std::uint64_t) {
   return nullptr;
 }
 
+static echo_status no_steps(const echo_thread* thread, echo_error* why) {
+  if (thread == nullptr)
+    return fail(why, ECHO_INVALID_ARGUMENT, "thread is null");
+  return fail(why, ECHO_NOT_SUPPORTED, "this heap never collects: there is no cycle to step");
+}
+echo_status echo_test_cycle_start(echo_thread* thread, echo_error* why) {
+  return no_steps(thread, why);
+}
+echo_status echo_test_cycle_step(echo_thread* thread, std::uint64_t, std::uint32_t*, echo_error* why) {
+  return no_steps(thread, why);
+}
+echo_status echo_test_cycle_finish(echo_thread* thread, echo_error* why) {
+  return no_steps(thread, why);
+}
+echo_status echo_test_cycle_hold(echo_thread* thread, std::uint32_t, echo_error* why) {
+  return no_steps(thread, why);
+}
+
 echo_status echo_get_statistics(echo_heap* heap, echo_statistics* out) {
   if (heap == nullptr || out == nullptr || out->size < sizeof(std::uint32_t))
     return ECHO_INVALID_ARGUMENT;
@@ -327,6 +345,10 @@ static const echo_heap_api table = {
     echo_ambiguous_range_remove,
     echo_resolve,
     echo_weak_load,
+    echo_test_cycle_start,
+    echo_test_cycle_step,
+    echo_test_cycle_finish,
+    echo_test_cycle_hold,
 };
 
 const echo_heap_api* echo_heap_plugin(std::uint32_t wanted_major, std::uint32_t wanted_minor,

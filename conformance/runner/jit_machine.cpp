@@ -34,7 +34,7 @@ declare void @echo.gc.raw_fill(ptr addrspace(1), i8, i64)
 static_assert(sizeof(echo_layout) == 48 && sizeof(echo_slot) == 8, "the prelude writes these structs");
 
 JitMachine::JitMachine(const Context& context, const Mutator& mutator, std::uint32_t optimise,
-                       std::uint32_t operations)
+                       std::uint32_t operations, std::uint32_t switches)
     : mutator_(&mutator) {
   if (context.jit_path.empty())
     throw Skipped{"no libecho_jit is given: --jit=PATH"};
@@ -53,6 +53,7 @@ JitMachine::JitMachine(const Context& context, const Mutator& mutator, std::uint
   options.size = sizeof options;
   options.optimise = optimise;
   options.operations = operations;
+  options.switches = switches;
   const echo_status status = api_->create(&mutator.api(), mutator.heap().get(), &options, &jit_, &why);
   EXPECT(status == ECHO_OK, "echo_jit_create: " + status_text(status, why));
 }

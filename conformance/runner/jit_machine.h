@@ -23,7 +23,7 @@ class JitMachine {
 public:
   // Skips the test if no libecho_jit was given. `optimise` is 0 or 2. The calling thread is `mutator`'s.
   JitMachine(const Context& context, const Mutator& mutator, std::uint32_t optimise,
-             std::uint32_t operations = ECHO_JIT_OPERATIONS_INLINE);
+             std::uint32_t operations = ECHO_JIT_OPERATIONS_INLINE, std::uint32_t switches = 0);
   ~JitMachine();
   JitMachine(const JitMachine&) = delete;
   JitMachine& operator=(const JitMachine&) = delete;

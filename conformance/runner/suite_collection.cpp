@@ -101,6 +101,38 @@ void holes_are_reused(Context& context) {
   f.mutator.verify();
 }
 
+// Objects of all sizes in holes of all sizes: a hole that is taken for longer than it is ends in a neighbour.
+void mixed_holes_are_reused(Context& context) {
+  Collected f(context);
+  Scope scope(f.mutator);
+  const echo_layout_id words = f.heap.raw_array("words", 8);
+  constexpr std::uint64_t kCount = 20000, kMost = 40;
+  const echo_handle table = f.mutator.root(f.mutator.allocate(f.heap.ref_array(), kCount));
+  std::vector<std::uint64_t> lengths(kCount);
+  for (int turn = 0; turn < 8; ++turn) {
+    for (std::uint64_t i = 0; i < kCount; ++i)
+      if (word(f.mutator.get(table), 2 + i) == 0) {
+        lengths[i] = context.random.between(1, kMost);
+        const echo_ref object = f.mutator.allocate(words, lengths[i]);
+        fill(object, 2, 2 + lengths[i], i);
+        f.mutator.array_store(f.mutator.get(table), i, object);
+      }
+    f.mutator.collect();
+    for (std::uint64_t i = 0; i < kCount; ++i) {
+      const auto object = reinterpret_cast<echo_ref>(word(f.mutator.get(table), 2 + i));
+      EXPECT_EQ(f.plugin.api().object_layout(f.heap.get(), object), words,
+                "an object whose neighbours were reused: layout of entry " + show(i));
+      EXPECT_EQ(word(object, 1), lengths[i],
+                "an object whose neighbours were reused: length of entry " + show(i));
+      EXPECT(has_pattern(object, 2, 2 + lengths[i], i),
+             "an object whose neighbours were reused was overwritten: entry " + show(i));
+      if (context.random.chance(2))
+        f.mutator.array_store(f.mutator.get(table), i, nullptr);
+    }
+  }
+  f.mutator.verify();
+}
+
 void random_graph(Context& context) {
   Collected f(context);
   GraphModel model(f.mutator, context.random, 40, 3000);
@@ -378,6 +410,9 @@ Suite collection_suite() {
            pinned_objects_stay},
           {"verifier_finds_damage", "the heap verifier names a damaged header and a wild reference",
            "[abi.collect.3]", verifier_finds_damage},
+          {"mixed_holes_are_reused",
+           "memory between survivors of all sizes is used again, and no more than that",
+           "[abi.collect.1] [abi.alloc.2]", mixed_holes_are_reused},
       }};
 }
 

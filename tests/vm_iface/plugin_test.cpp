@@ -98,6 +98,10 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->ambiguous_range_remove, "echo_ambiguous_range_remove");
   same(api->resolve, "echo_resolve");
   same(api->weak_load, "echo_weak_load");
+  same(api->test_cycle_start, "echo_test_cycle_start");
+  same(api->test_cycle_step, "echo_test_cycle_step");
+  same(api->test_cycle_finish, "echo_test_cycle_finish");
+  same(api->test_cycle_hold, "echo_test_cycle_hold");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }

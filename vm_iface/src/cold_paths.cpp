@@ -2,6 +2,7 @@
 //
 // Purpose     The cold paths of the recipes, which compiled code calls: nothing is checked. [abi.recipe.2]
 #include "barriers/recipe_data.h"
+#include "heap/fault.h"
 #include "heap/identity_hash.h"
 #include "vm_iface/src/calls.h"
 
@@ -12,6 +13,9 @@ namespace {
 constexpr std::size_t kMaxInlineBytes = 4096;
 
 void store_cold(echo_thread* thread, echo_ref* slot, echo_ref) {
+  if (has_fault(Fault::StoreUnrecorded)) {
+    return;
+  }
   Mutator& m = *Mutator::from(thread);
   store_barrier_cold(m, m.barrier, m.collector.barriers, reinterpret_cast<Address>(slot));
 }
@@ -42,6 +46,9 @@ echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, std::uint64_t
 }
 
 echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot) {
+  if (has_fault(Fault::WeakLoadUnlogged)) {
+    return *slot;
+  }
   Mutator& m = *Mutator::from(thread);
   return as_ref(
       ObjectRef{weak_load_barrier_cold(m, m.barrier, m.collector.barriers, reinterpret_cast<Address>(slot))});

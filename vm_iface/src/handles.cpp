@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     Scoped handles.
+#include "heap/fault.h"
 #include "vm_iface/src/calls.h"
 
 using echo::guarded;
@@ -44,7 +45,9 @@ echo_handle echo_handle_new(echo_thread* thread, echo_ref object) {
     m->last_error = error;
     return nullptr;
   }
-  echo::log_leaving_root(*m, m->barrier, m->collector.barriers, replaced); // [handles.trace.1]
+  if (!echo::has_fault(echo::Fault::HandleUnlogged)) {
+    echo::log_leaving_root(*m, m->barrier, m->collector.barriers, replaced); // [handles.trace.1]
+  }
   return handle;
 }
 
@@ -71,7 +74,9 @@ echo_status echo_handle_set(echo_thread* thread, echo_handle handle, echo_ref ob
   if (!m->handles.set(handle, echo::ref_of(object), &replaced)) {
     return ECHO_HANDLE_MISUSE;
   }
-  echo::log_leaving_root(*m, m->barrier, m->collector.barriers, replaced);
+  if (!echo::has_fault(echo::Fault::HandleUnlogged)) {
+    echo::log_leaving_root(*m, m->barrier, m->collector.barriers, replaced);
+  }
   return ECHO_OK;
 }
 

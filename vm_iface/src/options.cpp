@@ -71,6 +71,8 @@ constexpr Row kRows[] = {
      "to it"},
     {"stress_barriers", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stress_barriers,
      "send every reference store down the cold path and verify at each stop that none was missed"},
+    {"stepping", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::stepping,
+     "serve the calls of echo/stepping.h, with which tests drive a collection step by step"},
     {"seed", ECHO_OPTION_COUNT, "1", "0..2^64-1", 0, std::numeric_limits<std::uint64_t>::max(), &Config::seed,
      "seed of random stress decisions"},
 };

@@ -11,10 +11,11 @@ namespace {
 #define ECHO_BUILD_ID "0.1.0"
 #endif
 
-constexpr std::uint64_t kFeatures =
-    ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER | ECHO_FEATURE_SCOPED_HANDLES |
-    ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
-    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH | ECHO_FEATURE_CONCURRENT | ECHO_FEATURE_WEAK;
+constexpr std::uint64_t kFeatures = ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER |
+                                    ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS |
+                                    ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
+                                    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH |
+                                    ECHO_FEATURE_CONCURRENT | ECHO_FEATURE_WEAK | ECHO_FEATURE_STEPPING;
 
 constexpr echo_heap_api kApi = {
     sizeof(echo_heap_api),
@@ -64,6 +65,10 @@ constexpr echo_heap_api kApi = {
     echo_ambiguous_range_remove,
     echo_resolve,
     echo_weak_load,
+    echo_test_cycle_start,
+    echo_test_cycle_step,
+    echo_test_cycle_finish,
+    echo_test_cycle_hold,
 };
 
 } // namespace

@@ -20,6 +20,7 @@
 #include "echo/layout.h"
 #include "echo/recipes.h"
 #include "echo/statistics.h"
+#include "echo/stepping.h"
 
 ECHO_BEGIN_DECLS
 
@@ -41,7 +42,8 @@ ECHO_BEGIN_DECLS
   X(13, AMBIGUOUS_ROOTS, "ambiguous stacks, data ranges and layouts; echo_resolve")                          \
   X(14, ASYNC_OBJECTS, "futures, tasks, stacks, channels, timers")                                           \
   X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")                                                  \
-  X(16, EPHEMERONS, "ephemeron slots")
+  X(16, EPHEMERONS, "ephemeron slots")                                                                       \
+  X(17, STEPPING, "echo_test_cycle_*: collections step by step, for tests")
 
 #define ECHO_FEATURE_ENUM(bit, name, sentence) ECHO_FEATURE_##name = 1u << (bit),
 enum { ECHO_FEATURE_TABLE(ECHO_FEATURE_ENUM) ECHO_FEATURE_NONE = 0 };
@@ -129,6 +131,11 @@ typedef struct echo_heap_api {
   echo_ref (*resolve)(echo_thread* thread, uintptr_t word);
 
   echo_ref (*weak_load)(echo_thread* thread, echo_ref object, uint64_t offset);
+
+  echo_status (*test_cycle_start)(echo_thread* thread, echo_error* why);
+  echo_status (*test_cycle_step)(echo_thread* thread, uint64_t units, uint32_t* state, echo_error* why);
+  echo_status (*test_cycle_finish)(echo_thread* thread, echo_error* why);
+  echo_status (*test_cycle_hold)(echo_thread* thread, uint32_t on, echo_error* why);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
