@@ -152,6 +152,8 @@ private:
   MarkState mark_some(std::size_t edges) ECHO_REQUIRES(marking_mutex_);
   bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
   void take_logs() ECHO_REQUIRES(marking_mutex_);
+  // The ambiguous words that the stop found, about `most` of them; true when all were looked at.
+  bool look_at_words(std::size_t most) ECHO_REQUIRES(marking_mutex_);
   void set_barriers(std::uint8_t phase);
   echo_status begin_roots(const std::vector<Mutator*>& mutators, RootVisitor& visitor, std::string* why);
   // Roots that are traced beside the program: gc/thread_roots.cpp.
@@ -192,7 +194,8 @@ private:
   struct Cycle {
     echo_cause cause = ECHO_CAUSE_requested;
     bool beside = false;
-    bool whole = false; // roots enumerated, nothing corrupt
+    bool whole = false;     // roots enumerated, nothing corrupt
+    bool ambiguous = false; // there may be ambiguous words
     std::uint64_t cpu_ns = 0;
     std::size_t used_before = 0;
     CycleMeasure measure;
@@ -206,6 +209,12 @@ private:
     HandleStack::Trace trace;
     std::vector<std::unique_ptr<HandleStack::Block>> blocks;
   };
+  // Ambiguous words of the stop in which the mark started. [roots.ambiguous.1]
+  struct FoundWord {
+    AmbiguousWord word;
+    echo_pin where;
+  };
+  std::vector<FoundWord> found_words_ ECHO_GUARDED_BY(marking_mutex_);
   Mutex orphans_mutex_;
   std::vector<Orphan> orphans_ ECHO_GUARDED_BY(orphans_mutex_);
   WorkUnits units_; // of the stop that is on

@@ -10,6 +10,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
+#include <optional>
 #include <thread>
 
 namespace echo {
@@ -123,19 +125,23 @@ echo_frame_cursor anchor_of(const Mutator& m) {
   return {m.anchor_sp, m.anchor_fp, m.anchor_pc};
 }
 
-struct MarkRoots final : RootVisitor {
-  MarkRoots(Marker& m, Memory& of, WorkUnits& u) : marker(m), memory(of), units(u) {}
+// References become grey; ambiguous words wait until the starts of objects are known. [starts.mark.1]
+template <class Words> struct MarkRoots final : RootVisitor {
+  MarkRoots(Marker& m, Memory& of, WorkUnits& u, Words& w) : marker(m), memory(of), units(u), found(w) {}
   Marker& marker;
   Memory& memory;
   WorkUnits& units;
+  Words& found;
+  bool has_room = true;
   void root(ObjectRef ref) override {
     ++units.words;
     marker.push_root(ref);
   }
   void ambiguous(AmbiguousWord word, echo_pin where) override {
-    if (const ObjectRef hit = memory.words.resolve_in_snapshot(word)) {
-      memory.pins.pin(hit, where);
-      marker.push_root(hit);
+    try {
+      found.push_back({word, where});
+    } catch (const std::bad_alloc&) {
+      has_room = false;
     }
   }
   void looked_at(std::uint64_t words) override {
@@ -299,20 +305,23 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   cycle_.used_before = memory.pool.used_bytes();
   starts.begin_mark();
   memory.begin_cycle();
+  cycle_.ambiguous = starts.is_used();
   if (config.stress_barriers) {
-    audit_.remember(mutators); // the starts are known now
+    while (cycle_.ambiguous && !starts.note_some(SIZE_MAX)) { // what is remembered depends on them
+    }
+    audit_.remember(mutators);
   }
   verifier_.begin_mark();
   marker_.reset(beside);
-  MarkRoots visitor(marker_, memory, units_);
+  roots_failed_ = false;
+  found_words_.clear();
+  MarkRoots visitor(marker_, memory, units_, found_words_);
   std::string why;
   echo_status status =
       beside ? begin_roots(mutators, visitor, &why) : enumerate_roots(roots, mutators, visitor, &why);
-  if (status == ECHO_OK && !starts.is_complete()) { // [starts.walk.1]
-    status = ECHO_HEAP_CORRUPT;
-    why = "the header of an object allocated since the last collection was overwritten: what lies behind it "
-          "cannot be "
-          "found";
+  if (status == ECHO_OK && !visitor.has_room) {
+    status = ECHO_SYSTEM_MEMORY;
+    why = "no memory for the ambiguous words of stacks and data ranges";
   }
   set_failure(status, why);
   cycle_.whole = cycle_.whole && status == ECHO_OK;
@@ -330,7 +339,6 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
                                    std::string* why) {
   ++mark_number_;
   next_thread_ = 0;
-  roots_failed_ = false;
   untraced_threads_ = mutators.size();
   {
     const MutexLock lock(orphans_mutex_);
@@ -363,6 +371,30 @@ void Collector::take_logs() {
   }
 }
 
+bool Collector::look_at_words(std::size_t most) {
+  if (!cycle_.ambiguous) {
+    return true;
+  }
+  if (!starts.note_some(most)) {
+    return false;
+  }
+  if (!starts.is_whole()) { // [starts.walk.1]
+    roots_failed(ECHO_HEAP_CORRUPT,
+                 "the header of an object allocated since the last collection was overwritten: what "
+                 "lies behind it cannot be found");
+    return true;
+  }
+  for (; most > 0 && !found_words_.empty(); --most) {
+    const FoundWord found = found_words_.back();
+    found_words_.pop_back();
+    if (const ObjectRef hit = memory.words.resolve_in_snapshot(found.word)) {
+      memory.pins.pin(hit, found.where);
+      marker_.push_root(hit);
+    }
+  }
+  return found_words_.empty();
+}
+
 bool Collector::has_orphans() {
   const MutexLock lock(orphans_mutex_);
   return !orphans_.empty();
@@ -371,6 +403,9 @@ bool Collector::has_orphans() {
 Collector::MarkState Collector::mark_some(std::size_t edges) {
   if (!marker_.corruption().empty() || roots_failed_.load()) {
     return MarkState::Done;
+  }
+  if (!look_at_words(edges)) {
+    return MarkState::More;
   }
   if (barriers.sink.waiting() != 0) {
     take_logs();
@@ -440,7 +475,11 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
 
 // Objects born before the mark started, by their headers: none of them was freed yet.
 void Collector::count_born() {
-  const std::uint64_t born = config.census ? Census(memory.layouts).count(memory.supply.to_count()) : 0;
+  std::uint64_t born = 0;
+  if (config.census) {
+    const std::optional<std::uint64_t> counted = starts.counted();
+    born = counted ? *counted : Census(memory.layouts).count(memory.supply.to_count());
+  }
   memory.supply.end_count([&] { objects_counted_.fetch_add(born, std::memory_order_relaxed); });
 }
 
@@ -515,6 +554,8 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   if (cycle_.whole) {
     const MutexLock marking(marking_mutex_);
     const CpuMeter meter(cycle_.cpu_ns);
+    while (!look_at_words(SIZE_MAX)) {
+    }
     marker_.drain();
     end_of_mark(mutators);
   }

@@ -5,6 +5,7 @@
 
 #include "gc/census.h"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <utility>
@@ -64,29 +65,34 @@ echo_status StartIndex::use_now(std::string* why) {
 }
 
 void StartIndex::begin_mark() {
-  complete_ = true;
+  const MutexLock lock(mutex_);
+  whole_.store(true, std::memory_order_relaxed);
   marks_.fetch_add(1, std::memory_order_relaxed);
   noted_before_ = noted_spans_ = 0; // the log begins anew in this stop
+  counted_before_ = 0;
   marking_ = true;
+  all_before_ = false;
+  walks_ = is_used();
   memory_.words.set_marking(true);
-  if (!is_used()) {
-    return;
+  if (walks_) {
+    memory_.pins.begin(memory_.pool.slab_high_water());
   }
-  ObjectStarts& starts = memory_.words.starts();
-  const Census census(memory_.layouts);
-  complete_ = memory_.supply.with_retired([&](const auto& before, const std::vector<RetiredSpan>& spans) {
-    bool all = before.empty();
-    for (const RetiredSpan& span : spans) {
-      all = census.for_each(span, [&starts](ObjectRef object) { starts.add(object.address); }) && all;
-    }
-    noted_before_ = spans.size();
-    return all;
-  });
-  memory_.pins.begin(memory_.pool.slab_high_water());
+}
+
+bool StartIndex::note_some(std::size_t objects) {
+  const MutexLock lock(mutex_);
+  return !note_before(objects);
+}
+
+std::optional<std::uint64_t> StartIndex::counted() {
+  const MutexLock lock(mutex_);
+  return walks_ && all_before_ && is_whole() ? std::optional(counted_before_) : std::nullopt;
 }
 
 void StartIndex::end_mark(bool whole) {
   const MutexLock lock(mutex_);
+  while (!whole && is_used() && note_before(SIZE_MAX)) { // the next mark adds to them
+  }
   marking_ = false;
   noted_before_ = noted_spans_ = 0;
   memory_.words.set_marking(false);
@@ -110,25 +116,53 @@ void StartIndex::end_mark(bool whole) {
   }
 }
 
-// Each span is walked once, however often words are resolved.
-void StartIndex::note_retired() {
-  std::array<RetiredSpan, 64> some;
-  const Census census(memory_.layouts);
+bool StartIndex::note(const RetiredSpan& span, std::uint64_t* objects) {
   ObjectStarts& starts = memory_.words.starts();
+  return Census(memory_.layouts).for_each(span, [&](ObjectRef object) {
+    starts.add(object.address);
+    ++*objects;
+  });
+}
+
+// Each span is walked once, however often words are resolved.
+bool StartIndex::note_before(std::size_t objects) {
+  for (const std::uint64_t enough =
+           counted_before_ + std::min<std::uint64_t>(objects, UINT64_MAX - counted_before_);
+       !all_before_ && counted_before_ < enough;) {
+    std::array<RetiredSpan, 16> some;
+    const std::size_t count = memory_.supply.with_retired(
+        [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>&) {
+          const std::size_t n = std::min(some.size(), before.size() - noted_before_);
+          std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(noted_before_), n, some.begin());
+          return n;
+        });
+    all_before_ = count == 0;
+    for (std::size_t i = 0; i < count && counted_before_ < enough; ++i) {
+      ++noted_before_;
+      if (!note(some[i], &counted_before_)) {
+        whole_.store(false, std::memory_order_relaxed); // [starts.walk.1]
+      }
+    }
+  }
+  return !all_before_;
+}
+
+void StartIndex::note_retired() {
+  while (marking_ && note_before(SIZE_MAX)) {
+  }
+  std::array<RetiredSpan, 64> some;
   for (;;) {
     const std::size_t count = memory_.supply.with_retired(
-        [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>& spans) {
+        [&](const std::vector<RetiredSpan>&, const std::vector<RetiredSpan>& spans) {
           std::size_t n = 0;
-          for (; marking_ && n < some.size() && noted_before_ < before.size(); ++n) {
-            some[n] = before[noted_before_++];
-          }
           for (; n < some.size() && noted_spans_ < spans.size(); ++n) {
             some[n] = spans[noted_spans_++];
           }
           return n;
         });
     for (std::size_t i = 0; i < count; ++i) {
-      (void)census.for_each(some[i], [&starts](ObjectRef object) { starts.add(object.address); });
+      std::uint64_t objects = 0;
+      (void)note(some[i], &objects);
     }
     if (count < some.size()) {
       return;

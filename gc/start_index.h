@@ -2,7 +2,8 @@
 //
 // Purpose     Keeps what WordResolver knows complete: over the mark, which rewrites the mark bits, and between marks, when
 //             threads allocate objects that nobody noted.
-// Drawing     a mark begins    starts += objects of all retired spans; base = Marks of the mark before
+// Drawing     a mark begins    base = Marks of the mark before; what was retired until now is to be noted
+//             it goes on       starts += objects of those spans, in slices; then ambiguous words are looked at
 //             it ends whole    starts = {};  base = Marks of this mark
 //             it ends broken   starts += marks of the mark before; base = Starts: the next mark adds to them
 //             between marks    echo_resolve notes retired spans as it needs them, and reads its own thread's
@@ -10,6 +11,8 @@
 // Invariants  [starts.mark.1] When a mark looks at its first ambiguous word, every object that was not found dead has its
 //             start noted. [starts.use.1] A heap on which nothing is ambiguous does none of this. [starts.walk.1] A span
 //             that cannot be walked to its end is corruption: what lies behind could not be found, so nothing is freed.
+//             [starts.walk.2] No stop walks objects: spans of before the mark are walked beside the program, which changes
+//             neither their headers nor their lengths. In mode stw the whole cycle is one stop.
 #pragma once
 
 #include "gc/mutator.h"
@@ -17,6 +20,7 @@
 #include "heap/memory.h"
 
 #include <atomic>
+#include <optional>
 #include <string>
 
 namespace echo {
@@ -30,10 +34,15 @@ public:
   echo_status use(std::string* why) ECHO_EXCLUDES(mutex_);
   bool is_used() const { return used_.load(std::memory_order_acquire); }
 
-  // In a stop, spans retired and still logged, mark bits about to be swapped.
-  void begin_mark();
-  // Until end_mark. [starts.walk.1]
-  bool is_complete() const { return complete_; }
+  // In a stop, threads having retired their memory, before the log of spans begins anew and the mark bits are swapped.
+  void begin_mark() ECHO_EXCLUDES(mutex_);
+  // While marking, by whoever marks: notes about `objects` more starts of what existed when the mark began; true when all
+  // are noted. Nothing is resolved for the mark before that. [starts.mark.1]
+  bool note_some(std::size_t objects) ECHO_EXCLUDES(mutex_);
+  // False: a span could not be walked to its end. [starts.walk.1]
+  bool is_whole() const { return whole_.load(std::memory_order_relaxed); }
+  // Objects of the spans of before the mark, if all were noted: a walk that need not be made twice.
+  std::optional<std::uint64_t> counted() ECHO_EXCLUDES(mutex_);
   // In a stop, before the bits of the mark before are cleared.
   void end_mark(bool whole) ECHO_EXCLUDES(mutex_);
 
@@ -45,6 +54,9 @@ private:
   echo_status use_now(std::string* why) ECHO_EXCLUDES(mutex_);
   echo_status open(std::string* why) ECHO_REQUIRES(mutex_);
   void note_retired() ECHO_REQUIRES(mutex_);
+  // Up to `objects`; false: all that were retired before the mark are noted.
+  bool note_before(std::size_t objects) ECHO_REQUIRES(mutex_);
+  bool note(const RetiredSpan& span, std::uint64_t* objects) ECHO_REQUIRES(mutex_);
   ObjectRef find_in(Mutator& mutator, Address word) const;
   ObjectRef find_in_stop(Mutator& mutator, AmbiguousWord word);
 
@@ -53,11 +65,15 @@ private:
   std::atomic<bool> used_{false};
   std::atomic<std::uint64_t> marks_{0}; // begun
   Mutex mutex_;                         // writers of the starts outside stops [starts.write.1]
-  bool complete_ = true;                // written in stops
-  bool marking_ = false;                // written in stops
-  // Of the supply's logs: under mutex_, or in a stop.
-  std::size_t noted_before_ = 0; // of the spans retired before the mark that is running
-  std::size_t noted_spans_ = 0;
+  std::atomic<bool> whole_{true};
+  bool marking_ ECHO_GUARDED_BY(mutex_) = false;
+  bool walks_ ECHO_GUARDED_BY(mutex_) = false;      // this mark looks at ambiguous words
+  bool all_before_ ECHO_GUARDED_BY(mutex_) = false; // noted, of this mark
+  // Of the supply's logs.
+  std::size_t
+      noted_before_ ECHO_GUARDED_BY(mutex_) = 0; // of the spans retired before the mark that is running
+  std::size_t noted_spans_ ECHO_GUARDED_BY(mutex_) = 0;
+  std::uint64_t counted_before_ ECHO_GUARDED_BY(mutex_) = 0; // objects of the first
 };
 
 } // namespace echo
