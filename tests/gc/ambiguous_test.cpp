@@ -326,6 +326,37 @@ TEST_F(Ambiguous, ObjectsBornSinceTheLastMarkAreFound) { // [starts.mark.1]
 }
 
 // Any word against a list of what is alive.
+// However many objects are new: the stop only copies words, and whoever marks walks and counts the objects in slices.
+TEST_F(Ambiguous, TheStopThatStartsAMarkWalksNoObject) { // [starts.walk.2]
+  constexpr std::uint64_t kObjects = 50000;
+  add(words.data(), 8);
+  ObjectRef held;
+  for (std::uint64_t i = 0; i < kObjects; ++i) {
+    const ObjectRef object = heap.make(heap.pair);
+    held = i == kObjects / 2 ? object : held;
+  }
+  words[0] = held.address + 9;
+  Collector& collector = heap.collector;
+  collector.prepare_cycle(ECHO_CAUSE_requested);
+  heap.stopped([&](const std::vector<Mutator*>& m) { collector.begin_mark(m, true); });
+  EXPECT_FALSE(collector.starts.counted().has_value());
+  EXPECT_FALSE(collector.memory.bits.is_marked(held.address)) << "nothing was resolved in the stop";
+  unsigned slices = 0;
+  bool ended = false;
+  do {
+    while (collector.mark_slice(64) == Collector::MarkState::More) {
+      ++slices;
+    }
+    heap.stopped([&](const std::vector<Mutator*>& m) { ended = collector.end_mark(m); });
+  } while (!ended);
+  EXPECT_GT(slices, 10u);
+  EXPECT_EQ(collector.starts.counted(), kObjects);
+  collector.finish_cycle();
+  EXPECT_EQ(resolve(words[0]).address, held.address);
+  EXPECT_EQ(heap.statistics().objects_allocated, kObjects);
+  EXPECT_EQ(live_bytes(), 24u);
+}
+
 TEST_F(Ambiguous, ResolutionAgreesWithAList) {
   SCOPED_TRACE(test::seed_message());
   test::Random random(test::test_seed());
