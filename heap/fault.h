@@ -46,7 +46,8 @@ enum class Fault : std::uint8_t {
 
 // Whether this build has the fault.
 constexpr bool has_fault(Fault fault) {
-  return fault != Fault::None && fault == Fault::ECHO_FAULT;
+  constexpr Fault kBuiltIn = Fault::ECHO_FAULT;
+  return kBuiltIn != Fault::None && fault == kBuiltIn;
 }
 
 } // namespace echo
