@@ -6,6 +6,7 @@
  */
 #include "guarded_call.h"
 #include "jit.h"
+#include "maps/places.h"
 
 namespace {
 
@@ -133,6 +134,12 @@ echo_status echo_jit_function_at(echo_jit* jit, uintptr_t pc, char* name, uint64
   if (jit == nullptr || name == nullptr || capacity == 0)
     return ECHO_INVALID_ARGUMENT;
   return jit->jit->code().function_at(pc, name, capacity);
+}
+
+echo_status echo_jit_where(uintptr_t return_address, char* text, uint64_t capacity) {
+  if (text == nullptr || capacity == 0)
+    return ECHO_INVALID_ARGUMENT;
+  return echo::jit::place_of(return_address, text, capacity);
 }
 
 echo_status echo_jit_get_statistics(echo_jit* jit, echo_jit_statistics* out) {

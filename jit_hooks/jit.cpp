@@ -43,7 +43,7 @@ Outcome check_options(const echo_jit_options& options) {
                                        "; at most " + std::to_string(kMaxCompileThreads)};
   if ((options.switches & ~uint32_t{ECHO_JIT_ALL_SWITCHES}) != 0)
     return {ECHO_INVALID_ARGUMENT, "switches has a bit that echo/jit.h does not name"};
-  if ((options.tools & ~uint32_t{ECHO_JIT_TOOL_GDB | ECHO_JIT_TOOL_PERF}) != 0)
+  if ((options.tools & ~uint32_t{ECHO_JIT_TOOL_GDB | ECHO_JIT_TOOL_PERF | ECHO_JIT_TOOL_LINES}) != 0)
     return {ECHO_INVALID_ARGUMENT, "tools has a bit that echo/jit.h does not name"};
   if (Outcome outcome = check_directory("dump_objects", options.dump_objects); !outcome)
     return outcome;

@@ -161,6 +161,8 @@ Failure parse_command_line(int argc, char** argv, CommandLine& out, std::optiona
       ->type_name("DIR");
   app.add_flag("--gdb", out.gdb, "Announce compiled code to debuggers");
   app.add_flag("--perf", out.perf, "Write the names of compiled functions for perf");
+  app.add_flag("--lines", out.lines,
+               "Keep the source lines of compiled code, for plugins that check the program");
   app.add_option("--unsafe", switches, "For tests: switch safeguards off: " + switch_list())
       ->type_name("SWITCH,...");
   app.add_flag("--version", version, "Print the version and end");

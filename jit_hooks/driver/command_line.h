@@ -19,7 +19,7 @@ struct CommandLine {
   std::string program;
   std::vector<std::string> arguments; /* after --, without the program's own name */
   std::optional<std::string> heap_plugin, heap_options, json, dump_objects, dump_ir, cache;
-  bool gdb = false, perf = false;
+  bool gdb = false, perf = false, lines = false;
   uint64_t stack_bytes = stack_default;
   uint32_t optimise = 2;
   uint32_t switches = 0;   /* ECHO_JIT_*: tests only */

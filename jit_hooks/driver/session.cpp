@@ -138,8 +138,9 @@ Failure Session::create_jit() {
   options.dump_objects = command_.dump_objects ? command_.dump_objects->c_str() : nullptr;
   options.dump_ir = command_.dump_ir ? command_.dump_ir->c_str() : nullptr;
   options.cache = command_.cache ? command_.cache->c_str() : nullptr;
-  options.tools =
-      (command_.gdb ? uint32_t{ECHO_JIT_TOOL_GDB} : 0) | (command_.perf ? uint32_t{ECHO_JIT_TOOL_PERF} : 0);
+  options.tools = (command_.gdb ? uint32_t{ECHO_JIT_TOOL_GDB} : 0) |
+                  (command_.perf ? uint32_t{ECHO_JIT_TOOL_PERF} : 0) |
+                  (command_.lines ? uint32_t{ECHO_JIT_TOOL_LINES} : 0);
   if (layer_)
     layer_->adjust(options);
   echo_error why{};

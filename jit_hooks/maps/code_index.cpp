@@ -4,6 +4,8 @@
  */
 #include "maps/code_index.h"
 
+#include "maps/places.h"
+
 #include <algorithm>
 
 namespace echo::jit {
@@ -24,9 +26,19 @@ const Site* CodeUnit::site_at(uintptr_t pc) const {
   return found != maps.sites.end() && found->pc == pc ? &*found : nullptr;
 }
 
-CodeIndex::CodeIndex(bool free_under_readers) : free_under_readers_(free_under_readers), units_(new Units) {}
+const SourceLine* CodeUnit::line_at(uintptr_t pc) const {
+  const auto after =
+      std::upper_bound(lines.begin(), lines.end(), pc,
+                       [](uintptr_t value, const SourceLine& line) { return value < line.pc; });
+  return after == lines.begin() ? nullptr : &*std::prev(after);
+}
+
+CodeIndex::CodeIndex(bool free_under_readers) : free_under_readers_(free_under_readers), units_(new Units) {
+  register_places(this);
+}
 
 CodeIndex::~CodeIndex() {
+  forget_places(this);
   delete units_.load();
 }
 

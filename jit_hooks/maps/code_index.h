@@ -37,14 +37,23 @@ struct FunctionRange {
   Signature signature;
 };
 
+/* From here on the code comes from this line; 0: from none. */
+struct SourceLine {
+  uintptr_t pc = 0;
+  uint32_t line = 0, file = 0; /* number in CodeUnit::files */
+};
+
 /* One linked object. */
 struct CodeUnit {
   uintptr_t begin = 0, end = 0;         /* hull of its code */
   std::vector<FunctionRange> functions; /* in order of address */
   ParsedMaps maps;
+  std::vector<SourceLine> lines;  /* in order of address; empty unless ECHO_JIT_TOOL_LINES */
+  std::vector<std::string> files; /* names without folders */
 
   const FunctionRange* function_at(uintptr_t pc) const;
   const Site* site_at(uintptr_t pc) const;
+  const SourceLine* line_at(uintptr_t pc) const;
 };
 
 class CodeIndex {

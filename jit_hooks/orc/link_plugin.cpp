@@ -6,6 +6,7 @@
 
 #include "orc/code_generator.h"
 #include "orc/sections.h"
+#include "orc/source_lines.h"
 
 #include "llvm/ExecutionEngine/JITLink/JITLink.h"
 
@@ -117,6 +118,8 @@ void LinkPlugin::add_to(SessionStatistics& statistics) const {
 void LinkPlugin::modifyPassConfig(llvm::orc::MaterializationResponsibility& responsibility,
                                   jitlink::LinkGraph&, jitlink::PassConfiguration& config) {
   config.PrePrunePasses.emplace_back(keep_sections);
+  if (lines_)
+    config.PrePrunePasses.emplace_back(keep_source_lines);
   config.PostFixupPasses.emplace_back(
       [this, key = &responsibility](jitlink::LinkGraph& graph) { return read(*key, graph); });
 }
@@ -164,6 +167,8 @@ llvm::Error LinkPlugin::read(const llvm::orc::MaterializationResponsibility& res
       if (Outcome parsed = parse_stack_maps(bytes, rules_, unit.maps); !parsed)
         return llvm::make_error<FailureError>(parsed.code(), named(parsed, unit));
     }
+  if (lines_)
+    read_source_lines(graph, unit);
   read_list(graph, kRootsSection, pending.variables.roots);
   read_list(graph, kAmbiguousSection, pending.variables.ambiguous);
   read_list(graph, kLiteralsSection, pending.variables.literals);

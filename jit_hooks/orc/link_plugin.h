@@ -23,8 +23,9 @@ namespace echo::jit {
 class LinkPlugin final : public llvm::orc::ObjectLinkingLayer::Plugin {
 public:
   /* `without_lock`, test only: what [jit.link.4] forbids ends the process with one line. */
-  LinkPlugin(CodeIndex& index, StackMapRules rules, std::string perf_map, bool without_lock)
-      : index_(index), rules_(rules), perf_map_(std::move(perf_map)), without_lock_(without_lock) {}
+  LinkPlugin(CodeIndex& index, StackMapRules rules, std::string perf_map, bool lines, bool without_lock)
+      : index_(index), rules_(rules), perf_map_(std::move(perf_map)), lines_(lines),
+        without_lock_(without_lock) {}
 
   /* Signatures of the functions of the module that becomes the object of this name. */
   void expect(const std::string& object, std::map<std::string, Signature> signatures);
@@ -71,6 +72,7 @@ private:
   CodeIndex& index_;
   const StackMapRules rules_;
   const std::string perf_map_; /* file, or empty */
+  const bool lines_;           /* keep source lines */
   const bool without_lock_;
   mutable std::mutex lock_;
   mutable std::atomic<int> inside_{0};

@@ -3,6 +3,7 @@
  * code_index_test.cpp - lookups beside a writer that publishes. [jit.index.1] [jit.index.2]
  */
 #include "maps/code_index.h"
+#include "maps/places.h"
 
 #include <gtest/gtest.h>
 #include <thread>
@@ -35,6 +36,34 @@ TEST(CodeIndex, FindsUnitsFunctionsAndSites) {
   EXPECT_EQ("second", unit->function_at(0x2080)->name);
   EXPECT_NE(nullptr, unit->site_at(0x2010));
   EXPECT_EQ(nullptr, unit->site_at(0x2011));
+}
+
+/* [jit.where.1] */
+TEST(CodeIndex, PlacesAreFoundInAnyIndexOfTheProcess) {
+  char text[64] = "";
+  EXPECT_EQ(ECHO_MISSING_SYMBOL, place_of(0x5010, text, sizeof text));
+  {
+    CodeIndex first, second;
+    auto unit = unit_at(0x5000);
+    unit->files = {"list.c"};
+    unit->lines = {{0x5000, 7, 0}, {0x5020, 8, 0}, {0x5040, 0, 0}};
+    second.add(std::move(unit));
+    first.add(unit_at(0x6000));
+    EXPECT_EQ(ECHO_OK, place_of(0x5010, text, sizeof text));
+    EXPECT_STREQ("first (list.c:7)", text);
+    EXPECT_EQ(ECHO_OK, place_of(0x5020, text, sizeof text)) << "a return address: the call lies before it";
+    EXPECT_STREQ("first (list.c:7)", text);
+    EXPECT_EQ(ECHO_OK, place_of(0x5021, text, sizeof text));
+    EXPECT_STREQ("first (list.c:8)", text);
+    EXPECT_EQ(ECHO_OK, place_of(0x5090, text, sizeof text));
+    EXPECT_STREQ("second", text) << "no line";
+    EXPECT_EQ(ECHO_OK, place_of(0x6010, text, sizeof text));
+    EXPECT_STREQ("first", text);
+    EXPECT_EQ(ECHO_OK, place_of(0x5010, text, 4));
+    EXPECT_STREQ("fir", text);
+    EXPECT_EQ(ECHO_MISSING_SYMBOL, place_of(0x5060, text, sizeof text)) << "between functions";
+  }
+  EXPECT_EQ(ECHO_MISSING_SYMBOL, place_of(0x5010, text, sizeof text)) << "forgotten with its index";
 }
 
 /* P20: what a reader may still see waits for it. */

@@ -553,7 +553,7 @@ TEST(Tools, UnknownOnesAreRefused) {
   FakeHeap heap;
   echo_jit_options options{};
   options.size = sizeof options;
-  options.tools = 4;
+  options.tools = 8;
   echo_jit* jit = nullptr;
   EXPECT_EQ(ECHO_INVALID_ARGUMENT, echo_jit_create(heap.api(), heap.handle(), &options, &jit, nullptr));
 }

@@ -142,8 +142,10 @@ typedef struct echo_jit_options {
 enum {
   ECHO_JIT_TOOL_GDB = 1u << 0, /* announce each object to debuggers (GDB's JIT interface) */
   ECHO_JIT_TOOL_PERF =
-      1u << 1 /* write the names of functions where perf looks for them: perf-PID.map in the temporary
+      1u << 1, /* write the names of functions where perf looks for them: perf-PID.map in the temporary
                                   folder */
+  ECHO_JIT_TOOL_LINES =
+      1u << 2 /* keep the source lines of modules with debug information, for echo_jit_where */
 };
 
 typedef struct echo_jit_statistics {
@@ -230,6 +232,10 @@ ECHO_EXPORT echo_status echo_jit_call(echo_jit* jit, echo_thread* thread, void* 
 ECHO_EXPORT void echo_jit_abandon(echo_jit* jit, echo_thread* thread, const echo_error* why);
 /* Name of the function whose code contains pc. MISSING_SYMBOL. Async-signal-safe. */
 ECHO_EXPORT echo_status echo_jit_function_at(echo_jit* jit, uintptr_t pc, char* name, uint64_t capacity);
+/* In words, what stands at a return address in code of any JIT of this process: the function, and file and line where
+ * ECHO_JIT_TOOL_LINES keeps them ("push (list.c:31)"). By name only: who asks has an address and no JIT. Any thread.
+ * NO-SAFEPOINT. MISSING_SYMBOL; INVALID_ARGUMENT. */
+ECHO_EXPORT echo_status echo_jit_where(uintptr_t return_address, char* text, uint64_t capacity);
 ECHO_EXPORT echo_status echo_jit_get_statistics(echo_jit* jit, echo_jit_statistics* out);
 
 ECHO_END_DECLS
