@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+//
+// checked_heap.cpp - what the VM declares and does, against the shadow.
+#include "calls.h"
+
+#include <cstdio>
+#include <system_error>
+
+namespace check {
+
+CheckedHeap::CheckedHeap(const echo_heap_api& api, Options options)
+    : api_(api), options_(std::move(options)) {}
+
+CheckedHeap::~CheckedHeap() {
+  {
+    const std::lock_guard lock(mutex_);
+    is_ending_ = true;
+  }
+  changed_.notify_all();
+  if (watch_.joinable())
+    watch_.join();
+  report_.end();
+}
+
+bool CheckedHeap::open(echo_heap* real) {
+  real_ = real;
+  if (api_.recipes(real, ECHO_RECIPES_FASTEST, &real_recipes_) != ECHO_OK)
+    return false;
+  fill_recipes(*real_recipes_, &recipes_);
+  if (options_.poll_ms == 0)
+    return true;
+  try {
+    watch_ = std::thread([this] { watch(); });
+  } catch (const std::system_error&) {
+    return false;
+  }
+  return true;
+}
+
+void CheckedHeap::know_layout(echo_layout_id id) {
+  echo_layout_info info{};
+  info.size = sizeof info;
+  if (api_.layout_get(real_, id, &info) != ECHO_OK)
+    return;
+  auto layout = std::make_unique<Layout>();
+  layout->name = info.name;
+  layout->fixed_bytes = (info.fixed_bytes + 7) / 8 * 8;
+  layout->traced_elements = info.kind == ECHO_LAYOUT_REF_ARRAY || info.kind == ECHO_LAYOUT_MIXED_REF;
+  layout->is_exact = info.kind != ECHO_LAYOUT_AMBIGUOUS;
+  for (std::uint32_t i = 0; i < info.slot_count; ++i) {
+    echo_slot slot{};
+    if (api_.layout_slot(real_, id, i, &slot) == ECHO_OK)
+      layout->slots.push_back(slot);
+    layout->is_exact = layout->is_exact && slot.kind <= ECHO_SLOT_WEAK;
+  }
+  const std::lock_guard lock(mutex_);
+  is_exact_ = is_exact_ && layout->is_exact;
+  layouts_.emplace(id, std::move(layout));
+}
+
+void CheckedHeap::add_roots(echo_ref* first, std::uint64_t count) {
+  const std::lock_guard lock(mutex_);
+  roots_[first] = count;
+}
+
+void CheckedHeap::remove_roots(echo_ref* first) {
+  const std::lock_guard lock(mutex_);
+  roots_.erase(first);
+}
+
+void CheckedHeap::be_inexact() {
+  const std::lock_guard lock(mutex_);
+  is_exact_ = false;
+}
+
+void CheckedHeap::set_source(const echo_frame_source& source) {
+  const std::lock_guard lock(mutex_);
+  source_ = source;
+}
+
+bool CheckedHeap::element(echo_ref array, std::uint64_t index, std::uintptr_t* slot) {
+  const std::lock_guard lock(mutex_);
+  const Object* const object = shadow_.at(reinterpret_cast<std::uintptr_t>(array));
+  if (object == nullptr || !object->layout->traced_elements ||
+      index >= (object->bytes - object->layout->fixed_bytes) / 8)
+    return false;
+  *slot = reinterpret_cast<std::uintptr_t>(array) + object->layout->fixed_bytes + index * 8;
+  return true;
+}
+
+void CheckedHeap::attached(CheckedThread& thread, const Site& site) {
+  {
+    const std::lock_guard lock(threads_mutex_);
+    threads_[thread.real] = &thread;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    thread.number = next_number_++;
+    thread.last_safepoint = thread.last_call = site;
+    attached_.push_back(&thread);
+  }
+  resume(thread);
+}
+
+void CheckedHeap::detached(CheckedThread& thread) {
+  {
+    const std::lock_guard lock(threads_mutex_);
+    threads_.erase(thread.real);
+  }
+  const std::lock_guard lock(mutex_);
+  std::erase(attached_, &thread);
+}
+
+CheckedThread* CheckedHeap::thread_of(const echo_thread* real) {
+  const std::lock_guard lock(threads_mutex_);
+  const auto found = threads_.find(real);
+  return found == threads_.end() ? nullptr : found->second;
+}
+
+void CheckedHeap::born(CheckedThread& thread, echo_ref object, echo_layout_id id) {
+  const std::uint64_t bytes = api_.object_bytes(real_, object);
+  const auto start = reinterpret_cast<std::uintptr_t>(object);
+  std::unique_lock lock(mutex_);
+  if (!layouts_.contains(id)) { // registered before it was checked
+    lock.unlock();
+    know_layout(id);
+    lock.lock();
+  }
+  const auto layout = layouts_.find(id);
+  if (layout == layouts_.end())
+    return;
+  shadow_.born(start, *layout->second, bytes, checks_);
+  thread.born.push_back(start);
+}
+
+void CheckedHeap::called(CheckedThread& thread, const Site& site) {
+  const std::lock_guard lock(mutex_);
+  thread.last_call = site;
+}
+
+bool CheckedHeap::uses(CheckedThread& thread, echo_ref object, const char* as, const Site& site) {
+  if (object == nullptr)
+    return true;
+  const std::lock_guard lock(mutex_);
+  thread.last_call = site;
+  const auto word = reinterpret_cast<std::uintptr_t>(object);
+  Object* const found = shadow_.at(word);
+  char address[32];
+  std::snprintf(address, sizeof address, "0x%lx", static_cast<unsigned long>(word));
+  if (found == nullptr) {
+    std::uintptr_t start = 0;
+    const Object* const around = shadow_.around(word, &start);
+    report_.add(Mistake::NO_OBJECT,
+                std::string(as) + " is " + address + ", " +
+                    (around == nullptr
+                         ? std::string("where no object is")
+                         : "inside " + named(*around) + ", at offset " + std::to_string(word - start)),
+                site);
+    return false;
+  }
+  if (is_dead(*found)) {
+    report_.add(Mistake::UNROOTED,
+                std::string(as) + " is " + named(*found) + " at " + address +
+                    " that no handle, root word, frame or reachable object held at a safepoint before",
+                site);
+    found->reached = checks_; // told once
+  }
+  return true;
+}
+
+void CheckedHeap::stores(CheckedThread& thread, std::uintptr_t slot, std::uintptr_t value, const Site& site) {
+  const std::lock_guard lock(mutex_);
+  thread.last_call = site;
+  std::uintptr_t start = 0;
+  if (Object* const object = shadow_.around(slot, &start); object != nullptr)
+    announce(*object, slot - start, value, site);
+  else
+    report_.add(Mistake::BAD_STORE, "a reference is stored where no object of the heap is", site);
+}
+
+void CheckedHeap::stores_in(CheckedThread& thread, echo_ref object, std::uint64_t offset, echo_ref value,
+                            const Site& site) {
+  const std::lock_guard lock(mutex_);
+  thread.last_call = site;
+  if (Object* const found = shadow_.at(reinterpret_cast<std::uintptr_t>(object)); found != nullptr)
+    announce(*found, offset, reinterpret_cast<std::uintptr_t>(value), site);
+}
+
+void CheckedHeap::announce(Object& into, std::uint64_t offset, std::uintptr_t value, const Site& site) {
+  Object* const object = &into;
+  if (!object->layout->is_exact)
+    return;
+  std::size_t index = 0;
+  if (!object->find_slot(offset, &index)) {
+    report_.add(Mistake::BAD_STORE,
+                "a reference is stored at offset " + std::to_string(offset) + " of " + named(*object) +
+                    " of " + std::to_string(object->bytes) + " bytes, whose layout has no reference there",
+                site);
+    return;
+  }
+  if (is_dead(*object)) {
+    report_.add(Mistake::UNROOTED,
+                "the object that is stored into is " + named(*object) +
+                    " that no handle, root word, frame or reachable object held at a safepoint before",
+                site);
+    object->reached = checks_;
+  }
+  const bool is_reference = object->kind_of(index) != ECHO_SLOT_TAGGED || (value & 7) == 0;
+  if (is_reference && value != 0) {
+    Object* const target = shadow_.at(value);
+    if (target == nullptr) {
+      report_.add(Mistake::NO_OBJECT,
+                  "what is stored at offset " + std::to_string(offset) + " of " + named(*object) +
+                      " is no object's address",
+                  site);
+    } else if (is_dead(*target)) {
+      report_.add(Mistake::UNROOTED,
+                  "what is stored at offset " + std::to_string(offset) + " of " + named(*object) + " is " +
+                      named(*target) +
+                      " that no handle, root word, frame or reachable object held at a safepoint before",
+                  site);
+      target->reached = checks_;
+    }
+  }
+  if (!object->is_new)
+    object->announced[index].push_back(value);
+}
+
+void CheckedHeap::obtained(echo_ref object) {
+  const std::lock_guard lock(mutex_);
+  if (Object* const found = shadow_.at(reinterpret_cast<std::uintptr_t>(object)); found != nullptr)
+    visit(reinterpret_cast<std::uintptr_t>(object), "");
+  // What it leads to lives with it. Slots are compared at the next check: other threads may be storing now.
+  while (!grey_.empty()) {
+    const auto [start, grey] = grey_.back();
+    grey_.pop_back();
+    for (std::size_t i = 0; i < grey->values.size(); ++i)
+      if (grey->holds_references(i))
+        if (const std::uintptr_t word = load_word(start + grey->offset_of(i)); (word & 7) == 0 && word != 0)
+          if (shadow_.at(word) != nullptr)
+            visit(word, "");
+  }
+}
+
+} // namespace check
