@@ -406,8 +406,7 @@ private:
     auto plugin = std::make_shared<LinkPlugin>(
         index, StackMapRules{allows(ECHO_JIT_ALLOW_UNSUPPORTED_FRAME), allows(ECHO_JIT_VECTOR_IS_ONE_ROOT)},
         (options_.tools & ECHO_JIT_TOOL_PERF) != 0 ? perf_map() : std::string(),
-        (options_.tools & ECHO_JIT_TOOL_LINES) != 0,
-        allows(ECHO_JIT_LINK_WITHOUT_LOCK));
+        (options_.tools & ECHO_JIT_TOOL_LINES) != 0, allows(ECHO_JIT_LINK_WITHOUT_LOCK));
     plugin_ = plugin;
     builder.setObjectLinkingLayerCreator(
         [plugin, gdb = (options_.tools & ECHO_JIT_TOOL_GDB) !=
