@@ -5,6 +5,8 @@
 
 #include "heap/fault.h"
 
+#include <algorithm>
+
 namespace echo {
 
 void DeletionSink::add(const DeletionRecord* records, std::size_t count) {
@@ -19,14 +21,19 @@ void DeletionSink::add(const DeletionRecord* records, std::size_t count) {
   const MutexLock lock(mutex_);
   buffers_.push_back(std::move(buffer));
   waiting_.store(buffers_.size(), std::memory_order_relaxed);
+  most_waiting_.store(std::max(most_waiting_.load(std::memory_order_relaxed), buffers_.size()),
+                      std::memory_order_relaxed);
 }
 
-std::vector<DeletionSink::Buffer> DeletionSink::take_buffers() {
-  std::vector<Buffer> all;
+std::vector<DeletionSink::Buffer> DeletionSink::take_buffers(std::size_t most) {
+  std::vector<Buffer> taken;
   const MutexLock lock(mutex_);
-  all.swap(buffers_);
-  waiting_.store(0, std::memory_order_relaxed);
-  return all;
+  while (!buffers_.empty() && taken.size() < most) {
+    taken.push_back(std::move(buffers_.front()));
+    buffers_.pop_front();
+  }
+  waiting_.store(buffers_.size(), std::memory_order_relaxed);
+  return taken;
 }
 
 std::vector<DeletionRecord> DeletionSink::take() {

@@ -6,7 +6,8 @@
 //             [bar.log.2] Between two stops the first record of a slot holds the value the slot had at the
 //             first stop. [bar.log.3] A buffer is written by its thread, or emptied in a stop. [mark.log.1] While only
 //             marking, and not auditing, records hold references to objects that existed when the mark started and were
-//             not marked: old or large ones, or cells of root blocks.
+//             not marked: old or large ones, or cells of root blocks. [mark.log.2] The sink is bounded while marking: a thread
+//             that fills a log when kCrowded wait asks for relief, and with kFull waiting does not go on without.
 #pragma once
 
 #include "heap/mutex.h"
@@ -16,6 +17,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <vector>
 
 namespace echo {
@@ -69,20 +71,39 @@ private:
 class DeletionSink {
 public:
   using Buffer = std::vector<DeletionRecord>;
+  static constexpr std::size_t kCrowded = 64;
+  static constexpr std::size_t kFull = 256;
+
+  // Called on the thread that fills a log while kCrowded or more wait; `full`: while kFull or more do. NO-SAFEPOINT.
+  using Relief = void (*)(void* owner, bool full);
+  void set_relief(Relief relief, void* owner) {
+    relief_ = relief;
+    owner_ = owner;
+  }
+  // Not to be called in a stop, or with a lock held.
+  void relieve() {
+    if (const std::size_t now = waiting(); now >= kCrowded && relief_ != nullptr) {
+      relief_(owner_, now >= kFull);
+    }
+  }
 
   void add(const DeletionRecord* records, std::size_t count) ECHO_EXCLUDES(mutex_);
   // All records, in one list.
   std::vector<DeletionRecord> take() ECHO_EXCLUDES(mutex_);
-  // The same as they came; O(1).
-  std::vector<Buffer> take_buffers() ECHO_EXCLUDES(mutex_);
+  // The same as they came, up to `most` of them, oldest first.
+  std::vector<Buffer> take_buffers(std::size_t most = SIZE_MAX) ECHO_EXCLUDES(mutex_);
   // Buffers that wait to be taken.
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
+  std::size_t most_waiting() const { return most_waiting_.load(std::memory_order_relaxed); } // ever
   std::uint64_t total() const { return total_.load(std::memory_order_relaxed); }
 
 private:
   Mutex mutex_;
-  std::vector<Buffer> buffers_ ECHO_GUARDED_BY(mutex_);
+  Relief relief_ = nullptr; // set before any thread logs
+  void* owner_ = nullptr;
+  std::deque<Buffer> buffers_ ECHO_GUARDED_BY(mutex_);
   std::atomic<std::size_t> waiting_{0};
+  std::atomic<std::size_t> most_waiting_{0}; // written under mutex_
   std::atomic<std::uint64_t> total_{0};
 };
 
@@ -93,6 +114,7 @@ public:
   void add(DeletionRecord record, DeletionSink& sink) {
     if (count_ == records_.size()) {
       flush(sink);
+      sink.relieve();
     }
     records_[count_++] = record;
   }

@@ -133,6 +133,7 @@ ObjectRef Collector::allocate(Mutator& mutator, LayoutId layout, std::uint64_t l
       return {};
     }
   }
+  pay_for_allocation(mutator, bytes);
   return bytes > kLargeBytes ? allocate_large(mutator, layout, length, bytes)
                              : allocate_small(mutator, record, layout, length, bytes);
 }

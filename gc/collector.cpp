@@ -10,6 +10,7 @@
 #include "heap/os_memory.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <new>
 
@@ -27,7 +28,12 @@ Collector::Collector(const Config& c)
       verifier_(memory, roots), audit_(memory, roots),
       pacing_(c.growth_percent, c.initial_trigger, c.max_heap), service_(memory, c.poison),
       collector_thread_([this] { drive_in_background(); }),
-      barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {}
+      barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {
+  if (assists()) {
+    barriers.sink.set_relief([](void* self, bool full) { static_cast<Collector*>(self)->relieve_log(full); },
+                             this);
+  }
+}
 
 Collector::~Collector() {
   collector_thread_.stop();
@@ -129,7 +135,7 @@ void Collector::statistics(echo_statistics* out) {
   out->objects_allocated = objects + large_objects_allocated_.load(std::memory_order_relaxed);
   out->bytes_allocated = bytes + large_bytes_allocated_.load(std::memory_order_relaxed);
   out->collections_full = cycles();
-  for (int c = 0; c < ECHO_CAUSE_COUNT; ++c) {
+  for (std::size_t c = 0; c < std::size(out->collections_by_cause); ++c) {
     out->collections_by_cause[c] = by_cause_[c].load(std::memory_order_relaxed);
   }
   pauses.report(out);
@@ -177,6 +183,9 @@ void Collector::statistics(echo_statistics* out) {
   out->units_at_mark_start = units_at_start_.get();
   out->units_at_mark_end = units_at_end_.get();
   out->units_of_frames = units_of_frames_.get();
+  out->units_of_assists = units_of_assists_.get();
+  out->edges_assisted = edges_assisted_.load(std::memory_order_relaxed);
+  out->log_buffers_peak = barriers.sink.most_waiting();
   memory.pins.report(out);
 }
 

@@ -20,10 +20,13 @@
 //             is left to mark. [sweep.hold.1] From the start of a mark to the end of its cycle nothing that was marked
 //             or born since is freed.
 // Locks       driver_mutex_ over a whole cycle; marking_mutex_ for a slice of marking and in the stops that start and
-//             end it: nobody waits for a mutator while holding the second.
+//             end it: nobody waits for a mutator while holding the second, and a managed thread waits for it only as
+//             [mark.log.2] says.
 #pragma once
 
 #include "gc/barrier_audit.h"
+#include "gc/cpu_meter.h"
+#include "gc/mark_debt.h"
 #include "gc/marker.h"
 #include "gc/mutator.h"
 #include "gc/pacing.h"
@@ -140,6 +143,7 @@ private:
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
   // A cycle beside the program, driven by the calling thread, which is at rest or not attached.
   void drive(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
+  void sleep_if_slow() const;
   void drive_in_background() ECHO_EXCLUDES(driver_mutex_);
   // Its parts. Begins: false if the mark was given up. Marks to the end: false if the heap goes.
   bool begin_beside(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
@@ -149,11 +153,22 @@ private:
   echo_status steps_of(std::string* why) const;
   template <class Body>
   echo_status as_driver(Mutator& mutator, std::string* why, Body body) ECHO_NO_THREAD_ANALYSIS;
-  MarkState mark_some(std::size_t edges) ECHO_REQUIRES(marking_mutex_);
+  MarkState mark_some(std::size_t edges, std::size_t logs) ECHO_REQUIRES(marking_mutex_);
   bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
-  void take_logs() ECHO_REQUIRES(marking_mutex_);
   // The ambiguous words that the stop found, about `most` of them; true when all were looked at.
   bool look_at_words(std::size_t most) ECHO_REQUIRES(marking_mutex_);
+  // The number of records.
+  std::uint64_t take_logs(std::size_t most_buffers) ECHO_REQUIRES(marking_mutex_);
+  // Marking by the threads of the program: gc/assist.cpp.
+  void pay_for_allocation(Mutator& mutator, std::size_t bytes) ECHO_EXCLUDES(marking_mutex_);
+  bool assist_once(Mutator& mutator) ECHO_EXCLUDES(marking_mutex_);
+  std::uint64_t assist_some(std::size_t edges, bool* idle) ECHO_REQUIRES(marking_mutex_);
+  void relieve_log(bool full) ECHO_EXCLUDES(marking_mutex_);
+  bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
+  std::size_t edges_per_assist() const;
+  void plan_room();
+  std::uint64_t room_for_debt();
+  void wait_for_end(Mutator& mutator, std::uint64_t bytes);
   void set_barriers(std::uint8_t phase);
   echo_status begin_roots(const std::vector<Mutator*>& mutators, RootVisitor& visitor, std::string* why);
   // Roots that are traced beside the program: gc/thread_roots.cpp.
@@ -183,6 +198,13 @@ private:
   std::vector<DeletionRecord> audit_log_; // taken since the last comparison
   WeakStep weak_step_ = WeakStep::None;   // of the driver
   Pacing pacing_;
+  MarkDebt debt_;
+  // Of the mark that is on: what allocation may use while it runs, from which use on, and the room below which allocation
+  // waits for its end. [assist.end.1]
+  struct Room {
+    std::uint64_t planned = 0, used_before = 0;
+    std::atomic<std::uint64_t> reserve{0};
+  } room_;
   ServiceThread service_;
   BackgroundThread collector_thread_;
   Mutex driver_mutex_;
@@ -218,7 +240,7 @@ private:
   Mutex orphans_mutex_;
   std::vector<Orphan> orphans_ ECHO_GUARDED_BY(orphans_mutex_);
   WorkUnits units_; // of the stop that is on
-  LargestUnits units_at_start_, units_at_end_, units_of_frames_;
+  LargestUnits units_at_start_, units_at_end_, units_of_frames_, units_of_assists_;
   std::size_t next_thread_ = 0;     // whose roots are looked at next; under marking_mutex_
   std::atomic<bool> wanted_{false}; // a cycle was asked for and has not begun
   std::atomic<bool> failed_{
@@ -232,7 +254,7 @@ private:
   std::atomic<std::uint64_t> poor_cycles_{0}; // in a row: freed almost nothing
   std::atomic<std::uint64_t> by_cause_[ECHO_CAUSE_COUNT] = {};
   std::atomic<std::uint64_t> gc_cpu_ns_{0}, mark_ns_{0}, sweep_ns_{0};
-  std::atomic<std::uint64_t> objects_marked_{0}, bytes_marked_{0};
+  std::atomic<std::uint64_t> objects_marked_{0}, bytes_marked_{0}, edges_assisted_{0};
   // Of threads that are gone, and of large objects of all threads.
   std::atomic<std::uint64_t> past_barrier_cold_{0}, past_poll_cold_{0}, past_allocate_cold_{0};
   std::atomic<std::uint64_t> large_objects_allocated_{0}, large_bytes_allocated_{0};

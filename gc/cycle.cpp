@@ -26,8 +26,14 @@ constexpr std::size_t kWeakPerSlice = 4096;
 constexpr std::size_t kWeakUnderStress = 2;
 // Frames that a thread visits at a poll.
 constexpr std::uint32_t kFramesPerPoll = 128;
-// What the stop at the end may still mark itself: less than another stop would cost.
+// What the stop at the end may still mark itself: less than another stop would cost. Of the logs, those of the threads
+// that ran and a few more.
 constexpr std::size_t kEdgesAtEnd = 128;
+constexpr std::size_t kMoreLogsAtEnd = 4;
+// Full logs that a slice of the heap's own thread takes.
+constexpr std::size_t kLogsPerSlice = 8;
+// While logs pile up slices are short: somebody may wait for one. [mark.log.2]
+constexpr std::size_t kEdgesWhileCrowded = 512;
 
 // Between looks at threads that have not visited all of their frames yet.
 constexpr std::chrono::microseconds kWaitForFrames{200};
@@ -331,6 +337,10 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   } else if (beside) {
     memory.pool.lift_trigger();
     units_at_start_.note(units_);
+    if (assists()) {
+      plan_room();
+      debt_.begin(cycle_.used_before, room_for_debt());
+    }
   }
 }
 
@@ -356,8 +366,10 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
 }
 
 // What the threads logged becomes grey.
-void Collector::take_logs() {
-  for (const DeletionSink::Buffer& buffer : barriers.sink.take_buffers()) {
+std::uint64_t Collector::take_logs(std::size_t most_buffers) {
+  std::uint64_t records = 0;
+  for (const DeletionSink::Buffer& buffer : barriers.sink.take_buffers(most_buffers)) {
+    records += buffer.size();
     for (const DeletionRecord& record : buffer) {
       if (barriers.snapshot.is_ambiguous()) { // whatever the slot held [resolve.log.1]
         marker_.push_root(memory.words.resolve_in_snapshot({record.old_value}));
@@ -369,6 +381,7 @@ void Collector::take_logs() {
       audit_log_.insert(audit_log_.end(), buffer.begin(), buffer.end());
     }
   }
+  return records;
 }
 
 bool Collector::look_at_words(std::size_t most) {
@@ -400,7 +413,7 @@ bool Collector::has_orphans() {
   return !orphans_.empty();
 }
 
-Collector::MarkState Collector::mark_some(std::size_t edges) {
+Collector::MarkState Collector::mark_some(std::size_t edges, std::size_t logs) {
   if (!marker_.corruption().empty() || roots_failed_.load()) {
     return MarkState::Done;
   }
@@ -408,7 +421,7 @@ Collector::MarkState Collector::mark_some(std::size_t edges) {
     return MarkState::More;
   }
   if (barriers.sink.waiting() != 0) {
-    take_logs();
+    (void)take_logs(logs);
   }
   const bool found_roots = trace_roots();
   if (!marker_.drain(edges) || barriers.sink.waiting() != 0 || found_roots) {
@@ -420,7 +433,15 @@ Collector::MarkState Collector::mark_some(std::size_t edges) {
 Collector::MarkState Collector::mark_slice(std::size_t edges) {
   const MutexLock marking(marking_mutex_);
   const CpuMeter meter(cycle_.cpu_ns);
-  return mark_some(edges);
+  const std::uint64_t before = marker_.edges();
+  const bool crowded = barriers.sink.waiting() >= DeletionSink::kCrowded;
+  const MarkState state =
+      mark_some(crowded ? std::min(edges, kEdgesWhileCrowded) : edges, crowded ? 2 : kLogsPerSlice);
+  debt_.progress(marker_.edges(), marker_.edges() - before, room_for_debt());
+  if (state != MarkState::More) {
+    debt_.idle();
+  }
+  return state;
 }
 
 bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
@@ -436,7 +457,7 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
   }
   units_.edges = kEdgesAtEnd;
   units_at_end_.note(units_);
-  if (mark_some(kEdgesAtEnd) != MarkState::Done) {
+  if (mark_some(kEdgesAtEnd, safepoints.active().size() + kMoreLogsAtEnd) != MarkState::Done) {
     return false; // [mark.end.1]
   }
   end_of_mark(mutators);
@@ -446,6 +467,7 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
 // True for ever after in this cycle: every object that was reachable when the mark started is marked.
 void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   phase_.store(Phase::Clearing);
+  debt_.end(marker_.edges(), marker_.bytes());
   if (!marker_.corruption().empty()) {
     set_failure(ECHO_HEAP_CORRUPT, marker_.corruption());
     cycle_.whole = false;
@@ -562,6 +584,15 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   finish_cycle();
 }
 
+// Tests: as if the machine gave the collector little time. When the program has marked all it goes on.
+void Collector::sleep_if_slow() const {
+  constexpr std::uint64_t kStepUs = 100;
+  for (std::uint64_t us = 0; us < config.slow_marker_us && !(debt_.is_on() && debt_.is_idle());
+       us += kStepUs) {
+    std::this_thread::sleep_for(std::chrono::microseconds(kStepUs));
+  }
+}
+
 bool Collector::begin_beside(echo_cause cause) {
   prepare_cycle(cause);
   safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
@@ -574,7 +605,11 @@ bool Collector::begin_beside(echo_cause cause) {
 bool Collector::mark_beside() {
   EndWork end(*this);
   do {
-    while (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) == MarkState::More) {
+    for (;;) {
+      sleep_if_slow();
+      if (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) != MarkState::More) {
+        break;
+      }
       safepoints.maybe_yield();
       if (collector_thread_.is_ending()) {
         return false;
@@ -613,6 +648,7 @@ void Collector::request_cycle() {
   if (!wanted_.load(std::memory_order_relaxed)) {
     wanted_after_.store(seen, std::memory_order_relaxed);
     if (!wanted_.exchange(true)) {
+      room_.reserve = memory.pool.room_beside() / 4 * 3;
       collector_thread_.wake();
     }
   }

@@ -74,7 +74,7 @@ void Marker::reset(bool beside) {
   slices_top_ = slices_;
   weak_.reset();
   roots_ = 0;
-  objects_ = bytes_ = 0;
+  objects_ = bytes_ = edges_done_ = 0;
   corruption_.clear();
 }
 
@@ -245,6 +245,7 @@ template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) 
   const std::uint32_t layouts = memory_.layouts.count();
   std::uint64_t objects = 0;
   std::uint64_t simple_bytes = 0;
+  const std::size_t budget_at_start = budget;
   bool done = false;
   for (;;) {
     Address edge = 0;
@@ -320,6 +321,7 @@ template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) 
   }
   objects_ += objects;
   bytes_ += simple_bytes;
+  edges_done_ += budget_at_start - budget;
   edges.finish();
   return done;
 }

@@ -42,6 +42,8 @@ public:
   const std::string& corruption() const { return corruption_; }
   std::uint64_t objects() const { return objects_; }
   std::uint64_t bytes() const { return bytes_; }
+  // Worked off since reset, as a budget counts them.
+  std::uint64_t edges() const { return edges_done_; }
   // Starts a new mark; `beside`: mutators allocate meanwhile.
   void reset(bool beside);
   // The weak slots of what was marked: cleared behind the mark.
@@ -82,6 +84,7 @@ private:
   std::size_t region_bytes_ = 0; // the option
   std::uint64_t objects_ = 0;
   std::uint64_t bytes_ = 0;
+  std::uint64_t edges_done_ = 0;
   std::string corruption_;
 };
 

@@ -3,9 +3,9 @@
 // Purpose     One attached thread: its block, which emitted code addresses, and what belongs to it beside
 //             that.
 // Invariants  [abi.thread.1] The address is stable from attach to detach; an echo_thread* is the block's
-//             address. [alloc.inline.1] While inline allocation is on, block.cursor and block.limit are the
-//             current span's; the cold path takes the cursor back before it looks at the span. Off (stress):
-//             both are 0.
+//             address. [alloc.inline.1] While inline allocation is on, block.cursor is the current span's, and so is
+//             block.limit, or it lies before that [assist.window.1]; the cold path takes the cursor back before it looks at
+//             the span. Off (stress): both are 0.
 #pragma once
 
 #include "barriers/store_barrier.h"
@@ -55,8 +55,9 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   }
   void lend_span() {
     if (allocates_inline) {
-      cursor = allocator.current().cursor;
-      limit = allocator.current().limit;
+      const Span& span = allocator.current();
+      cursor = lent_from = span.cursor;
+      limit = window != 0 && span.limit - span.cursor > window ? span.cursor + window : span.limit;
     }
   }
   void retire_memory() {
@@ -85,6 +86,12 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   echo_error last_error{};
   const pthread_t os_thread;
   const bool allocates_inline;
+  // Of a mark beside the program: what this thread owes to it (fractions of an edge), how much of its span it is lent at a
+  // time (0: all of it), and the cursor up to which it has been charged. (gc/assist.cpp)
+  std::uint64_t owed = 0;
+  std::uint64_t window = 0;
+  Address lent_from = 0;
+  std::uint64_t since_wait = 0;       // bytes allocated while a cycle ends [assist.end.1]
   std::uint64_t allocations_seen = 0; // cold allocations: for stress_collect
   std::uint64_t cold_allocations = 0;
   std::uint64_t cold_polls = 0;

@@ -30,7 +30,9 @@ public:
     const MutexLock lock(mutex_);
     out->pause_us = summarise(all_);
     for (int c = 0; c < ECHO_CAUSE_COUNT; ++c) {
-      out->pause_by_cause_us[c] = summarise(by_cause_[c]);
+      echo_distribution& one =
+          c < kFirstCauses ? out->pause_by_cause_us[c] : out->pause_by_later_cause_us[c - kFirstCauses];
+      one = summarise(by_cause_[c]);
     }
     out->stall_us = summarise(stall_);
     out->time_to_safepoint_us = summarise(time_to_safepoint_);
@@ -43,6 +45,9 @@ private:
         h.count(),   us(h.quantile(0.5)), us(h.quantile(0.9)), us(h.quantile(0.99)), us(h.quantile(0.999)),
         us(h.max()), us(h.sum())};
   }
+
+  static constexpr int kFirstCauses = 8; // those of the first array
+  static_assert(ECHO_CAUSE_COUNT <= 2 * kFirstCauses, "a place for every cause");
 
   Mutex mutex_;
   Histogram all_ ECHO_GUARDED_BY(mutex_);

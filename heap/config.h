@@ -25,7 +25,8 @@ struct Config {
   std::size_t mark_region = 0; // the heap is marked by regions of this size; 0: adapts, see EdgeStacks
   bool huge_pages = true;      // advise transparent huge pages
   MarkMode mode = MarkMode::Concurrent;
-  bool census = true; // count allocated objects exactly
+  bool assists = true; // threads that allocate faster than is marked mark themselves
+  bool census = true;  // count allocated objects exactly
   // stress
   std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
   bool poison = false;              // fill freed memory with kPoisonWord
@@ -35,6 +36,8 @@ struct Config {
   bool stress_barriers = false;     // barrier always on, deletion log verified at every stop
   bool stepping = false;            // tests drive cycles step by step: echo/stepping.h
   std::uint64_t seed = 1;           // of random stress decisions
+  // Tests only, no option: the heap's own thread sleeps before each slice of marking.
+  std::uint64_t slow_marker_us = 0;
 };
 
 } // namespace echo

@@ -21,6 +21,7 @@ namespace echo {
 class ECHO_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
 public:
   void lock() ECHO_THREAD_ATTRIBUTE(acquire_capability()) { mutex_.lock(); }
+  bool try_lock() ECHO_THREAD_ATTRIBUTE(try_acquire_capability(true)) { return mutex_.try_lock(); }
   void unlock() ECHO_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
 
 private:

@@ -103,6 +103,11 @@ public:
     trigger_ = std::max(trigger_, beside_bound());
   }
   std::size_t trigger() ECHO_EXCLUDES(mutex_);
+  // What may still be allocated beside a collection.
+  std::size_t room_beside() ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return beside_bound() - std::min(used_, beside_bound());
+  }
   std::size_t limit() const { return limit_; }
   std::size_t used_bytes() ECHO_EXCLUDES(mutex_);
   std::size_t committed_bytes() ECHO_EXCLUDES(mutex_);

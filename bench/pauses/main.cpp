@@ -261,8 +261,9 @@ json heap_figures(const echo_statistics& s, const echo_statistics& before) {
   };
   json causes = json::object();
   for (std::size_t i = 0; i < kNames.size(); ++i) {
-    if (s.pause_by_cause_us[i].count != 0) {
-      causes[kNames.at(i)] = distribution(s.pause_by_cause_us[i]);
+    const echo_distribution& one = i < 8 ? s.pause_by_cause_us[i] : s.pause_by_later_cause_us[i - 8];
+    if (one.count != 0) {
+      causes[kNames.at(i)] = distribution(one);
     }
   }
   return {{"pauses", distribution(s.pause_us)},

@@ -55,7 +55,7 @@ std::string hexadecimal(uint64_t value) {
 
 Json collections_json(const echo_statistics& heap) {
   Json by_cause = Json::object();
-  for (std::size_t cause = 0; cause < cause_names.size(); ++cause)
+  for (std::size_t cause = 0; cause < std::min(cause_names.size(), first_causes); ++cause)
     by_cause[cause_names[cause]] = heap.collections_by_cause[cause];
   return {{"full", heap.collections_full},
           {"young", heap.collections_young},
@@ -67,7 +67,7 @@ Json pauses_json(const echo_statistics& heap) {
   Json pauses = distribution_json(heap.pause_us);
   Json by_cause = Json::object();
   for (std::size_t cause = 0; cause < cause_names.size(); ++cause)
-    by_cause[cause_names[cause]] = distribution_json(heap.pause_by_cause_us[cause]);
+    by_cause[cause_names[cause]] = distribution_json(pauses_of(heap, cause));
   pauses["by_cause"] = std::move(by_cause);
   return pauses;
 }

@@ -60,7 +60,7 @@ std::string collections_row(const echo_statistics& heap) {
   std::string text = grouped(heap.collections_full) + " full, " + grouped(heap.collections_young) +
                      " young, " + grouped(heap.collections_compact) + " compact";
   std::string reasons;
-  for (std::size_t cause = 0; cause < cause_names.size(); ++cause)
+  for (std::size_t cause = 0; cause < std::min(cause_names.size(), first_causes); ++cause)
     if (heap.collections_by_cause[cause] != 0)
       reasons.append(reasons.empty() ? "" : ", ")
           .append(grouped(heap.collections_by_cause[cause]))
@@ -75,7 +75,7 @@ std::string pause_rows(const echo_statistics& heap) {
   std::string text = row("pauses", grouped(heap.pause_us.count) + ": " + percentiles(heap.pause_us) +
                                        ", in all " + readable_us(heap.pause_us.sum));
   for (std::size_t cause = 0; cause < cause_names.size(); ++cause) {
-    const echo_distribution& one = heap.pause_by_cause_us[cause];
+    const echo_distribution& one = pauses_of(heap, cause);
     if (one.count != 0)
       text += row(std::string("  ") + cause_names[cause], grouped(one.count) + ": " + percentiles(one));
   }

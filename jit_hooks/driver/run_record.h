@@ -11,6 +11,7 @@
 #ifndef ECHO_RUN_RUN_RECORD_H
 #define ECHO_RUN_RUN_RECORD_H
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <iterator>
@@ -52,8 +53,14 @@ inline constexpr std::array<const char*, ECHO_PIN_COUNT> pin_names{
 #undef ECHO_RUN_PIN_NAME
 };
 static_assert(pin_names.size() <= std::size(echo_statistics{}.pinned_by), "one counter per kind of word");
-static_assert(cause_names.size() <= std::size(echo_statistics{}.collections_by_cause),
-              "one counter per cause");
+// The causes that may begin a collection are the first ones.
+inline constexpr std::size_t first_causes = std::size(echo_statistics{}.collections_by_cause);
+static_assert(cause_names.size() <= first_causes + std::size(echo_statistics{}.pause_by_later_cause_us),
+              "a place for every cause");
+inline const echo_distribution& pauses_of(const echo_statistics& heap, std::size_t cause) {
+  return cause < first_causes ? heap.pause_by_cause_us[cause]
+                              : heap.pause_by_later_cause_us[cause - first_causes];
+}
 
 } // namespace echo::run
 

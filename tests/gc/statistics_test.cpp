@@ -32,6 +32,10 @@ void expect_identities(const echo_statistics& s) {
     pauses += d.count;
     sum += d.sum;
   }
+  for (const echo_distribution& d : s.pause_by_later_cause_us) {
+    pauses += d.count;
+    sum += d.sum;
+  }
   EXPECT_EQ(pauses, s.pause_us.count);
   EXPECT_NEAR(sum, s.pause_us.sum, 1e-6 * s.pause_us.sum + 1e-9);
   for (const echo_distribution& d : {s.pause_us, s.stall_us, s.time_to_safepoint_us}) {

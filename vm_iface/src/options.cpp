@@ -56,6 +56,8 @@ constexpr Row kRows[] = {
      "ask for transparent huge pages"},
     {"mode", ECHO_OPTION_WORD, "concurrent", "concurrent|stw", 0, 1, &Config::mode,
      "where marking is done: on a thread of the heap beside the program, or inside one stop"},
+    {"assists", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::assists,
+     "threads that allocate faster than is marked mark slices themselves; off lets them wait at the limit"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
      "count allocated objects exactly by walking their headers in each collection"},
     {"stress_collect", ECHO_OPTION_COUNT, "0", "0..1000000000", 0, 1000000000, &Config::stress_collect,

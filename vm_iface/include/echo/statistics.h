@@ -32,7 +32,8 @@ typedef struct echo_distribution {
   X(large_object, "a thread zeroed a slice of a large object's recycled memory by itself")                   \
   X(mark_start, "the stop in which a mark starts that runs beside the program")                              \
   X(mark_end, "a stop in which such a mark ends, or is found not to be complete")                            \
-  X(frames, "a thread visited a slice of its older frames while marking")
+  X(frames, "a thread visited a slice of its older frames while marking")                                    \
+  X(assist, "a thread marked a slice because of what it allocates or deletes")
 
 typedef enum echo_cause {
 #define ECHO_CAUSE_ENUM(name, sentence) ECHO_CAUSE_##name,
@@ -90,8 +91,13 @@ typedef struct echo_statistics {
   uint64_t pinned_by[8]; /* these objects by the first word that hit them: indexed by echo_pin */
   /* The most work that was ever done while a mutator was held, in units (docs/pauses.md). */
   uint64_t units_at_mark_start,
-      units_at_mark_end;    /* in the stop in which a mark started, or ended or went on */
-  uint64_t units_of_frames; /* frames that a thread visited at a time, itself */
+      units_at_mark_end;     /* in the stop in which a mark started, or ended or went on */
+  uint64_t units_of_frames;  /* frames that a thread visited at a time, itself */
+  uint64_t units_of_assists; /* a slice that a thread marked itself */
+  /* Causes from 8 on, which begin no collections: indexed by echo_cause - 8. */
+  echo_distribution pause_by_later_cause_us[8];
+  uint64_t edges_assisted;   /* marked by the threads of the program; cumulative */
+  uint64_t log_buffers_peak; /* the most logs of deletions that ever waited for the marker */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
@@ -147,7 +153,11 @@ typedef struct echo_statistics {
   X(pinned_by, "objects", "of these by echo_pin, the kind of word that hit them first")                      \
   X(units_at_mark_start, "units", "the most work of a stop that started a mark [stop.budget.1]")             \
   X(units_at_mark_end, "units", "the most work of a stop that ended a mark, or let it go on")                \
-  X(units_of_frames, "units", "the most frames that a thread visited at a time, itself")
+  X(units_of_frames, "units", "the most frames that a thread visited at a time, itself")                     \
+  X(units_of_assists, "units", "the most work of a slice that a thread marked itself [assist.slice.1]")      \
+  X(pause_by_later_cause_us, "microseconds", "pause_by_cause_us of the causes from 8 on: by echo_cause - 8") \
+  X(edges_assisted, "edges", "that threads of the program marked; cumulative")                               \
+  X(log_buffers_peak, "logs", "of 512 deletions, the most that ever waited for the marker [mark.log.2]")
 
 ECHO_END_DECLS
 

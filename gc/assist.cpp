@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Marking by the threads of the program, in slices: for what they allocate (gc/mark_debt.h), and when the
+//             deletion logs pile up.
+// Invariants  [assist.slice.1] A slice works off at most kEdgesPerAssist edges and one full log; it is a pause of cause
+//             `assist`, counted in units. [assist.wait.1] Who finds another thread marking waits for that at most
+//             kWaitNs, and not at all when a stop is asked for: a debt that was not paid is owed on. [assist.window.1] While
+//             something is owed a thread is lent its span in windows, each for one slice. [assist.end.1] Before a
+//             mark that is wanted begins, and when all is marked, allocation waits kWaitNs per kLeastWindow bytes once only the
+//             reserve is left, and four times as long when a quarter of that is left. [mark.log.2] With
+//             DeletionSink::kCrowded logs waiting the thread that fills one more works one off, with kFull it does so before
+//             it goes on: so no more than kFull and one per thread ever wait.
+#include "gc/collector.h"
+#include "heap/os_memory.h"
+
+#include <algorithm>
+#include <sched.h>
+
+namespace echo {
+
+namespace {
+
+constexpr std::size_t kEdgesPerAssist = 512;
+constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words to resolve
+constexpr std::size_t kEdgesUnderStress = 2;
+constexpr std::uint64_t kWaitNs = 40'000;
+constexpr std::uint64_t kLeastWindow = std::uint64_t{4} << 10;
+constexpr unsigned kSlicesForLarge = 16; // with polls between
+
+} // namespace
+
+std::size_t Collector::edges_per_assist() const {
+  return config.stress_yield ? kEdgesUnderStress
+         : starts.is_used()  ? kAmbiguousEdgesPerAssist
+                             : kEdgesPerAssist;
+}
+
+std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
+  if (!marker_.corruption().empty() || roots_failed_.load()) {
+    *idle = true;
+    return edges;
+  }
+  WorkUnits units;
+  if (!look_at_words(edges)) { // logs and ambiguous objects wait for the starts [starts.mark.1]
+    units.edges = edges;
+    units_of_assists_.note(units);
+    *idle = false;
+    return edges;
+  }
+  if (barriers.sink.waiting() != 0) {
+    units.records = take_logs(1);
+  }
+  const std::uint64_t before = marker_.edges();
+  *idle = marker_.drain(edges) && barriers.sink.waiting() == 0;
+  units.edges = marker_.edges() - before;
+  units_of_assists_.note(units);
+  edges_assisted_.fetch_add(units.edges, std::memory_order_relaxed);
+  debt_.progress(marker_.edges(), 0, room_for_debt());
+  if (*idle) {
+    debt_.idle(); // until the heap's own thread finds more
+  }
+  return std::max<std::uint64_t>(units.edges, units.records);
+}
+
+// One slice, or a wait for whoever marks; false: neither brought anything.
+bool Collector::assist_once(Mutator& mutator) {
+  const std::uint64_t start = os::monotonic_ns();
+  bool helped = false;
+  bool idle = false;
+  std::uint64_t paid = 0;
+  for (;;) {
+    if (marking_mutex_.try_lock()) {
+      const CpuMeter meter(cycle_.cpu_ns);
+      paid = assist_some(edges_per_assist(), &idle);
+      marking_mutex_.unlock();
+      helped = true;
+      break;
+    }
+    if (debt_.has_credit()) {
+      helped = true;
+      break;
+    }
+    if (os::monotonic_ns() - start > kWaitNs || safepoints.stop_asked()) {
+      break;
+    }
+    ::sched_yield();
+  }
+  mutator.owed = idle ? 0 : mutator.owed - std::min(mutator.owed, paid << MarkDebt::kFraction);
+  pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+  return helped;
+}
+
+// In the stop in which a mark starts. What is born during this mark is kept until the end of the next: two of them, and what
+// is alive, share the memory.
+void Collector::plan_room() {
+  const std::uint64_t room = memory.pool.room_beside();
+  std::uint64_t live = 0;
+  {
+    const MutexLock lock(result_mutex_);
+    live = result_.valid ? result_.live_bytes : 0;
+  }
+  const std::uint64_t both = room + cycle_.used_before - std::min(room + cycle_.used_before, live);
+  room_.planned = std::min(room / 4 * 3, both / 2);
+  room_.used_before = cycle_.used_before;
+  room_.reserve = (room - room_.planned) / 4 * 3;
+}
+
+std::uint64_t Collector::room_for_debt() {
+  const std::uint64_t used = memory.pool.used_bytes();
+  const std::uint64_t since = used - std::min(used, room_.used_before);
+  return std::min<std::uint64_t>(
+      memory.pool.room_beside(),
+      std::max(room_.planned - std::min(room_.planned, since), room_.planned / 16));
+}
+
+// A mark is wanted and has not begun, or all is marked, or the sweep is on.
+void Collector::wait_for_end(Mutator& mutator, std::uint64_t bytes) {
+  mutator.owed = 0;
+  mutator.since_wait += bytes;
+  if (mutator.since_wait < kLeastWindow / 4) {
+    return;
+  }
+  const std::uint64_t room = memory.pool.room_beside();
+  const bool is_low = room <= room_.reserve;
+  mutator.window = is_low ? kLeastWindow : 0;
+  if (is_low && mutator.since_wait < kLeastWindow && room > room_.reserve / 4) {
+    return;
+  }
+  mutator.since_wait = 0;
+  if (!is_low) {
+    return;
+  }
+  const std::uint64_t start = os::monotonic_ns();
+  const Phase phase = phase_.load(std::memory_order_relaxed);
+  do {
+    ::sched_yield();
+  } while (phase_.load(std::memory_order_relaxed) == phase && !safepoints.stop_asked() &&
+           os::monotonic_ns() - start < kWaitNs);
+  pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+}
+
+void Collector::pay_for_allocation(Mutator& mutator, std::size_t bytes) {
+  const bool marking = debt_.is_on();
+  if (!assists() || (!marking && phase_.load(std::memory_order_relaxed) == Phase::Idle &&
+                     !wanted_.load(std::memory_order_relaxed))) {
+    mutator.owed = 0;
+    mutator.window = 0;
+    return;
+  }
+  const std::uint64_t inlined = mutator.allocates_inline ? mutator.cursor - mutator.lent_from : 0;
+  mutator.lent_from = mutator.cursor;
+  if (!marking || debt_.is_idle()) {
+    wait_for_end(mutator, inlined + bytes);
+    return;
+  }
+  const std::uint64_t slice = edges_per_assist();
+  mutator.owed += debt_.owed_for(inlined + bytes);
+  const unsigned most = bytes > kLargeBytes ? kSlicesForLarge : 1;
+  for (unsigned i = 0; i < most && mutator.owed >> MarkDebt::kFraction >= slice; ++i) {
+    mutator.owed -= debt_.draw(mutator.owed >> MarkDebt::kFraction) << MarkDebt::kFraction;
+    if (mutator.owed >> MarkDebt::kFraction < slice) {
+      break;
+    }
+    if (i != 0 && mutator.poll_word.load(std::memory_order_relaxed) == 0) {
+      poll(mutator);
+      if (!debt_.is_on()) {
+        break;
+      }
+    }
+    if (!assist_once(mutator)) {
+      break;
+    }
+  }
+  const std::uint64_t window = debt_.bytes_for(slice);
+  mutator.window = window >= kSlabBytes ? 0 : std::max(window, kLeastWindow);
+}
+
+// On a thread that has filled a log: a leaf, it does not poll.
+void Collector::relieve_log(bool full) {
+  if (!debt_.is_on()) {
+    return; // an audit: the next stop takes them
+  }
+  const std::uint64_t start = os::monotonic_ns();
+  if (full) {
+    marking_mutex_.lock(); // whoever has it is in a slice, and waits for nobody
+  } else if (!marking_mutex_.try_lock()) {
+    return;
+  }
+  {
+    const CpuMeter meter(cycle_.cpu_ns);
+    bool idle = false;
+    (void)assist_some(edges_per_assist(), &idle);
+  }
+  marking_mutex_.unlock();
+  pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+}
+
+} // namespace echo
