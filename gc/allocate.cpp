@@ -54,7 +54,7 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
   const bool is_large = bytes > kLargeBytes;
   if (grant == Grant::OverTrigger && config.mode != MarkMode::Stw &&
       !failed_.load(std::memory_order_relaxed)) {
-    request_cycle(); // and the program goes on
+    request_cycle(mutator); // and the program goes on
     grant = attempt(is_large ? Urgency::Forced : Urgency::Beside);
   }
   if (grant == Grant::Ok) {

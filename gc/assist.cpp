@@ -24,6 +24,7 @@ constexpr std::size_t kEdgesPerAssist = 512;
 constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words to resolve
 constexpr std::size_t kEdgesUnderStress = 2;
 constexpr std::uint64_t kWaitNs = 40'000;
+constexpr std::uint64_t kLeastRoom = std::uint64_t{1} << 20;
 constexpr std::uint64_t kLeastWindow = std::uint64_t{4} << 10;
 constexpr unsigned kSlicesForLarge = 16; // with polls between
 
@@ -56,7 +57,7 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
   units_of_assists_.note(units);
   edges_assisted_.fetch_add(units.edges, std::memory_order_relaxed);
   debt_.progress(marker_.edges(), 0, room_for_debt());
-  if (*idle) {
+  if (*idle && config.mode != MarkMode::Incremental) {
     debt_.idle(); // until the heap's own thread finds more
   }
   return std::max<std::uint64_t>(units.edges, units.records);
@@ -90,18 +91,22 @@ bool Collector::assist_once(Mutator& mutator) {
   return helped;
 }
 
-// In the stop in which a mark starts. What is born during this mark is kept until the end of the next: two of them, and what
-// is alive, share the memory.
-void Collector::plan_room() {
+// In the stop in which a mark starts, `used` bytes being in use. What is born during this mark is kept until the end of the
+// next: two of them, and what is alive, share the memory. In steps pacing decides, since steps that need not hurry would not.
+void Collector::plan_room(std::uint64_t used) {
   const std::uint64_t room = memory.pool.room_beside();
   std::uint64_t live = 0;
   {
     const MutexLock lock(result_mutex_);
     live = result_.valid ? result_.live_bytes : 0;
   }
-  const std::uint64_t both = room + cycle_.used_before - std::min(room + cycle_.used_before, live);
+  const std::uint64_t both = room + used - std::min(room + used, live);
   room_.planned = std::min(room / 4 * 3, both / 2);
-  room_.used_before = cycle_.used_before;
+  if (config.mode == MarkMode::Incremental) {
+    const std::uint64_t target = pacing_.target();
+    room_.planned = std::min(room_.planned, std::max((target - std::min(target, used)) / 2, kLeastRoom));
+  }
+  room_.used_before = used;
   room_.reserve = (room - room_.planned) / 4 * 3;
 }
 
@@ -139,40 +144,77 @@ void Collector::wait_for_end(Mutator& mutator, std::uint64_t bytes) {
   pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
 }
 
-void Collector::pay_for_allocation(Mutator& mutator, std::size_t bytes) {
-  const bool marking = debt_.is_on();
-  if (!assists() || (!marking && phase_.load(std::memory_order_relaxed) == Phase::Idle &&
-                     !wanted_.load(std::memory_order_relaxed))) {
-    mutator.owed = 0;
-    mutator.window = 0;
-    return;
+// Whom allocation pays just now, in a mark or in steps; null: nobody.
+MarkDebt* Collector::creditor() {
+  if (config.mode != MarkMode::Incremental) {
+    return debt_.is_on() ? &debt_ : nullptr;
   }
-  const std::uint64_t inlined = mutator.allocates_inline ? mutator.cursor - mutator.lent_from : 0;
-  mutator.lent_from = mutator.cursor;
-  if (!marking || debt_.is_idle()) {
-    wait_for_end(mutator, inlined + bytes);
-    return;
+  switch (step_.load(std::memory_order_relaxed)) {
+  case CycleStep::None:
+    return nullptr;
+  case CycleStep::Finish:
+    return &finish_debt_;
+  case CycleStep::Retire:
+  case CycleStep::Begin:
+  case CycleStep::Mark:
+  case CycleStep::End:
+    break;
   }
+  return &debt_;
+}
+
+// While it is owed and somebody can be paid; more than one slice only for a large object, with polls between.
+void Collector::pay(Mutator& mutator, unsigned most_slices) {
+  const bool in_steps = config.mode == MarkMode::Incremental;
   const std::uint64_t slice = edges_per_assist();
-  mutator.owed += debt_.owed_for(inlined + bytes);
-  const unsigned most = bytes > kLargeBytes ? kSlicesForLarge : 1;
-  for (unsigned i = 0; i < most && mutator.owed >> MarkDebt::kFraction >= slice; ++i) {
-    mutator.owed -= debt_.draw(mutator.owed >> MarkDebt::kFraction) << MarkDebt::kFraction;
-    if (mutator.owed >> MarkDebt::kFraction < slice) {
+  const auto owes = [&](MarkDebt& debt) {
+    if (mutator.owed >> MarkDebt::kFraction >= slice) {
+      mutator.owed -= debt.draw(mutator.owed >> MarkDebt::kFraction) << MarkDebt::kFraction;
+    }
+    return mutator.owed >> MarkDebt::kFraction >= slice;
+  };
+  MarkDebt* debt = creditor();
+  for (unsigned i = 0; i < most_slices && debt != nullptr; ++i) {
+    if (!owes(*debt) && !(in_steps && is_step_due())) {
       break;
     }
     if (i != 0 && mutator.poll_word.load(std::memory_order_relaxed) == 0) {
       poll(mutator);
-      if (!debt_.is_on()) {
+      if (creditor() != debt) {
         break;
       }
     }
-    if (!assist_once(mutator)) {
+    if (!(in_steps ? step_once(mutator, slice) : assist_once(mutator))) {
       break;
     }
+    debt = creditor();
   }
-  const std::uint64_t window = debt_.bytes_for(slice);
+  debt = creditor();
+  if (debt == nullptr) {
+    mutator.owed = mutator.window = 0;
+    return;
+  }
+  (void)owes(*debt);
+  const std::uint64_t window = debt->bytes_for(slice);
   mutator.window = window >= kSlabBytes ? 0 : std::max(window, kLeastWindow);
+}
+
+void Collector::pay_for_allocation(Mutator& mutator, std::size_t bytes) {
+  MarkDebt* const debt = creditor();
+  const bool in_steps = config.mode == MarkMode::Incremental;
+  if (!assists() || (debt == nullptr && (in_steps || (phase_.load(std::memory_order_relaxed) == Phase::Idle &&
+                                                      !wanted_.load(std::memory_order_relaxed))))) {
+    mutator.owed = mutator.window = 0;
+    return;
+  }
+  const std::uint64_t inlined = mutator.allocates_inline ? mutator.cursor - mutator.lent_from : 0;
+  mutator.lent_from = mutator.cursor;
+  if (!in_steps && (debt == nullptr || debt->is_idle())) {
+    wait_for_end(mutator, inlined + bytes);
+    return;
+  }
+  mutator.owed += debt->owed_for(inlined + bytes);
+  pay(mutator, bytes > kLargeBytes ? kSlicesForLarge : 1);
 }
 
 // On a thread that has filled a log: a leaf, it does not poll.

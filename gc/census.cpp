@@ -5,7 +5,7 @@
 
 namespace echo {
 
-std::uint64_t Census::count(const std::vector<RetiredSpan>& spans) const {
+std::uint64_t Census::count_all(std::span<const RetiredSpan> spans) const {
   std::uint64_t objects = 0;
   std::uint64_t repeated_header = 0; // of a fixed layout, whose size is repeated_bytes
   std::size_t repeated_bytes = 0;

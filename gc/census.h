@@ -10,6 +10,7 @@
 #include "heap/layout_table.h"
 #include "heap/run_allocator.h"
 
+#include <span>
 #include <vector>
 
 namespace echo {
@@ -19,7 +20,8 @@ public:
   explicit Census(const LayoutTable& layouts) : layouts_(layouts) {}
 
   // Objects in the spans, fillers not counted.
-  std::uint64_t count(const std::vector<RetiredSpan>& spans) const;
+  std::uint64_t count(const std::vector<RetiredSpan>& spans) const { return count_all(spans); }
+  std::uint64_t count_one(const RetiredSpan& span) const { return count_all({&span, 1}); }
   // Calls visit(ObjectRef) for every object of a span; stops early, and returns false, at a word that is no header.
   template <class Visit> bool for_each(const RetiredSpan& span, Visit visit) const {
     for (Address at = span.start; at < span.end;) {
@@ -40,6 +42,7 @@ public:
   }
 
 private:
+  std::uint64_t count_all(std::span<const RetiredSpan> spans) const;
   bool known(HeaderWord header) const {
     return header.is_filler() ? header.filler_granules() != 0 : layouts_.knows({header.layout_number()});
   }

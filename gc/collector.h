@@ -78,8 +78,18 @@ public:
 
   // SAFEPOINT. Null: mutator.last_error says why.
   ObjectRef allocate(Mutator& mutator, LayoutId layout, std::uint64_t length);
+  enum class Where : std::uint8_t {
+    AsConfigured,
+    InStop, // all of it in one stop
+    Beside  // marking beside the other threads, by the caller, who waits
+  };
   // SAFEPOINT.
-  echo_status collect(Mutator& mutator, echo_cause cause, std::string* why);
+  echo_status collect(Mutator& mutator, echo_cause cause, std::string* why,
+                      Where where = Where::AsConfigured);
+  // SAFEPOINT. Begins a collection and does not wait for it; false: the heap knows whole ones only (mode stw).
+  bool begin_collection(Mutator& mutator);
+  // SAFEPOINT. Collector work for at most so long; true: there is none left. [inc.budget.1]
+  bool idle_step(Mutator& mutator, std::uint64_t budget_us);
   // SAFEPOINT. The cold poll: waits for a stop, then passes the watermark if the polling frame lies above it.
   void poll(Mutator& mutator);
   // SAFEPOINT.
@@ -142,7 +152,29 @@ private:
   void set_watermarks(const std::vector<Mutator*>& mutators);
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
   // A cycle beside the program, driven by the calling thread, which is at rest or not attached.
-  void drive(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
+  void drive(echo_cause cause, Where where) ECHO_REQUIRES(driver_mutex_);
+  void stop_to_begin();
+  bool stop_to_end(); // true: the mark is over
+  // A cycle in steps, by whoever holds driver_mutex_, at rest: gc/incremental.cpp.
+  void begin_steps(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
+  std::size_t advance(std::size_t units) ECHO_REQUIRES(driver_mutex_);
+  void end_steps() ECHO_REQUIRES(driver_mutex_);
+  bool step_within(std::uint64_t left_ns) ECHO_REQUIRES(driver_mutex_);
+  void note_step_cost(std::uint64_t ns, std::size_t units) ECHO_REQUIRES(driver_mutex_);
+  bool next_is_stop() const;
+  bool must_wait_for_frames() const;
+  bool is_step_due() const;
+  bool is_due_when_idle();
+  void want_steps(Mutator& mutator);
+  bool step_once(Mutator& mutator, std::size_t units);
+  MarkDebt* creditor();
+  void pay(Mutator& mutator, unsigned most_slices);
+  // Behind the mark: gc/finish.cpp.
+  void begin_finish();
+  bool finish_some(std::size_t units);
+  bool finish_part(std::size_t units);
+  bool count_some(std::size_t units);
+  void set_pace();
   void sleep_if_slow() const;
   void drive_in_background() ECHO_EXCLUDES(driver_mutex_);
   // Its parts. Begins: false if the mark was given up. Marks to the end: false if the heap goes.
@@ -166,7 +198,7 @@ private:
   void relieve_log(bool full) ECHO_EXCLUDES(marking_mutex_);
   bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
   std::size_t edges_per_assist() const;
-  void plan_room();
+  void plan_room(std::uint64_t used);
   std::uint64_t room_for_debt();
   void wait_for_end(Mutator& mutator, std::uint64_t bytes);
   void set_barriers(std::uint8_t phase);
@@ -187,10 +219,8 @@ private:
   void begin_weak_work();
   // Of a thread that attaches or becomes managed.
   std::uint8_t barrier_phase() const;
-  void count_born();
-  void sweep_and_pace();
   // Allocation has reached the trigger.
-  void request_cycle();
+  void request_cycle(Mutator& mutator);
 
   Marker marker_;
   Verifier verifier_;
@@ -222,6 +252,23 @@ private:
     std::size_t used_before = 0;
     CycleMeasure measure;
   } cycle_;
+  enum class CycleStep : std::uint8_t { None, Retire, Begin, Mark, End, Finish };
+  std::atomic<CycleStep> step_{CycleStep::None}; // the next; written by whoever holds driver_mutex_
+  std::atomic<std::uint64_t> last_end_ns_{0};
+  std::uint64_t stop_ns_ = 0, unit_ns_ = 200; // what steps cost of late
+  enum class FinishPart : std::uint8_t { None, Weak, Count, Large, Small, Pace, Keep, Clear, Trim };
+  struct Finishing {
+    FinishPart part = FinishPart::None;
+    std::size_t next_span = 0; // to be counted
+    std::uint64_t born = 0;
+    std::uint64_t counting_ns = 0;
+    Address next_large = 0;
+    LargeSpace::Swept large;
+    SlabSupply::Rebuild small;
+    Memory::Clearing cleared;
+    std::uint64_t units = 0;
+  } finishing_;
+  MarkDebt finish_debt_;
   std::uint8_t barrier_phase_ = kBarrierIdle; // what barrier_phase() was in the last stop; written in stops
   std::uint64_t mark_number_ = 0; // of marks beside the program that were started; written in stops
   std::atomic<std::size_t> untraced_threads_{0}; // whose roots of this mark are not all traced
@@ -245,6 +292,7 @@ private:
   std::atomic<bool> wanted_{false}; // a cycle was asked for and has not begun
   std::atomic<bool> failed_{
       false}; // the last cycle freed nothing: the next allocation that needs one asks why
+  std::atomic<echo_cause> wanted_cause_{ECHO_CAUSE_heap_full};
   std::atomic<std::uint64_t> wanted_after_{0}; // cycles finished when it was asked for
   std::atomic<Phase> phase_{Phase::Idle};
   std::atomic<std::uint64_t> cycles_{0};

@@ -2,7 +2,6 @@
 //
 // Purpose     One collection: begin, mark, end, sweep, pace; and who drives it.
 // Invariants  [cycle.phase.1] [cycle.free.1] [mark.start.1] [mark.end.1] of collector.h.
-#include "gc/census.h"
 #include "gc/collector.h"
 #include "gc/cpu_meter.h"
 #include "heap/fault.h"
@@ -21,9 +20,6 @@ namespace {
 // Edges per slice of marking: about a quarter of a millisecond.
 constexpr std::size_t kEdgesPerSlice = 4096;
 constexpr std::size_t kEdgesUnderStress = 2;
-// Weak things per slice.
-constexpr std::size_t kWeakPerSlice = 4096;
-constexpr std::size_t kWeakUnderStress = 2;
 // Frames that a thread visits at a poll.
 constexpr std::uint32_t kFramesPerPoll = 128;
 // What the stop at the end may still mark itself: less than another stop would cost. Of the logs, those of the threads
@@ -40,19 +36,11 @@ constexpr std::chrono::microseconds kWaitForFrames{200};
 
 class CollectWork final : public StopWork {
 public:
-  CollectWork(Collector& collector, echo_cause why, std::uint64_t seen)
-      : collector_(collector), seen_cycles_(seen) {
-    cause = why;
-  }
+  CollectWork(Collector& collector, echo_cause why) : collector_(collector) { cause = why; }
   void run(const std::vector<Mutator*>& mutators) override { collector_.run_cycle(mutators, cause); }
-  // A collection that another thread finished meanwhile serves an allocation as well.
-  bool still_wanted() override {
-    return cause != ECHO_CAUSE_heap_full || collector_.cycles() == seen_cycles_;
-  }
 
 private:
   Collector& collector_;
-  const std::uint64_t seen_cycles_;
 };
 
 class BeginWork final : public StopWork {
@@ -158,27 +146,20 @@ template <class Words> struct MarkRoots final : RootVisitor {
 
 } // namespace
 
-echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* why) {
+echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* why, Where where) {
   const std::uint64_t start = os::monotonic_ns();
   const std::uint64_t seen = cycles();
   bool drove = true;
-  if (config.mode == MarkMode::Stw) {
-    CollectWork work(*this, cause, seen);
-    drove = safepoints.stop(&mutator, work);
+  safepoints.at_rest(mutator, [&] {
+    const MutexLock driver(driver_mutex_);
+    end_steps(); // [inc.full.1]
+    // A collection that another thread finished meanwhile serves an allocation as well.
+    drove = cause != ECHO_CAUSE_heap_full || cycles() == seen;
     if (drove) {
-      service_.wake_if_needed();
+      drive(cause, where);
     }
-  } else {
-    safepoints.at_rest(mutator, [&] {
-      const MutexLock driver(driver_mutex_);
-      // A collection that another thread finished meanwhile serves an allocation as well.
-      drove = cause != ECHO_CAUSE_heap_full || cycles() == seen;
-      if (drove) {
-        drive(cause);
-      }
-    });
-    pauses.record(cause, os::monotonic_ns() - start);
-  }
+  });
+  pauses.record(cause, os::monotonic_ns() - start);
   if (!drove) {
     pauses.record_stall(os::monotonic_ns() - start);
   }
@@ -338,7 +319,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
     memory.pool.lift_trigger();
     units_at_start_.note(units_);
     if (assists()) {
-      plan_room();
+      plan_room(cycle_.used_before);
       debt_.begin(cycle_.used_before, room_for_debt());
     }
   }
@@ -495,81 +476,6 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   mark_ns_.fetch_add(cycle_.measure.mark_ns, std::memory_order_relaxed);
 }
 
-// Objects born before the mark started, by their headers: none of them was freed yet.
-void Collector::count_born() {
-  std::uint64_t born = 0;
-  if (config.census) {
-    const std::optional<std::uint64_t> counted = starts.counted();
-    born = counted ? *counted : Census(memory.layouts).count(memory.supply.to_count());
-  }
-  memory.supply.end_count([&] { objects_counted_.fetch_add(born, std::memory_order_relaxed); });
-}
-
-void Collector::sweep_and_pace() {
-  const std::uint64_t start = os::monotonic_ns();
-  const LargeSpace::Swept large = memory.large.sweep(memory.bits, memory.layouts, config.poison);
-  const SlabSupply::AfterMark small = memory.supply.rebuild();
-  CycleMeasure& measure = cycle_.measure;
-  measure.allocated_end =
-      memory.supply.retired_bytes() + large_bytes_allocated_.load(std::memory_order_relaxed);
-  MarkResult result;
-  result.live_bytes = small.live_bytes + large.live_bytes;
-  result.used_bytes = memory.pool.used_bytes();
-  result.held_bytes = result.live_bytes + (measure.allocated_end - measure.allocated_start);
-  result.hole_bytes = small.hole_bytes;
-  result.valid = true;
-  {
-    const MutexLock lock(result_mutex_);
-    result_ = result;
-  }
-  const std::size_t limit = memory.pool.limit();
-  measure.live = result.live_bytes;
-  measure.used = result.used_bytes;
-  measure.holes = result.hole_bytes;
-  measure.cpu_ns = cycle_.cpu_ns;
-  measure.total_ns = os::monotonic_ns() - measure.start_ns;
-  memory.pool.set_trigger(pacing_.next_start(measure, cycle_.beside));
-  // With little room left, holes of dense slabs beat another collection soon.
-  if (limit - result.used_bytes + result.hole_bytes < result.live_bytes / 8) {
-    (void)memory.supply.admit_dense();
-  }
-  const std::uint64_t room = limit - std::min<std::uint64_t>(limit, result.held_bytes);
-  const std::size_t freed = cycle_.used_before - std::min(cycle_.used_before, result.used_bytes);
-  const bool poor = freed + result.hole_bytes < limit / 64 && room < limit / 16;
-  poor_cycles_.store(poor ? poor_cycles_.load() + 1 : 0);
-  sweep_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
-}
-
-// After end_of_mark, or after a mark that was given up. Beside the program, or in the stop of mode stw.
-void Collector::finish_cycle() {
-  while (weak_slice(config.stress_yield ? kWeakUnderStress : kWeakPerSlice)) {
-    safepoints.maybe_yield();
-  }
-  phase_.store(Phase::Sweeping);
-  std::uint64_t counting_ns =
-      0; // costs by the byte allocated, whatever the headroom: pacing looks at the rest
-  {
-    const CpuMeter meter(counting_ns);
-    count_born();
-  }
-  if (cycle_.whole) {
-    const CpuMeter meter(cycle_.cpu_ns);
-    sweep_and_pace();
-  } else {
-    memory.supply.keep_everything();
-    if (cycle_.beside) {
-      memory.pool.set_trigger(0); // whoever needs memory next tries again, and is told [cycle.free.1]
-    }
-  }
-  failed_.store(!cycle_.whole, std::memory_order_relaxed);
-  memory.end_cycle();
-  marker_.trim();
-  by_cause_[cycle_.cause].fetch_add(1, std::memory_order_relaxed);
-  gc_cpu_ns_.fetch_add(cycle_.cpu_ns + counting_ns, std::memory_order_relaxed);
-  phase_.store(Phase::Idle);
-  cycles_.fetch_add(1, std::memory_order_release);
-}
-
 void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause) {
   prepare_cycle(cause);
   begin_mark(mutators, false);
@@ -593,18 +499,27 @@ void Collector::sleep_if_slow() const {
   }
 }
 
+void Collector::stop_to_begin() {
+  BeginWork begin(*this);
+  safepoints.stop(nullptr, begin);
+}
+
+bool Collector::stop_to_end() {
+  EndWork end(*this);
+  safepoints.stop(nullptr, end); // also so that threads that have gone native are not active any more
+  return end.ended;
+}
+
 bool Collector::begin_beside(echo_cause cause) {
   prepare_cycle(cause);
   safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
   safepoints.maybe_yield();
-  BeginWork begin(*this);
-  safepoints.stop(nullptr, begin);
+  stop_to_begin();
   return cycle_.whole;
 }
 
 bool Collector::mark_beside() {
-  EndWork end(*this);
-  do {
+  for (bool ended = false; !ended;) {
     for (;;) {
       sleep_if_slow();
       if (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) != MarkState::More) {
@@ -615,11 +530,11 @@ bool Collector::mark_beside() {
         return false;
       }
     }
-    safepoints.stop(nullptr, end); // also so that threads that have gone native are not active any more
-    if (!end.ended && untraced_threads_.load() != 0) {
+    ended = stop_to_end();
+    if (!ended && untraced_threads_.load() != 0) {
       std::this_thread::sleep_for(kWaitForFrames);
     }
-  } while (!end.ended);
+  }
   return true;
 }
 
@@ -629,11 +544,13 @@ void Collector::finish_beside() {
   service_.wake_if_needed();
 }
 
-void Collector::drive(echo_cause cause) {
+void Collector::drive(echo_cause cause, Where where) {
   finish_open_cycle();
   // Collections by the number of allocations leave nothing of a cycle to run beside: a stop costs less.
-  if (cause == ECHO_CAUSE_stress && !config.stress_yield) {
-    CollectWork work(*this, cause, cycles());
+  const bool by_count = cause == ECHO_CAUSE_stress && !config.stress_yield;
+  if (where == Where::InStop ||
+      (where == Where::AsConfigured && (by_count || config.mode == MarkMode::Stw))) {
+    CollectWork work(*this, cause);
     safepoints.stop(nullptr, work);
     service_.wake_if_needed();
     return;
@@ -643,7 +560,11 @@ void Collector::drive(echo_cause cause) {
   }
 }
 
-void Collector::request_cycle() {
+void Collector::request_cycle(Mutator& mutator) {
+  if (config.mode == MarkMode::Incremental) {
+    want_steps(mutator);
+    return;
+  }
   const std::uint64_t seen = cycles();
   if (!wanted_.load(std::memory_order_relaxed)) {
     wanted_after_.store(seen, std::memory_order_relaxed);
@@ -663,7 +584,7 @@ void Collector::drive_in_background() {
         finish_beside();
       }
     } else {
-      drive(ECHO_CAUSE_heap_full);
+      drive(wanted_cause_.exchange(ECHO_CAUSE_heap_full), Where::AsConfigured);
     }
   }
   wanted_.store(false);

@@ -32,6 +32,13 @@ public:
     on_.store(true, std::memory_order_relaxed);
     progress(0, 0, room);
   }
+  // Of another account: `expected` units of work, a guess.
+  void begin_with(std::uint64_t expected, std::uint64_t room) {
+    credit_.store(0, std::memory_order_relaxed);
+    expected_ = most_ = expected;
+    on_.store(true, std::memory_order_relaxed);
+    progress(0, 0, room);
+  }
   // `edges` of the whole mark, which found `live` bytes.
   void end(std::uint64_t edges, std::uint64_t live) {
     on_.store(false, std::memory_order_relaxed);

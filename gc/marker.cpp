@@ -78,14 +78,20 @@ void Marker::reset(bool beside) {
   corruption_.clear();
 }
 
-void Marker::trim() {
+bool Marker::trim_some(std::size_t most) {
   constexpr std::size_t kKeep = std::size_t{8} << 20;
   const std::size_t used = round_up(edges_.touched_bytes(), kPageBytes);
-  if (used > kKeep) {
-    (void)os::discard(static_cast<char*>(mapped_) + kKeep, used - kKeep);
+  trimmed_ = std::max(trimmed_, kKeep);
+  if (used > trimmed_) {
+    const std::size_t now = std::min(used - trimmed_, round_up(most, kPageBytes));
+    (void)os::discard(static_cast<char*>(mapped_) + trimmed_, now);
+    trimmed_ += now;
+    return false;
   }
   edges_.begin(0, 0);
   weak_.trim();
+  trimmed_ = 0;
+  return true;
 }
 
 void Marker::push_root(ObjectRef ref) {

@@ -48,8 +48,8 @@ public:
   void reset(bool beside);
   // The weak slots of what was marked: cleared behind the mark.
   WeakSlots& weak() { return weak_; }
-  // Gives the edges' memory back when much was used.
-  void trim();
+  // Gives the edges' memory back when much was used, at most about `most` bytes at a time: true when that is done.
+  bool trim_some(std::size_t most);
 
 private:
   static constexpr std::size_t kQueue = 16;
@@ -80,6 +80,7 @@ private:
   Slice* slices_ = nullptr;
   Slice* slices_top_ = nullptr;
   Slice* slices_end_ = nullptr;
+  std::size_t trimmed_ = 0;      // bytes, since the mark ended
   std::size_t roots_ = 0;        // since the last drain
   std::size_t region_bytes_ = 0; // the option
   std::uint64_t objects_ = 0;

@@ -45,6 +45,7 @@ std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
   const std::uint64_t beyond_holes = headroom > cycle.holes ? headroom - cycle.holes : 0;
   const std::uint64_t target =
       std::min<std::uint64_t>(cycle.used + std::min<std::uint64_t>(beyond_holes, limit_), limit_);
+  target_ = target;
   if (!beside) {
     return target;
   }

@@ -41,6 +41,8 @@ public:
 
   // Used bytes at which the next cycle starts; `beside`: while it runs the program goes on.
   std::size_t next_start(const CycleMeasure& cycle, bool beside);
+  // Used bytes at which that cycle should be over.
+  std::size_t target() const { return target_; }
   // What the program is expected to allocate during the next cycle. 0 before the first.
   std::uint64_t predicted() const { return predicted_; }
 
@@ -50,6 +52,7 @@ private:
   const std::uint64_t growth_percent_;
   const std::size_t fixed_trigger_;
   const std::size_t limit_;
+  std::size_t target_ = 0;
   double allocation_rate_ = 0; // bytes per ns
   double marking_rate_ = 0;    // bytes per ns
   std::uint64_t last_start_ns_ = 0;

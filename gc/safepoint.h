@@ -106,24 +106,31 @@ public:
 
   // In a stop: the threads that were managed since the last one.
   const std::vector<Mutator*>& active() const ECHO_NO_THREAD_ANALYSIS { return active_; }
-  // Outside stops: visit(mutator) for every thread that ran since and is not active: what a stop then need not do. One at a
-  // time, with stops kept away: the work of another stop reads what `visit` changes. [stop.rest.1]
-  template <class Visit> void take_those_at_rest(Visit visit) ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
+  // Outside stops: visit(mutator) for threads that ran since and are not active, `most` of them: what a stop then need not do.
+  // True: there are no more. One at a time, with stops kept away: the work of another stop reads what `visit` changes.
+  // [stop.rest.1]
+  template <class Visit>
+  bool take_those_at_rest(Visit visit, std::size_t most = SIZE_MAX)
+      ECHO_EXCLUDES(list_mutex_, registry_mutex_) {
     for (std::size_t i = SIZE_MAX; i > 0; --i) {
       const MutexLock frozen(list_mutex_);
       const MutexLock lock(registry_mutex_);
       i = std::min(i, ran_.size());
       if (i == 0) {
-        return;
+        return true;
       }
       Mutator* const m = ran_[i - 1];
       if (!m->is_active.load()) {
+        if (most-- == 0) {
+          return false;
+        }
         m->has_run = false;
         ran_[i - 1] = ran_.back();
         ran_.pop_back();
         visit(*m);
       }
     }
+    return true;
   }
   // In a stop: visit(mutator) for every thread that ran since the last call of this.
   template <class Visit> void take_those_that_ran(Visit visit) ECHO_EXCLUDES(registry_mutex_) {

@@ -13,7 +13,8 @@ echo_status Collector::steps_of(std::string* why) const {
     return ECHO_WRONG_STATE;
   }
   if (config.mode != MarkMode::Concurrent) {
-    *why = "mode=stw marks in one stop: a cycle has no steps";
+    *why = config.mode == MarkMode::Stw ? "mode=stw marks in one stop: a cycle has no steps"
+                                        : "mode=incremental takes its own steps: use mode=concurrent";
     return ECHO_WRONG_STATE;
   }
   return ECHO_OK;

@@ -12,7 +12,8 @@ namespace echo {
 // Where marking is done.
 enum class MarkMode : std::uint8_t {
   Concurrent, // on a thread of the heap, beside the program
-  Stw         // inside one stop
+  Stw,        // inside one stop
+  Incremental // in steps, on the threads of the program
 };
 
 struct Config {

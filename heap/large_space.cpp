@@ -165,12 +165,12 @@ void LargeSpace::free_extent(Address start, const Extent& extent, bool poison) {
   }
 }
 
-void LargeSpace::sweep_step(const SideMetadata& bits, const LayoutTable& layouts, bool poison, Address* next,
-                            Swept* result) {
+bool LargeSpace::sweep_some(const SideMetadata& bits, const LayoutTable& layouts, bool poison,
+                            std::size_t most, Address* next, Swept* result) {
   const std::uint32_t cycle = cycle_.load(std::memory_order_relaxed);
   const MutexLock lock(mutex_);
   auto it = extents_.lower_bound(*next);
-  for (std::size_t i = 0; i < kSweepStep && it != extents_.end(); ++i) {
+  for (std::size_t i = 0; i < most && it != extents_.end(); ++i) {
     const bool is_fresh = it->second.birth == cycle;
     if (!it->second.published || (is_fresh && !has_fault(Fault::LargeSweptFresh))) {
       ++it; // being zeroed by a mutator in its slow path, or born since the mark started
@@ -189,14 +189,14 @@ void LargeSpace::sweep_step(const SideMetadata& bits, const LayoutTable& layouts
     }
   }
   *next = it == extents_.end() ? 0 : it->first;
+  return it == extents_.end();
 }
 
 LargeSpace::Swept LargeSpace::sweep(const SideMetadata& bits, const LayoutTable& layouts, bool poison) {
   Swept result;
   Address next = 0;
-  do {
-    sweep_step(bits, layouts, poison, &next, &result);
-  } while (next != 0);
+  while (!sweep_some(bits, layouts, poison, kSweepStep, &next, &result)) {
+  }
   return result;
 }
 

@@ -46,6 +46,9 @@ public:
   // After marking: frees the unmarked that were published before begin_cycle. Beside the program: the lock is held
   // for kSweepStep objects at a time.
   Swept sweep(const SideMetadata& bits, const LayoutTable& layouts, bool poison) ECHO_EXCLUDES(mutex_);
+  // The same in steps of at most `most` objects: true when it is over. *next, 0 at first: how far it has come; *result is added to.
+  bool sweep_some(const SideMetadata& bits, const LayoutTable& layouts, bool poison, std::size_t most,
+                  Address* next, Swept* result) ECHO_EXCLUDES(mutex_);
   // Gives back the dirty free pages of one chunk; true if there may be more. Outside stops.
   bool return_free_pages() ECHO_EXCLUDES(mutex_);
 
@@ -78,10 +81,6 @@ private:
   std::size_t borrow_dirty_pages(Address* at) ECHO_EXCLUDES(mutex_);
   void give_borrowed_back(Address at, std::size_t pages, bool clean) ECHO_EXCLUDES(mutex_);
   static bool find_run(const PageMap& map, std::size_t pages, std::size_t* first);
-
-  // Of one step; *next: where the following begins, 0 at the end.
-  void sweep_step(const SideMetadata& bits, const LayoutTable& layouts, bool poison, Address* next,
-                  Swept* result) ECHO_EXCLUDES(mutex_);
 
   SlabPool& pool_;
   std::atomic<std::uint32_t> cycle_{0};

@@ -48,6 +48,17 @@ public:
   // After the mark has ended, and before the next one starts: the bits of the cycle before are needed no more.
   // [heap.meta.1]
   void end_cycle() { bits.clear_previous(std::size_t{pool.slab_high_water()} * kSlabBytes); }
+  // The same in steps of about `bytes` bytes of bitmaps: true when it is over.
+  struct Clearing {
+    std::size_t next = 0, heap_bytes = 0;
+  };
+  void begin_clear_previous(Clearing* clearing) {
+    *clearing = {0, std::size_t{pool.slab_high_water()} * kSlabBytes};
+  }
+  bool clear_previous_some(Clearing* clearing, std::size_t bytes) const {
+    clearing->next = bits.clear_previous_some(clearing->next, bytes, clearing->heap_bytes);
+    return clearing->next == SideMetadata::bytes_for(clearing->heap_bytes) / 2;
+  }
 
   LayoutTable layouts;
   SlabPool pool;

@@ -70,47 +70,66 @@ void SlabSupply::begin_cycle() {
   }
 }
 
+void SlabSupply::begin_rebuild(Rebuild* rebuild) {
+  *rebuild = {};
+  rebuild->end_ = pool_.slab_high_water();
+}
+
 // Slabs opened since the mark started are of the fresh kind: they belong to their threads and are not looked at.
-SlabSupply::AfterMark SlabSupply::rebuild() {
+void SlabSupply::look_at(SlabIndex slab, Rebuild* rebuild) {
   SlabTable& slabs = pool_.slabs();
-  const std::uint32_t end = pool_.slab_high_water();
-  AfterMark result;
-  std::vector<SlabIndex> recyclable;
-  std::vector<SlabIndex> dense;
-  for (SlabIndex s{0}; s.number < end; ++s.number) {
-    const bool faulty = has_fault(Fault::FreshSwept) && slabs.kind(s) == slabs.fresh_kind() &&
-                        slabs.use(s) == SlabUse::Filled;
-    if (!slabs.is_old(slabs.kind(s)) && !faulty) {
-      continue;
-    }
-    slabs.set_kind(s, SlabKind::Old);
-    const SlabUse use = slabs.use(s);
-    ECHO_CHECK(use == SlabUse::Filled || use == SlabUse::Unswept, "[heap.alloc.3] a slab is owned in a mark");
-    if (poison_) {
-      poison_holes(s);
-    }
-    const std::size_t live = slabs.live_granules(s);
-    if (live == 0) {
-      pool_.put_slab(s);
-      ++result.slabs_freed;
-      continue;
-    }
-    result.live_bytes += live * kGranule;
-    ++result.slabs_kept;
-    slabs.set_use(s, SlabUse::Unswept);
-    if (live * 2 <= kGranulesPerSlab) {
-      recyclable.push_back(s);
-      result.hole_bytes += kSlabBytes - live * kGranule;
-    } else if (live < kGranulesPerSlab) {
-      dense.push_back(s);
-    }
+  if (!slabs.is_old(slabs.kind(slab))) {
+    return;
   }
-  std::sort(recyclable.begin(), recyclable.end(),
-            [&slabs](SlabIndex a, SlabIndex b) { return slabs.live_granules(a) > slabs.live_granules(b); });
+  slabs.set_kind(slab, SlabKind::Old);
+  const SlabUse use = slabs.use(slab);
+  ECHO_CHECK(use == SlabUse::Filled || use == SlabUse::Unswept, "[heap.alloc.3] a slab is owned in a mark");
+  if (poison_) {
+    poison_holes(slab);
+  }
+  const std::size_t live = slabs.live_granules(slab);
+  if (live == 0) {
+    pool_.put_slab(slab);
+    ++rebuild->result_.slabs_freed;
+    return;
+  }
+  rebuild->result_.live_bytes += live * kGranule;
+  ++rebuild->result_.slabs_kept;
+  slabs.set_use(slab, SlabUse::Unswept);
+  if (live * 2 <= kGranulesPerSlab) {
+    rebuild->by_density_[(live * 2 - 1) * kDensities / kGranulesPerSlab].push_back(slab);
+    rebuild->result_.hole_bytes += kSlabBytes - live * kGranule;
+  } else if (live < kGranulesPerSlab) {
+    rebuild->dense_.push_back(slab);
+  }
+}
+
+bool SlabSupply::rebuild_some(Rebuild* rebuild, std::size_t most) {
+  for (; most != 0 && rebuild->next_.number < rebuild->end_; --most, ++rebuild->next_.number) {
+    look_at(rebuild->next_, rebuild);
+  }
+  // The sparsest are taken first: they come last.
+  for (; most != 0 && rebuild->listed_ < kDensities; ++rebuild->listed_) {
+    std::vector<SlabIndex>& next = rebuild->by_density_[kDensities - 1 - rebuild->listed_];
+    rebuild->recyclable_.insert(rebuild->recyclable_.end(), next.begin(), next.end());
+    most -= std::min(most, next.size() / 16 + 1);
+    std::vector<SlabIndex>().swap(next);
+  }
+  if (rebuild->next_.number < rebuild->end_ || rebuild->listed_ < kDensities) {
+    return false;
+  }
   const MutexLock lock(mutex_);
-  recyclable_.swap(recyclable);
-  dense_.swap(dense);
-  return result;
+  recyclable_.swap(rebuild->recyclable_);
+  dense_.swap(rebuild->dense_);
+  return true;
+}
+
+SlabSupply::AfterMark SlabSupply::rebuild() {
+  Rebuild all;
+  begin_rebuild(&all);
+  while (!rebuild_some(&all, SIZE_MAX)) {
+  }
+  return all.result();
 }
 
 bool SlabSupply::admit_dense() {

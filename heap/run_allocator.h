@@ -48,6 +48,8 @@ struct RetiredSpan {
 
 // Recyclable slabs, shared by all threads.
 class SlabSupply {
+  static constexpr std::size_t kDensities = 64;
+
 public:
   SlabSupply(SlabPool& pool, const SideMetadata& bits, const LayoutTable& layouts, bool poison)
       : pool_(pool), bits_(bits), layouts_(layouts), poison_(poison) {}
@@ -70,6 +72,11 @@ public:
   // After a mark, beside the program: of every slab that was in use when it started the live count is known. Frees the
   // empty ones, lists the others; what was fresh in the cycle before is old. [heap.fresh.1] [sweep.hold.1]
   AfterMark rebuild() ECHO_EXCLUDES(mutex_);
+  // The same in steps of at most `most` slabs: true when it is over. Recyclable slabs are listed by their density, in
+  // kDensities classes, so that no step sorts.
+  class Rebuild;
+  void begin_rebuild(Rebuild* rebuild);
+  bool rebuild_some(Rebuild* rebuild, std::size_t most) ECHO_EXCLUDES(mutex_);
   // Makes also the densely filled slabs recyclable: the last resort before out of memory.
   bool admit_dense() ECHO_EXCLUDES(mutex_);
   // Takes over a thread's log.
@@ -98,6 +105,7 @@ public:
   SlabPool& pool() { return pool_; }
 
 private:
+  void look_at(SlabIndex slab, Rebuild* rebuild);
   void poison_holes(SlabIndex slab);
 
   SlabPool& pool_;
@@ -110,6 +118,21 @@ private:
   std::vector<RetiredSpan> retired_ ECHO_GUARDED_BY(mutex_);  // since the last mark started
   std::vector<RetiredSpan> counting_ ECHO_GUARDED_BY(mutex_); // before that
   std::atomic<std::uint64_t> retired_bytes_{0};               // cumulative
+};
+
+// How far a sweep has come.
+class SlabSupply::Rebuild {
+public:
+  const AfterMark& result() const { return result_; }
+
+private:
+  friend class SlabSupply;
+  SlabIndex next_{0};
+  std::uint32_t end_ = 0;
+  std::size_t listed_ = 0; // densities that are in the list
+  AfterMark result_;
+  std::array<std::vector<SlabIndex>, kDensities> by_density_;
+  std::vector<SlabIndex> recyclable_, dense_;
 };
 
 // One thread's allocator. Not thread-safe: its own thread, or a stop.

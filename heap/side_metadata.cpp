@@ -48,10 +48,18 @@ void SideMetadata::swap_cycles() {
   std::swap(odd_, previous_.odd_);
 }
 
+std::size_t SideMetadata::clear_previous_some(std::size_t from, std::size_t bytes,
+                                              std::size_t heap_bytes) const {
+  const std::size_t end = bytes_for(heap_bytes) / 2;
+  const std::size_t half = round_up(bytes / 2 + 1, sizeof(std::uint64_t));
+  const std::size_t to = end - from < half ? end : from + half;
+  std::memset(reinterpret_cast<char*>(previous_.marks_) + from, 0, to - from);
+  std::memset(reinterpret_cast<char*>(previous_.odd_) + from, 0, to - from);
+  return to;
+}
+
 void SideMetadata::clear_previous(std::size_t heap_bytes) const {
-  const std::size_t bytes = bytes_for(heap_bytes) / 2;
-  std::memset(previous_.marks_, 0, bytes);
-  std::memset(previous_.odd_, 0, bytes);
+  (void)clear_previous_some(0, SIZE_MAX / 2, heap_bytes);
 }
 
 } // namespace echo

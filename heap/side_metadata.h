@@ -119,6 +119,8 @@ public:
   const MarkBits& previous() const { return previous_; }
   // Clears them below `heap_bytes`. Beside the program.
   void clear_previous(std::size_t heap_bytes) const;
+  // A part of it: words of each bitmap from `from` on, at most `bytes` bytes of both; where the next part begins.
+  std::size_t clear_previous_some(std::size_t from, std::size_t bytes, std::size_t heap_bytes) const;
 
 private:
   bool map(MarkBits* bits, Address heap_base) const;

@@ -394,6 +394,7 @@ const echo_heap_api table = {
     .test_cycle_step = [](echo_thread*, uint64_t, uint32_t*, echo_error*) { return ECHO_NOT_SUPPORTED; },
     .test_cycle_finish = no_cycle,
     .test_cycle_hold = [](echo_thread*, uint32_t, echo_error*) { return ECHO_NOT_SUPPORTED; },
+    .step = [](echo_thread*, uint64_t, uint32_t*) { return ECHO_NOT_SUPPORTED; },
 };
 
 } // namespace

@@ -171,9 +171,14 @@ echo_status test_cycle_hold(echo_thread* thread, std::uint32_t on, echo_error* w
                       [&](echo_thread* mine) { return real->test_cycle_hold(mine, on, why); });
 }
 
+echo_status step(echo_thread* thread, std::uint64_t budget_us, std::uint32_t* done) {
+  return at_safepoint(thread, "echo_step", ECHO_CHECK_SITE(),
+                      [&](echo_thread* mine) { return real->step(mine, budget_us, done); });
+}
+
 // [check.forward.1] A member that is missing here is an error of the compiler (missing-field-initializers), and a table that has
 // grown one of the next line: forward the new function, say in the checker what it roots or lets go, then raise the number.
-static_assert(sizeof(echo_heap_api) == 24 + 46 * sizeof(void*), "a function of the table is not forwarded");
+static_assert(sizeof(echo_heap_api) == 24 + 47 * sizeof(void*), "a function of the table is not forwarded");
 const echo_heap_api functions = {sizeof(echo_heap_api),
                                  ECHO_ABI_MAJOR,
                                  ECHO_ABI_MINOR,
@@ -224,7 +229,8 @@ const echo_heap_api functions = {sizeof(echo_heap_api),
                                  test_cycle_start,
                                  test_cycle_step,
                                  test_cycle_finish,
-                                 test_cycle_hold};
+                                 test_cycle_hold,
+                                 step};
 
 echo_heap_api table;
 void* library = nullptr;

@@ -222,6 +222,10 @@ echo_status echo_collect(echo_thread* thread, std::uint32_t kind, echo_error* wh
   return fail(why, ECHO_NOT_SUPPORTED, "this heap never collects");
 }
 
+echo_status echo_step(echo_thread* thread, std::uint64_t, std::uint32_t*) {
+  return thread == nullptr ? ECHO_INVALID_ARGUMENT : ECHO_NOT_SUPPORTED;
+}
+
 echo_status echo_verify(echo_thread* thread, std::uint32_t, echo_error* why) {
   if (thread == nullptr)
     return fail(why, ECHO_INVALID_ARGUMENT, "thread is null");
@@ -349,6 +353,7 @@ static const echo_heap_api table = {
     echo_test_cycle_step,
     echo_test_cycle_finish,
     echo_test_cycle_hold,
+    echo_step,
 };
 
 const echo_heap_api* echo_heap_plugin(std::uint32_t wanted_major, std::uint32_t wanted_minor,

@@ -66,6 +66,7 @@ Suite statistics_suite();
 Suite jit_suite();
 Suite ambiguous_suite();
 Suite weak_suite();
+Suite pace_suite();
 Suite stepping_suite();
 
 // Ends the running test. The text says what was found; `where` is the line of the check.

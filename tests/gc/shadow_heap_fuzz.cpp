@@ -54,6 +54,17 @@ constexpr Configuration kConfigurations[] = {
      "max_heap=64m,reserve=1,stress_collect=13,poison=on,verify=on,stress_barriers=on,stress_yield=on,keep_"
      "free=0",
      3, 80, 1500, false},
+    {"incremental", "max_heap=64m,trigger=512k,reserve=1,mode=incremental,poison=on", 3, 1500, 12000, false},
+    {"incremental_checked",
+     "max_heap=64m,trigger=256k,reserve=1,mode=incremental,poison=on,verify=on,stress_barriers=on", 3, 300,
+     5000, false},
+    {"incremental_yield",
+     "max_heap=64m,trigger=256k,reserve=1,mode=incremental,poison=on,stress_yield=on,keep_free=1", 4, 300,
+     5000, false},
+    {"incremental_tiny", "max_heap=1m,trigger=512k,reserve=1,mode=incremental,poison=on", 3, 100000, 12000,
+     true},
+    {"incremental_stacks", "max_heap=64m,trigger=512k,reserve=1,mode=incremental,poison=on,verify=on", 3, 300,
+     4000, false, Configuration::WordsAndStacks},
     // What the mark finds is compared with the shadow only where no stack keeps more.
     {"ambiguous", "max_heap=64m,trigger=1m,reserve=1,poison=on,verify=on,stress_barriers=on", 1, 500, 6000,
      false, Configuration::Words},
@@ -185,6 +196,31 @@ private:
       }
     }
   }
+  // Collections of every kind that are not waited for, and pieces of them.
+  void collect_some(const Actor& actor, World& world) {
+    switch (world.random.below(8)) {
+    case 0: {
+      const bool begun = std::string_view(config_.options).find("mode=stw") == std::string_view::npos;
+      if (echo_collect(actor.thread, ECHO_COLLECT_FULL | ECHO_COLLECT_BEGIN, nullptr) !=
+          (begun ? ECHO_OK : ECHO_NOT_SUPPORTED)) {
+        fail_("a collection is not begun");
+      }
+      break;
+    }
+    case 1:
+      must([&](echo_error* why) {
+        return echo_collect(actor.thread, ECHO_COLLECT_FULL | ECHO_COLLECT_BESIDE, why);
+      });
+      break;
+    case 2:
+      must([&](echo_error* why) {
+        return echo_collect(actor.thread, ECHO_COLLECT_FULL | ECHO_COLLECT_IN_STOP, why);
+      });
+      break;
+    default:
+      expect(echo_step(actor.thread, world.random.below(300), nullptr), "echo_step");
+    }
+  }
   void step(Actor& actor, World& world) {
     if (has_stacks() && world.random.chance(10)) {
       world.hold_on_stack(actor, [&] {
@@ -252,6 +288,8 @@ private:
     } else if (dice < 991) {
       detach(actor, world);
       attach(actor, world);
+    } else if (dice < 996) {
+      collect_some(actor, world);
     } else {
       (void)statistics();
     }

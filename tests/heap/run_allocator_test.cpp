@@ -449,6 +449,49 @@ TEST_F(BatchTest, RecyclableSlabsGoBack) {
   }
 }
 
+// A sweep in steps of one slab, with allocation between, finds and lists what one at once does. [inc.step.1]
+TEST_F(RunAllocatorTest, ASweepInStepsFindsTheSame) {
+  RunAllocator allocator(memory.supply);
+  std::vector<Address> kept;
+  std::vector<Address> all;
+  constexpr std::size_t kSlabs = 12;
+  for (std::size_t i = 0; i < kSlabs * (kSlabBytes / 1024); ++i) {
+    all.push_back(make(allocator, 1024));
+  }
+  allocator.retire();
+  begin_mark();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const std::size_t slab = i / (kSlabBytes / 1024);
+    if (slab != 3 && i % (slab + 2) == 0) { // each slab sparser than the one before; one is empty
+      survive(all[i], 1024);
+      kept.push_back(all[i]);
+    }
+  }
+  RunAllocator beside(memory.supply);
+  SlabSupply::Rebuild steps;
+  memory.supply.begin_rebuild(&steps);
+  std::size_t count = 1;
+  for (; !memory.supply.rebuild_some(&steps, 1); ++count) {
+    ASSERT_NE(make(beside, 4096), 0u) << "in fresh slabs";
+  }
+  EXPECT_GT(count, kSlabs);
+  EXPECT_EQ(steps.result().slabs_freed, 1u);
+  EXPECT_EQ(steps.result().slabs_kept, kSlabs - 1);
+  EXPECT_EQ(steps.result().live_bytes, kept.size() * 1024);
+  for (const Address at : kept) {
+    EXPECT_TRUE(intact(at, 1024));
+  }
+  std::array<SlabIndex, kSlabs> listed{};
+  const std::size_t recyclable = memory.supply.take_recyclable(listed.data(), kSlabs);
+  EXPECT_EQ(recyclable, kSlabs - 1);
+  for (std::size_t i = 1; i < recyclable; ++i) {
+    EXPECT_LE(memory.pool.slabs().live_granules(listed[i - 1]),
+              memory.pool.slabs().live_granules(listed[i]) + 128)
+        << "sparsest first";
+  }
+  memory.supply.put_recyclable(listed.data(), recyclable);
+}
+
 using RunAllocatorDeathTest = RunAllocatorTest;
 
 TEST_F(RunAllocatorDeathTest, NoSlabIsOwnedInAMark) {

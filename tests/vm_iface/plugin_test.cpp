@@ -102,6 +102,7 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->test_cycle_step, "echo_test_cycle_step");
   same(api->test_cycle_finish, "echo_test_cycle_finish");
   same(api->test_cycle_hold, "echo_test_cycle_hold");
+  same(api->step, "echo_step");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }

@@ -54,8 +54,10 @@ constexpr Row kRows[] = {
      "takes the whole of a heap up to 256m, and 32m of a larger one"},
     {"huge_pages", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::huge_pages,
      "ask for transparent huge pages"},
-    {"mode", ECHO_OPTION_WORD, "concurrent", "concurrent|stw", 0, 1, &Config::mode,
-     "where marking is done: on a thread of the heap beside the program, or inside one stop"},
+    {"mode", ECHO_OPTION_WORD, "concurrent", "concurrent|stw|incremental", 0, 2, &Config::mode,
+     "where collecting is done: on a thread of the heap beside the program, inside one stop, or in steps on "
+     "the program's "
+     "threads, as they allocate or call echo_step"},
     {"assists", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::assists,
      "threads that allocate faster than is marked mark slices themselves; off lets them wait at the limit"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,

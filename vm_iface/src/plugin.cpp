@@ -11,11 +11,11 @@ namespace {
 #define ECHO_BUILD_ID "0.1.0"
 #endif
 
-constexpr std::uint64_t kFeatures = ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER |
-                                    ECHO_FEATURE_SCOPED_HANDLES | ECHO_FEATURE_GLOBAL_ROOTS |
-                                    ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
-                                    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH |
-                                    ECHO_FEATURE_CONCURRENT | ECHO_FEATURE_WEAK | ECHO_FEATURE_STEPPING;
+constexpr std::uint64_t kFeatures =
+    ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER | ECHO_FEATURE_SCOPED_HANDLES |
+    ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
+    ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH | ECHO_FEATURE_CONCURRENT | ECHO_FEATURE_WEAK |
+    ECHO_FEATURE_STEPPING | ECHO_FEATURE_INCREMENTAL;
 
 constexpr echo_heap_api kApi = {
     sizeof(echo_heap_api),
@@ -69,6 +69,7 @@ constexpr echo_heap_api kApi = {
     echo_test_cycle_step,
     echo_test_cycle_finish,
     echo_test_cycle_hold,
+    echo_step,
 };
 
 } // namespace

@@ -43,7 +43,8 @@ ECHO_BEGIN_DECLS
   X(14, ASYNC_OBJECTS, "futures, tasks, stacks, channels, timers")                                           \
   X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")                                                  \
   X(16, EPHEMERONS, "ephemeron slots")                                                                       \
-  X(17, STEPPING, "echo_test_cycle_*: collections step by step, for tests")
+  X(17, STEPPING, "echo_test_cycle_*: collections step by step, for tests")                                  \
+  X(18, INCREMENTAL, "mode incremental, echo_step, flags of echo_collect")
 
 #define ECHO_FEATURE_ENUM(bit, name, sentence) ECHO_FEATURE_##name = 1u << (bit),
 enum { ECHO_FEATURE_TABLE(ECHO_FEATURE_ENUM) ECHO_FEATURE_NONE = 0 };
@@ -56,8 +57,13 @@ typedef uint64_t echo_scope;
 
 typedef enum echo_collect_kind {
   ECHO_COLLECT_FULL = 0,
-  ECHO_COLLECT_YOUNG = 1,  /* feature GENERATIONS */
-  ECHO_COLLECT_COMPACT = 2 /* feature MOVES */
+  ECHO_COLLECT_YOUNG = 1,   /* feature GENERATIONS */
+  ECHO_COLLECT_COMPACT = 2, /* feature MOVES */
+  /* Beside a kind, with feature INCREMENTAL: how this one collection runs, whatever the option `mode` says. One at most. */
+  ECHO_COLLECT_IN_STOP = 1 << 8, /* all of it in one stop: soonest done, longest pause */
+  ECHO_COLLECT_BESIDE = 1 << 9,  /* the caller waits, other threads go on but for two short stops */
+  ECHO_COLLECT_BEGIN =
+      1 << 10 /* begins and returns: the heap's thread, or allocation and echo_step, do the rest */
 } echo_collect_kind;
 
 typedef enum echo_option_type {
@@ -136,6 +142,8 @@ typedef struct echo_heap_api {
   echo_status (*test_cycle_step)(echo_thread* thread, uint64_t units, uint32_t* state, echo_error* why);
   echo_status (*test_cycle_finish)(echo_thread* thread, echo_error* why);
   echo_status (*test_cycle_hold)(echo_thread* thread, uint32_t on, echo_error* why);
+
+  echo_status (*step)(echo_thread* thread, uint64_t budget_us, uint32_t* done);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
@@ -271,9 +279,18 @@ ECHO_EXPORT echo_ref echo_resolve(echo_thread* thread, uintptr_t word);
 
 /* --- collection -------------------------------------------------------------------------------------------------- */
 
-/* Collects and waits for the end of marking. SAFEPOINT. NOT_SUPPORTED for a kind without its feature bit;
+/* Collects and waits for the end, unless a flag says otherwise. `kind`: one of the kinds, and at most one of the flags.
+ * SAFEPOINT. NOT_SUPPORTED for a kind without its feature bit, and for ECHO_COLLECT_BEGIN in mode stw; INVALID_ARGUMENT;
  * FRAME_WITHOUT_MAP (nothing was freed). */
 ECHO_EXPORT echo_status echo_collect(echo_thread* thread, uint32_t kind, echo_error* why);
+/* Collector work for at most budget_us microseconds on this thread: what a VM has left of a frame, or before it waits for input.
+ * Goes on with a collection that is on; without one begins it if half of what the program allocates between two was allocated.
+ * Steps whose like took longer of late than is left are not begun, so the budget is kept but for what the system takes from
+ * the thread; a budget that is too short for the next step does nothing. In mode stw nothing is done in steps; in mode concurrent
+ * it marks in turn with the heap's thread. *done (may be null) becomes 1 if no work is left, else 0. Managed state. SAFEPOINT.
+ * INVALID_ARGUMENT, WRONG_THREAD, WRONG_STATE, NOT_SUPPORTED without feature INCREMENTAL. That a collection failed is told by
+ * the next one that is asked for. [abi.step.1] */
+ECHO_EXPORT echo_status echo_step(echo_thread* thread, uint64_t budget_us, uint32_t* done);
 /* Fills *out up to out->size. Any thread, any state. NO-SAFEPOINT. */
 ECHO_EXPORT echo_status echo_get_statistics(echo_heap* heap, echo_statistics* out);
 /* Runs the heap verifier: 0 structure, 1 and above also every reachable object. SAFEPOINT. HEAP_CORRUPT with the

@@ -33,7 +33,8 @@ typedef struct echo_distribution {
   X(mark_start, "the stop in which a mark starts that runs beside the program")                              \
   X(mark_end, "a stop in which such a mark ends, or is found not to be complete")                            \
   X(frames, "a thread visited a slice of its older frames while marking")                                    \
-  X(assist, "a thread marked a slice because of what it allocates or deletes")
+  X(assist, "a thread marked a slice because of what it allocates or deletes")                               \
+  X(step, "the VM gave the collector a thread's idle time")
 
 typedef enum echo_cause {
 #define ECHO_CAUSE_ENUM(name, sentence) ECHO_CAUSE_##name,

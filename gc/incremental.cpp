@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: MIT
+//
+// Purpose     Mode incremental: a cycle in bounded steps on the threads of the program, for what they allocate and in
+//             their idle time (echo_step).
+// Drawing     step    Retire ...  | Begin | Mark ... Mark | End? | Finish ... Finish |
+//             what    a few       | stop  | a slice       | stop | count, sweep, pace, clear: so many units
+//                     threads     |       |    ^-------------'   |
+//
+// Invariants  [inc.step.1] A step does at most the units it is given, or is one stop. It runs at rest, with driver_mutex_
+//             held, so that it never keeps a stop waiting; a thread that does not get the lock waits at rest. [inc.pay.1]
+//             Steps are owed for allocation as assists are: the mark is over when the room that pacing left for it is
+//             used up, and what comes behind it, when as much again is. [inc.full.1] A collection that is asked for ends the
+//             one that is on first. [inc.budget.1] echo_step begins a step only if what such a step has cost of late fits what
+//             is left of the budget.
+#include "gc/collector.h"
+#include "heap/os_memory.h"
+
+#include <algorithm>
+#include <chrono>
+#include <sched.h>
+#include <thread>
+
+namespace echo {
+
+namespace {
+
+constexpr std::size_t kUnitsPerStep = 512; // about as many edges: tens of microseconds
+constexpr std::size_t kUnitsToTheEnd = 4096;
+constexpr std::size_t kLeastUnits = 16;
+constexpr std::size_t kThreadsPerStep = 16;
+constexpr std::uint64_t kWaitNs = 40'000;
+constexpr std::uint64_t kBetweenEndsNs =
+    200'000; // looks at threads that have not visited all of their frames
+constexpr std::uint64_t kStopNsAtFirst = 50'000;
+
+} // namespace
+
+// Called with driver_mutex_ held and no cycle on; the caller is at rest.
+void Collector::begin_steps(echo_cause cause) {
+  prepare_cycle(cause);
+  step_.store(CycleStep::Retire);
+}
+
+// The cycle that is on goes on. The units of work that were done; 0: a stop, or nothing.
+std::size_t Collector::advance(std::size_t units) {
+  switch (step_.load()) {
+  case CycleStep::None:
+    return 0;
+  case CycleStep::Retire:
+    if (safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); }, kThreadsPerStep)) {
+      step_.store(CycleStep::Begin);
+    }
+    return kThreadsPerStep;
+  case CycleStep::Begin: {
+    stop_to_begin();
+    step_.store(cycle_.whole ? CycleStep::Mark : CycleStep::Finish);
+    return 0;
+  }
+  case CycleStep::Mark:
+    if (mark_slice(units) != MarkState::More) {
+      step_.store(CycleStep::End);
+    }
+    return units;
+  case CycleStep::End: {
+    const bool ended = stop_to_end();
+    last_end_ns_ = os::monotonic_ns();
+    step_.store(ended ? CycleStep::Finish : CycleStep::Mark);
+    return 0;
+  }
+  case CycleStep::Finish:
+    if (finish_some(units)) {
+      step_.store(CycleStep::None);
+      wanted_.store(false);
+      service_.wake_if_needed();
+    }
+    return units;
+  }
+  return 0;
+}
+
+bool Collector::next_is_stop() const {
+  const CycleStep next = step_.load();
+  return next == CycleStep::Begin || next == CycleStep::End;
+}
+
+// A stop that would only find that threads have not visited their frames yet.
+bool Collector::must_wait_for_frames() const {
+  return step_.load() == CycleStep::End && untraced_threads_.load() != 0 &&
+         os::monotonic_ns() - last_end_ns_ < kBetweenEndsNs;
+}
+
+// The rest of a cycle that was begun in steps. The caller is at rest.
+void Collector::end_steps() {
+  while (step_.load() != CycleStep::None) {
+    if (must_wait_for_frames()) {
+      std::this_thread::sleep_for(std::chrono::nanoseconds(kBetweenEndsNs));
+    }
+    safepoints.maybe_yield();
+    (void)advance(config.stress_yield ? 2 : kUnitsToTheEnd);
+  }
+}
+
+// One step, for what the thread owes; false: another thread was at it and did not finish in time.
+bool Collector::step_once(Mutator& mutator, std::size_t units) {
+  const std::uint64_t start = os::monotonic_ns();
+  echo_cause cause = ECHO_CAUSE_assist;
+  bool stepped = false;
+  safepoints.at_rest(mutator, [&] {
+    while (!driver_mutex_.try_lock()) {
+      if (os::monotonic_ns() - start > kWaitNs) {
+        return;
+      }
+      ::sched_yield();
+    }
+    cause = step_.load() == CycleStep::Begin ? ECHO_CAUSE_mark_start
+            : step_.load() == CycleStep::End ? ECHO_CAUSE_mark_end
+                                             : ECHO_CAUSE_assist;
+    if (!must_wait_for_frames()) {
+      const std::size_t done = advance(units);
+      if (done != 0) {
+        WorkUnits work;
+        work.edges = done;
+        units_of_assists_.note(work);
+      }
+    }
+    stepped = true;
+    driver_mutex_.unlock();
+  });
+  pauses.record(cause, os::monotonic_ns() - start);
+  return stepped;
+}
+
+// Allocation has reached the trigger.
+void Collector::want_steps(Mutator& mutator) {
+  if (wanted_.load(std::memory_order_relaxed) || wanted_.exchange(true)) {
+    return;
+  }
+  safepoints.at_rest(mutator, [&] {
+    if (driver_mutex_.try_lock()) { // else a whole collection is on
+      if (step_.load() == CycleStep::None && memory.pool.used_bytes() >= memory.pool.trigger()) {
+        begin_steps(ECHO_CAUSE_heap_full);
+      } else if (step_.load() == CycleStep::None) {
+        wanted_.store(false);
+      }
+      driver_mutex_.unlock();
+    } else {
+      wanted_.store(false);
+    }
+  });
+}
+
+bool Collector::begin_collection(Mutator& mutator) {
+  if (config.mode == MarkMode::Stw) {
+    return false;
+  }
+  if (config.mode == MarkMode::Concurrent) {
+    wanted_cause_.store(ECHO_CAUSE_requested);
+    request_cycle(mutator);
+    return true;
+  }
+  safepoints.at_rest(mutator, [&] {
+    if (driver_mutex_.try_lock()) { // else a whole collection is on
+      if (step_.load() == CycleStep::None) {
+        begin_steps(ECHO_CAUSE_requested);
+      }
+      driver_mutex_.unlock();
+    }
+  });
+  return true;
+}
+
+// Whether the next step does not wait for what a thread owes.
+bool Collector::is_step_due() const {
+  switch (step_.load(std::memory_order_relaxed)) {
+  case CycleStep::Retire:
+  case CycleStep::Begin:
+    return true;
+  case CycleStep::End:
+    return !must_wait_for_frames();
+  case CycleStep::Mark:
+    return debt_.is_idle(); // the mark did not end: more was logged, or frames wait
+  case CycleStep::None:
+  case CycleStep::Finish:
+    break;
+  }
+  return false;
+}
+
+// --- idle time
+
+// Costs of late, with a bias to the larger.
+void Collector::note_step_cost(std::uint64_t ns, std::size_t units) {
+  if (units == 0) {
+    stop_ns_ = std::max(ns, stop_ns_ - stop_ns_ / 8);
+  } else {
+    unit_ns_ = std::max(ns / units + 1, unit_ns_ - unit_ns_ / 8);
+  }
+}
+
+// One step that fits `left_ns`; false: none does, or there is none.
+bool Collector::step_within(std::uint64_t left_ns) {
+  if (must_wait_for_frames()) {
+    return false;
+  }
+  std::size_t units = 0;
+  if (next_is_stop()) {
+    if (left_ns < std::max(stop_ns_, kStopNsAtFirst) * 3 / 2) {
+      stop_ns_ -= stop_ns_ / 8; // one that was slow is forgotten
+      return false;
+    }
+  } else {
+    units = std::min<std::size_t>(kUnitsPerStep, left_ns / 2 / std::max<std::uint64_t>(unit_ns_, 1));
+    if (units < kLeastUnits) {
+      unit_ns_ -= unit_ns_ / 8;
+      return false;
+    }
+  }
+  const std::uint64_t start = os::monotonic_ns();
+  (void)advance(units);
+  note_step_cost(os::monotonic_ns() - start, units);
+  return true;
+}
+
+// Worth a cycle in idle time: half of what is allocated between two.
+bool Collector::is_due_when_idle() {
+  std::uint64_t after = 0;
+  {
+    const MutexLock lock(result_mutex_);
+    after = result_.used_bytes;
+  }
+  const std::uint64_t trigger = memory.pool.trigger();
+  return trigger > after && memory.pool.used_bytes() >= after + (trigger - after) / 2;
+}
+
+bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
+  const std::uint64_t start = os::monotonic_ns();
+  const std::uint64_t budget = std::min<std::uint64_t>(budget_us, 1'000'000'000) * 1000;
+  const auto left = [&] {
+    const std::uint64_t used = os::monotonic_ns() - start;
+    return used < budget ? budget - used : 0;
+  };
+  bool done = true;
+  if (config.mode == MarkMode::Concurrent && assists()) {
+    while (debt_.is_on() && !debt_.is_idle() && left() > kWaitNs * 2 && !safepoints.stop_asked()) {
+      (void)assist_once(mutator);
+    }
+    done = !debt_.is_on();
+  } else if (config.mode == MarkMode::Incremental) {
+    safepoints.at_rest(mutator, [&] {
+      if (!driver_mutex_.try_lock()) {
+        done = false; // another thread is at it
+        return;
+      }
+      if (step_.load() == CycleStep::None && is_due_when_idle() && left() > kWaitNs) {
+        begin_steps(ECHO_CAUSE_requested);
+      }
+      while (step_.load() != CycleStep::None && step_within(left())) {
+      }
+      done = step_.load() == CycleStep::None && !is_due_when_idle();
+      driver_mutex_.unlock();
+    });
+  }
+  pauses.record(ECHO_CAUSE_step, os::monotonic_ns() - start);
+  return done;
+}
+
+} // namespace echo
