@@ -23,7 +23,7 @@ constexpr std::size_t kMaxThreads = 1u << 16;
 Collector::Collector(const Config& c)
     : config(c), memory(c), safepoints(
                                 pauses, c.stress_yield, c.seed, [this](Mutator& m) { resumed(m); },
-                                [this](Mutator& m) { m.barrier.log.flush(barriers.sink); }),
+                                [this](Mutator& m) { m.barrier.log.flush(barriers.sink); }, c.permits),
       starts(memory, safepoints), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)}, marker_(memory),
       verifier_(memory, roots), audit_(memory, roots),
       pacing_(c.growth_percent, c.initial_trigger, c.max_heap), service_(memory, c.poison),

@@ -81,6 +81,11 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   bool has_run = false; // since the last mark started: written in stops
   std::atomic<bool> is_active{
       false}; // [stop.active.1]: set by its thread, cleared in stops, under the registry lock
+  // gc/run_permits.h. The flags: under the lock over permits, read by the thread itself.
+  std::atomic<bool> has_permit{false};
+  std::atomic<bool> gives_up{false}; // it was asked to, at its next poll
+  std::uint64_t permit_since_ns = 0;
+  std::uint64_t permit_wait_ns = 0; // of the hold that is on
   std::unique_ptr<MachineStack>
       stack; // of a thread whose stack is ambiguous: changed by the managed thread itself
   echo_error last_error{};

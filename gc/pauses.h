@@ -22,6 +22,11 @@ public:
     const MutexLock lock(mutex_);
     stall_.add(ns);
   }
+  // A thread waited for its turn to run: no pause.
+  void record_permit_wait(std::uint64_t ns) ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    permit_wait_.add(ns);
+  }
   void record_time_to_safepoint(std::uint64_t ns) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
     time_to_safepoint_.add(ns);
@@ -36,6 +41,7 @@ public:
     }
     out->stall_us = summarise(stall_);
     out->time_to_safepoint_us = summarise(time_to_safepoint_);
+    out->permit_wait_us = summarise(permit_wait_);
   }
 
 private:
@@ -54,6 +60,7 @@ private:
   Histogram by_cause_[ECHO_CAUSE_COUNT] ECHO_GUARDED_BY(mutex_);
   Histogram stall_ ECHO_GUARDED_BY(mutex_);
   Histogram time_to_safepoint_ ECHO_GUARDED_BY(mutex_);
+  Histogram permit_wait_ ECHO_GUARDED_BY(mutex_);
 };
 
 } // namespace echo

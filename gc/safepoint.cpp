@@ -98,13 +98,15 @@ void Safepoints::enter_native(Mutator& mutator, ThreadState state) {
   if (phase_of(stop_word_.load()) != kIdle) {
     arrive(); // we may have been the last
   }
+  give_up_permit(mutator);
 }
 
-void Safepoints::entered_native() {
+void Safepoints::entered_native(Mutator& mutator) {
   maybe_yield();
   if (phase_of(stop_word_.load()) != kIdle) {
     arrive();
   }
+  give_up_permit(mutator);
 }
 
 void Safepoints::register_active(Mutator& mutator) {
@@ -115,10 +117,29 @@ void Safepoints::register_active(Mutator& mutator) {
   }
 }
 
+void Safepoints::record_hold(const Mutator& mutator, echo_cause cause, std::uint64_t since) {
+  const std::uint64_t ns = os::monotonic_ns() - since;
+  pauses_.record(cause, ns - std::min(ns, mutator.permit_wait_ns));
+}
+
+// A permit may have been taken from a thread at rest; until it has one it is at rest again.
+void Safepoints::wait_for_permit(Mutator& mutator, ThreadState rest) {
+  mutator.state.store(rest); // the recipe has exchanged it already
+  maybe_yield();
+  arrive();
+  if (const std::uint64_t waited = permits_.acquire(mutator); waited != 0) {
+    mutator.permit_wait_ns += waited;
+    pauses_.record_permit_wait(waited);
+  }
+}
+
 // From the state `rest` to managed; the time since which a stop held the thread, or 0.
 std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
   std::uint64_t held_since = 0;
   for (;;) {
+    if (!permits_.may_run(mutator)) {
+      wait_for_permit(mutator, rest);
+    }
     register_active(mutator); // before the look at the stop word: a stop that does not see it is seen
     mutator.state.store(ThreadState::Managed);
     maybe_yield();
@@ -127,10 +148,10 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
       mutator.poll_word.store(idle); // [stop.poll.1]: before the look at the stop word
     }
     if (phase_of(stop_word_.load()) == kIdle) {
-      if (mutator.is_active.load()) {
+      if (mutator.is_active.load() && permits_.may_run(mutator)) {
         break; // and any later stop waits for this thread
       }
-      continue; // a stop came and went between the registration and the look
+      continue; // a stop came and went between the registration and the look, or the permit was taken
     }
     if (held_since == 0) {
       held_since = os::monotonic_ns();
@@ -147,23 +168,29 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
 void Safepoints::leave_native(Mutator& mutator) {
   const ThreadState left = mutator.state.load(std::memory_order_relaxed);
   const ThreadState rest = left == ThreadState::Managed ? ThreadState::Native : left; // the recipe's exchange
+  mutator.permit_wait_ns = 0;
   if (const std::uint64_t held_since = to_managed(mutator, rest); held_since != 0) {
-    pauses_.record(last_cause_.load(), os::monotonic_ns() - held_since);
+    record_hold(mutator, last_cause_.load(), held_since);
   }
 }
 
 void Safepoints::poll(Mutator& mutator) {
   ++mutator.cold_polls;
   save_in_place(mutator);
+  mutator.permit_wait_ns = 0;
   const std::uint64_t held_since = os::monotonic_ns();
   const bool held = phase_of(stop_word_.load()) != kIdle;
   if (held) {
     to_rest(mutator);
     wait_for_idle();
   }
+  if (mutator.gives_up.load(std::memory_order_relaxed)) {
+    to_rest(mutator);
+    give_up_permit(mutator);
+  }
   // Native if a stop was on; without one this writes the poll word back.
   if (to_managed(mutator, mutator.state_at_rest()) != 0 || held) {
-    pauses_.record(last_cause_.load(), os::monotonic_ns() - held_since);
+    record_hold(mutator, last_cause_.load(), held_since);
   }
 }
 
@@ -198,8 +225,9 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
     }
   }
   if (self != nullptr) {
+    self->permit_wait_ns = 0;
     (void)to_managed(*self, self->state_at_rest());
-    pauses_.record(work.cause, os::monotonic_ns() - held_since);
+    record_hold(*self, work.cause, held_since);
   }
   return done;
 }

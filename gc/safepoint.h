@@ -29,6 +29,7 @@
 
 #include "gc/mutator.h"
 #include "gc/pauses.h"
+#include "gc/run_permits.h"
 #include "heap/mutex.h"
 
 #include <algorithm>
@@ -54,9 +55,10 @@ public:
   // `resumed` is called by each thread that becomes managed through a cold path, before it runs on; it does not poll.
   // `deactivated` in every stop, of each thread that was active.
   using Hook = std::function<void(Mutator&)>;
-  Safepoints(Pauses& pauses, bool random_yields, std::uint64_t seed, Hook resumed, Hook deactivated)
-      : pauses_(pauses), random_yields_(random_yields), seed_(seed), resumed_(std::move(resumed)),
-        deactivated_(std::move(deactivated)) {}
+  Safepoints(Pauses& pauses, bool random_yields, std::uint64_t seed, Hook resumed, Hook deactivated,
+             std::size_t permits = 0)
+      : pauses_(pauses), permits_(permits), random_yields_(random_yields), seed_(seed),
+        resumed_(std::move(resumed)), deactivated_(std::move(deactivated)) {}
 
   // `enter` runs with the list frozen, before the mutator is on it.
   template <class Enter>
@@ -80,6 +82,9 @@ public:
     const MutexLock lock(registry_mutex_);
     unlist(mutator);
     leave();
+    if (permits_.is_on()) {
+      permits_.forget(*mutator);
+    }
   }
 
   void enter_native(Mutator& mutator, ThreadState state);
@@ -93,7 +98,7 @@ public:
     (void)to_managed(mutator, mutator.state_at_rest());
   }
   // Behind the recipe's exchange of the state: this thread may have been the last that a stop waited for.
-  void entered_native();
+  void entered_native(Mutator& mutator);
   void poll(Mutator& mutator);
   // On a managed thread whose idle poll word has changed: writes it, and waits if a stop is on.
   void rearm(Mutator& mutator) {
@@ -204,6 +209,14 @@ private:
   void to_rest(Mutator& mutator);
   std::uint64_t to_managed(Mutator& mutator, ThreadState rest);
   void unlist(Mutator* mutator) ECHO_REQUIRES(registry_mutex_);
+  // Less what it waited for its turn.
+  void record_hold(const Mutator& mutator, echo_cause cause, std::uint64_t since);
+  void wait_for_permit(Mutator& mutator, ThreadState rest);
+  void give_up_permit(Mutator& mutator) { // at rest
+    if (permits_.is_on() && permits_.are_wanted()) {
+      permits_.yield_at_rest(mutator);
+    }
+  }
   void arrive() ECHO_NO_THREAD_ANALYSIS; // the list is frozen while the work runs
   void wait_for_idle();
   void note_run(Mutator& mutator) ECHO_REQUIRES(registry_mutex_) {
@@ -215,6 +228,7 @@ private:
   void register_active(Mutator& mutator) ECHO_EXCLUDES(registry_mutex_);
 
   Pauses& pauses_;
+  RunPermits permits_;
   const bool random_yields_;
   std::atomic<std::uint64_t> seed_;
   const Hook resumed_, deactivated_;

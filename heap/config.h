@@ -26,8 +26,9 @@ struct Config {
   std::size_t mark_region = 0; // the heap is marked by regions of this size; 0: adapts, see EdgeStacks
   bool huge_pages = true;      // advise transparent huge pages
   MarkMode mode = MarkMode::Concurrent;
-  bool assists = true; // threads that allocate faster than is marked mark themselves
-  bool census = true;  // count allocated objects exactly
+  std::size_t permits = 0; // threads that are managed at a time; 0: any number
+  bool assists = true;     // threads that allocate faster than is marked mark themselves
+  bool census = true;      // count allocated objects exactly
   // stress
   std::uint64_t stress_collect = 0; // collect at every Nth allocation; 0: off
   bool poison = false;              // fill freed memory with kPoisonWord

@@ -65,6 +65,11 @@ constexpr Configuration kConfigurations[] = {
      true},
     {"incremental_stacks", "max_heap=64m,trigger=512k,reserve=1,mode=incremental,poison=on,verify=on", 3, 300,
      4000, false, Configuration::WordsAndStacks},
+    {"permits", "max_heap=64m,trigger=512k,reserve=1,permits=1,stress_yield=on,poison=on", 4, 300, 5000,
+     false},
+    {"permits_incremental",
+     "max_heap=64m,trigger=256k,reserve=1,permits=2,mode=incremental,poison=on,verify=on", 4, 300, 4000,
+     false},
     // What the mark finds is compared with the shadow only where no stack keeps more.
     {"ambiguous", "max_heap=64m,trigger=1m,reserve=1,poison=on,verify=on,stress_barriers=on", 1, 500, 6000,
      false, Configuration::Words},

@@ -25,7 +25,8 @@ std::uint64_t hash_cold(echo_thread*, echo_ref object) {
 }
 
 void enter_native_cold(echo_thread* thread) {
-  Mutator::from(thread)->collector.safepoints.entered_native();
+  Mutator& m = *Mutator::from(thread);
+  m.collector.safepoints.entered_native(m);
 }
 
 void leave_native_cold(echo_thread* thread) {

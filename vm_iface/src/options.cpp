@@ -58,6 +58,10 @@ constexpr Row kRows[] = {
      "where collecting is done: on a thread of the heap beside the program, inside one stop, or in steps on "
      "the program's "
      "threads, as they allocate or call echo_step"},
+    {"permits", ECHO_OPTION_COUNT, "0", "0..1000000000", 0, 1000000000, &Config::permits,
+     "how many threads run managed code at a time, the others waiting for their turn at rest: with as many "
+     "as processors "
+     "stops stay short, whatever the number of threads; 0 lets all run"},
     {"assists", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::assists,
      "threads that allocate faster than is marked mark slices themselves; off lets them wait at the limit"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,

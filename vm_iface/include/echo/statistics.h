@@ -97,8 +97,9 @@ typedef struct echo_statistics {
   uint64_t units_of_assists; /* a slice that a thread marked itself */
   /* Causes from 8 on, which begin no collections: indexed by echo_cause - 8. */
   echo_distribution pause_by_later_cause_us[8];
-  uint64_t edges_assisted;   /* marked by the threads of the program; cumulative */
-  uint64_t log_buffers_peak; /* the most logs of deletions that ever waited for the marker */
+  uint64_t edges_assisted;          /* marked by the threads of the program; cumulative */
+  uint64_t log_buffers_peak;        /* the most logs of deletions that ever waited for the marker */
+  echo_distribution permit_wait_us; /* a thread waited for its turn, option permits: not part of any pause */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
@@ -158,7 +159,8 @@ typedef struct echo_statistics {
   X(units_of_assists, "units", "the most work of a slice that a thread marked itself [assist.slice.1]")      \
   X(pause_by_later_cause_us, "microseconds", "pause_by_cause_us of the causes from 8 on: by echo_cause - 8") \
   X(edges_assisted, "edges", "that threads of the program marked; cumulative")                               \
-  X(log_buffers_peak, "logs", "of 512 deletions, the most that ever waited for the marker [mark.log.2]")
+  X(log_buffers_peak, "logs", "of 512 deletions, the most that ever waited for the marker [mark.log.2]")     \
+  X(permit_wait_us, "microseconds", "a thread waited for its turn to run, option permits; part of no pause")
 
 ECHO_END_DECLS
 
