@@ -6,7 +6,7 @@
 //             `assist`, counted in units. [assist.wait.1] Who finds another thread marking waits for that at most
 //             kWaitNs, and not at all when a stop is asked for: a debt that was not paid is owed on. [assist.window.1] While
 //             something is owed a thread is lent its span in windows, each for one slice. [assist.end.1] Before a
-//             mark that is wanted begins, and when all is marked, allocation waits kWaitNs per kLeastWindow bytes once only the
+//             mark that is wanted begins, and when all is marked, allocation waits kWaitNs per kWaitBytes bytes once only the
 //             reserve is left, and four times as long when a quarter of that is left. [mark.log.2] With
 //             DeletionSink::kCrowded logs waiting the thread that fills one more works one off, with kFull it does so before
 //             it goes on: so no more than kFull and one per thread ever wait.
@@ -25,7 +25,8 @@ constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words t
 constexpr std::size_t kEdgesUnderStress = 2;
 constexpr std::uint64_t kWaitNs = 40'000;
 constexpr std::uint64_t kLeastRoom = std::uint64_t{1} << 20;
-constexpr std::uint64_t kLeastWindow = std::uint64_t{4} << 10;
+constexpr std::uint64_t kLeastWindow = std::uint64_t{1} << 10;
+constexpr std::uint64_t kWaitBytes = std::uint64_t{4} << 10;
 constexpr unsigned kSlicesForLarge = 16; // with polls between
 
 } // namespace
@@ -122,13 +123,13 @@ std::uint64_t Collector::room_for_debt() {
 void Collector::wait_for_end(Mutator& mutator, std::uint64_t bytes) {
   mutator.owed = 0;
   mutator.since_wait += bytes;
-  if (mutator.since_wait < kLeastWindow / 4) {
+  if (mutator.since_wait < kWaitBytes / 4) {
     return;
   }
   const std::uint64_t room = memory.pool.room_beside();
   const bool is_low = room <= room_.reserve;
-  mutator.window = is_low ? kLeastWindow : 0;
-  if (is_low && mutator.since_wait < kLeastWindow && room > room_.reserve / 4) {
+  mutator.window = is_low ? kWaitBytes : 0;
+  if (is_low && mutator.since_wait < kWaitBytes && room > room_.reserve / 4) {
     return;
   }
   mutator.since_wait = 0;

@@ -159,9 +159,9 @@ echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* 
       drive(cause, where);
     }
   });
-  pauses.record(cause, os::monotonic_ns() - start);
+  pauses.record(cause, Safepoints::held_ns(mutator, start));
   if (!drove) {
-    pauses.record_stall(os::monotonic_ns() - start);
+    pauses.record_stall(Safepoints::held_ns(mutator, start));
   }
   return failure(why);
 }

@@ -32,6 +32,7 @@ constexpr std::uint64_t kWaitNs = 40'000;
 constexpr std::uint64_t kBetweenEndsNs =
     200'000; // looks at threads that have not visited all of their frames
 constexpr std::uint64_t kStopNsAtFirst = 50'000;
+constexpr std::uint64_t kReturnNs = 20'000; // of a budget: for coming to rest and back
 
 } // namespace
 
@@ -126,7 +127,7 @@ bool Collector::step_once(Mutator& mutator, std::size_t units) {
     stepped = true;
     driver_mutex_.unlock();
   });
-  pauses.record(cause, os::monotonic_ns() - start);
+  pauses.record(cause, Safepoints::held_ns(mutator, start));
   return stepped;
 }
 
@@ -234,7 +235,8 @@ bool Collector::is_due_when_idle() {
 
 bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
   const std::uint64_t start = os::monotonic_ns();
-  const std::uint64_t budget = std::min<std::uint64_t>(budget_us, 1'000'000'000) * 1000;
+  const std::uint64_t given = std::min<std::uint64_t>(budget_us, 1'000'000'000) * 1000;
+  const std::uint64_t budget = given - std::min(given / 8, kReturnNs);
   const auto left = [&] {
     const std::uint64_t used = os::monotonic_ns() - start;
     return used < budget ? budget - used : 0;

@@ -43,8 +43,10 @@ std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
                                   : std::clamp(cycle.cpu_ns * kBytesPerGcNs, kMinHeadroom, kMaxLeastHeadroom);
   const std::uint64_t headroom = std::max(growth, least);
   const std::uint64_t beyond_holes = headroom > cycle.holes ? headroom - cycle.holes : 0;
+  // Beside a cycle allocation goes on to the bound, so that is where the memory ends.
+  const std::uint64_t end = beside ? bound_ : limit_;
   const std::uint64_t target =
-      std::min<std::uint64_t>(cycle.used + std::min<std::uint64_t>(beyond_holes, limit_), limit_);
+      std::min<std::uint64_t>(cycle.used + std::min<std::uint64_t>(beyond_holes, end), end);
   target_ = target;
   if (!beside) {
     return target;
@@ -52,7 +54,8 @@ std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
   learn(cycle);
   const std::uint64_t room = target - std::min(target, cycle.used);
   const std::uint64_t start = target - std::min(predicted_, room / 2);
-  const std::uint64_t latest = limit_ - std::min<std::uint64_t>(predicted_, limit_);
+  const std::uint64_t left = end - std::min<std::uint64_t>(end, cycle.used);
+  const std::uint64_t latest = end - std::min<std::uint64_t>(std::max(predicted_, left / 4), end);
   return std::max(std::min(start, latest), std::min<std::uint64_t>(cycle.used, limit_));
 }
 

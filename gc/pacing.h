@@ -3,10 +3,10 @@
 // Purpose     When the next collection starts.
 // Equations   headroom = max(live * (growth - 100 %), least),  least = the option trigger, or
 //             min(32 MiB, max(1 MiB, kBytesPerGcNs * t)) with t the CPU time of the last collection
-//             target = used + max(0, headroom - holes), at most the limit
+//             target = used + max(0, headroom - holes), at most the limit, beside the program the bound of 7/8 of it
 //             beside the program: duration = live / marking rate + the rest of the last cycle
 //             predicted = 5/4 * allocation rate * duration + reserve
-//             start = target - min(predicted, (target - used) / 2), at most limit - predicted     [mark.pace.1]
+//             start = target - min(predicted, (target - used) / 2), at most bound - max(predicted, (bound - used) / 4)     [mark.pace.1]
 //             An adapting trigger keeps a program with little alive in the caches: while a collection costs
 //             10 us, one per MiB is cheaper than streaming through memory (measured, 24-byte objects: 2.4 ns
 //             each at 512 KiB, 4.6 at 32 MiB). kBytesPerGcNs bounds what that costs: at 5 bytes allocated per
@@ -37,7 +37,8 @@ struct CycleMeasure {
 class Pacing {
 public:
   Pacing(std::uint64_t growth_percent, std::size_t fixed_trigger, std::size_t limit)
-      : growth_percent_(growth_percent), fixed_trigger_(fixed_trigger), limit_(limit) {}
+      : growth_percent_(growth_percent), fixed_trigger_(fixed_trigger), limit_(limit),
+        bound_(limit - limit / 8) {}
 
   // Used bytes at which the next cycle starts; `beside`: while it runs the program goes on.
   std::size_t next_start(const CycleMeasure& cycle, bool beside);
@@ -52,6 +53,7 @@ private:
   const std::uint64_t growth_percent_;
   const std::size_t fixed_trigger_;
   const std::size_t limit_;
+  const std::size_t bound_; // Urgency::Beside
   std::size_t target_ = 0;
   double allocation_rate_ = 0; // bytes per ns
   double marking_rate_ = 0;    // bytes per ns

@@ -117,9 +117,13 @@ void Safepoints::register_active(Mutator& mutator) {
   }
 }
 
-void Safepoints::record_hold(const Mutator& mutator, echo_cause cause, std::uint64_t since) {
+std::uint64_t Safepoints::held_ns(const Mutator& mutator, std::uint64_t since) {
   const std::uint64_t ns = os::monotonic_ns() - since;
-  pauses_.record(cause, ns - std::min(ns, mutator.permit_wait_ns));
+  return ns - std::min(ns, mutator.permit_wait_ns);
+}
+
+void Safepoints::record_hold(const Mutator& mutator, echo_cause cause, std::uint64_t since) {
+  pauses_.record(cause, held_ns(mutator, since));
 }
 
 // A permit may have been taken from a thread at rest; until it has one it is at rest again.

@@ -92,11 +92,14 @@ public:
   // Brings a managed thread to rest for as long as `body` runs: it waits for memory, or drives a collection. Returns when
   // no stop is on.
   template <class Body> [[gnu::noinline]] void at_rest(Mutator& mutator, Body body) {
+    mutator.permit_wait_ns = 0;
     save_in_place(mutator);
     to_rest(mutator);
     body();
     (void)to_managed(mutator, mutator.state_at_rest());
   }
+  // Since `since`, but for what the thread has waited for its turn to run since it came to rest.
+  static std::uint64_t held_ns(const Mutator& mutator, std::uint64_t since);
   // Behind the recipe's exchange of the state: this thread may have been the last that a stop waited for.
   void entered_native(Mutator& mutator);
   void poll(Mutator& mutator);
