@@ -134,8 +134,16 @@ ObjectRef Collector::allocate(Mutator& mutator, LayoutId layout, std::uint64_t l
     }
   }
   pay_for_allocation(mutator, bytes);
-  return bytes > kLargeBytes ? allocate_large(mutator, layout, length, bytes)
-                             : allocate_small(mutator, record, layout, length, bytes);
+  const ObjectRef object = bytes > kLargeBytes ? allocate_large(mutator, layout, length, bytes)
+                                               : allocate_small(mutator, record, layout, length, bytes);
+  if (record.is_finalizable() && object) {
+    if (!finalizers.make_room(mutator.finalizable)) {
+      fail(mutator, ECHO_SYSTEM_MEMORY, "no native memory to register a finalizable object");
+      return {};
+    }
+    mutator.finalizable->objects[mutator.finalizable->count++] = object.address;
+  }
+  return object;
 }
 
 ObjectRef Collector::allocate_small(Mutator& mutator, const LayoutRecord& record, LayoutId layout,

@@ -24,8 +24,8 @@ Collector::Collector(const Config& c)
     : config(c), memory(c), safepoints(
                                 pauses, c.stress_yield, c.seed, [this](Mutator& m) { resumed(m); },
                                 [this](Mutator& m) { m.barrier.log.flush(barriers.sink); }, c.permits),
-      starts(memory, safepoints), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)}, marker_(memory),
-      verifier_(memory, roots), audit_(memory, roots),
+      starts(memory, safepoints, pauses), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)},
+      finalizers(memory), marker_(memory), verifier_(memory, roots), audit_(memory, roots),
       pacing_(c.growth_percent, c.initial_trigger, c.max_heap), service_(memory, c.poison),
       collector_thread_([this] { drive_in_background(); }),
       barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {
@@ -83,7 +83,7 @@ void Collector::detach(Mutator* mutator) {
   finish_frames(*mutator);
   safepoints.detach(mutator, [this, mutator] {
     leave_roots(*mutator);
-    mutator->retire_memory();
+    retire(*mutator);
     if (!has_fault(Fault::LogLostAtDetach)) {
       mutator->barrier.log.flush(barriers.sink);
     }
@@ -187,6 +187,11 @@ void Collector::statistics(echo_statistics* out) {
   out->edges_assisted = edges_assisted_.load(std::memory_order_relaxed);
   out->log_buffers_peak = barriers.sink.most_waiting();
   memory.pins.report(out);
+  out->weak_slots_cleared = weak_slots_cleared_.load(std::memory_order_relaxed);
+  out->ephemerons_cleared = ephemerons_cleared_.load(std::memory_order_relaxed);
+  out->finalizable_objects = finalizers.registered();
+  out->finalizers_found = finalizers_found_.load(std::memory_order_relaxed);
+  out->finalizers_due = roots.finalizers.size();
 }
 
 } // namespace echo

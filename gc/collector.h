@@ -26,6 +26,7 @@
 
 #include "gc/barrier_audit.h"
 #include "gc/cpu_meter.h"
+#include "gc/finalizers.h"
 #include "gc/mark_debt.h"
 #include "gc/marker.h"
 #include "gc/mutator.h"
@@ -50,7 +51,11 @@ enum class Phase : std::uint8_t { Idle, Marking, Clearing, Sweeping };
 // What is to be done next of the weak half of a cycle.
 enum class WeakStep : std::uint8_t {
   None,
-  Clear // weak slots with dead targets become null
+  Clear,      // weak slots with dead targets, and ephemerons with dead keys, become null
+  Scan,       // finalizable objects: which are due
+  Push,       // what is due is grey
+  Resurrect,  // and is marked, with all that it reaches
+  ClearAgain, // the weak slots and ephemerons of these
 };
 
 // What the last completed mark found.
@@ -76,6 +81,9 @@ public:
   // Detaches and destroys.
   void detach(Mutator* mutator);
 
+  // Registers a layout, and sets aside what its kinds of slots and its flags need.
+  echo_status register_layout(const echo_layout& layout, LayoutId* out, std::string* why)
+      ECHO_EXCLUDES(marking_mutex_);
   // SAFEPOINT. Null: mutator.last_error says why.
   ObjectRef allocate(Mutator& mutator, LayoutId layout, std::uint64_t length);
   enum class Where : std::uint8_t {
@@ -139,6 +147,7 @@ public:
   RootSet roots;
   StartIndex starts;
   BarrierHeap barriers;
+  Finalizers finalizers;
 
 private:
   ObjectRef allocate_small(Mutator& mutator, const LayoutRecord& record, LayoutId layout,
@@ -217,6 +226,13 @@ private:
   void roots_failed(echo_status status, const std::string& why);
   void end_of_mark(const std::vector<Mutator*>& mutators) ECHO_REQUIRES(marking_mutex_);
   void begin_weak_work();
+  bool clear_some(std::size_t most);
+  void begin_resurrection(const FinalizableBlock* first);
+  void push_due(std::size_t most) ECHO_REQUIRES(marking_mutex_);
+  void resurrect_some(std::size_t edges) ECHO_REQUIRES(marking_mutex_);
+  void end_weak_work();
+  // What a thread has allocated goes to the heap.
+  void retire(Mutator& mutator);
   // Of a thread that attaches or becomes managed.
   std::uint8_t barrier_phase() const;
   // Allocation has reached the trigger.
@@ -225,8 +241,10 @@ private:
   Marker marker_;
   Verifier verifier_;
   BarrierAudit audit_;
-  std::vector<DeletionRecord> audit_log_; // taken since the last comparison
-  WeakStep weak_step_ = WeakStep::None;   // of the driver
+  std::vector<DeletionRecord> audit_log_;      // taken since the last comparison
+  WeakStep weak_step_ = WeakStep::None;        // of the driver
+  const FinalizableBlock* next_due_ = nullptr; // likewise: to be pushed
+  std::atomic<std::uint64_t> weak_slots_cleared_{0}, ephemerons_cleared_{0}, finalizers_found_{0};
   Pacing pacing_;
   MarkDebt debt_;
   // Of the mark that is on: what allocation may use while it runs, from which use on, and the room below which allocation

@@ -277,7 +277,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   safepoints.take_those_that_ran([this](Mutator& m) {
     ++units_.threads;
     units_.records += m.barrier.log.size();
-    m.retire_memory();
+    retire(m);
     m.barrier.log.flush(barriers.sink);
   });
   if (config.stress_frames) {
@@ -330,6 +330,7 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
                                    std::string* why) {
   ++mark_number_;
   next_thread_ = 0;
+  roots.finalizers.begin_trace();
   untraced_threads_ = mutators.size();
   {
     const MutexLock lock(orphans_mutex_);
@@ -456,7 +457,11 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   cycle_.whole = cycle_.whole && !roots_failed_.load();
   const bool marked_all = marker_.corruption().empty() && !roots_failed_.load();
   verifier_.set_marks_whole(marked_all);
-  starts.end_mark(marked_all);
+  if (cycle_.whole && marked_all && cycle_.ambiguous) {
+    starts.begin_weak(); // what is due for finalization may still be followed by ambiguous words
+  } else {
+    starts.end_mark(marked_all);
+  }
   verifier_.set_weak_cleared(false);
   if (cycle_.whole && config.verify) {
     const auto moment = cycle_.beside ? Verifier::Moment::MarkEnd : Verifier::Moment::AfterMark;
@@ -512,7 +517,7 @@ bool Collector::stop_to_end() {
 
 bool Collector::begin_beside(echo_cause cause) {
   prepare_cycle(cause);
-  safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); });
+  safepoints.take_those_at_rest([this](Mutator& m) { retire(m); });
   safepoints.maybe_yield();
   stop_to_begin();
   return cycle_.whole;

@@ -143,8 +143,10 @@ bool Collector::finish_part(std::size_t units) {
   case FinishPart::Clear:
     finishing_.units += units;
     return memory.clear_previous_some(&finishing_.cleared, units * kBitmapBytesPerUnit);
-  case FinishPart::Trim:
+  case FinishPart::Trim: {
+    const MutexLock marking(marking_mutex_); // a layout may be registered meanwhile
     return marker_.trim_some(units * kDiscardBytesPerUnit);
+  }
   }
   return true;
 }

@@ -48,7 +48,7 @@ std::size_t Collector::advance(std::size_t units) {
   case CycleStep::None:
     return 0;
   case CycleStep::Retire:
-    if (safepoints.take_those_at_rest([](Mutator& m) { m.retire_memory(); }, kThreadsPerStep)) {
+    if (safepoints.take_those_at_rest([this](Mutator& m) { retire(m); }, kThreadsPerStep)) {
       step_.store(CycleStep::Begin);
     }
     return kThreadsPerStep;

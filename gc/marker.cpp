@@ -73,6 +73,7 @@ void Marker::reset(bool beside) {
   edges_.begin(high_water, high_water + growth, region_bytes_);
   slices_top_ = slices_;
   weak_.reset();
+  ephemerons_.reset();
   roots_ = 0;
   objects_ = bytes_ = edges_done_ = 0;
   corruption_.clear();
@@ -90,6 +91,7 @@ bool Marker::trim_some(std::size_t most) {
   }
   edges_.begin(0, 0);
   weak_.trim();
+  ephemerons_.trim();
   trimmed_ = 0;
   return true;
 }
@@ -179,11 +181,23 @@ template <class Edges>
 Edges Marker::scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const {
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     const echo_slot& slot = record.slots[i];
-    if (slot.offset < 64 * kGranule || slot.kind == ECHO_SLOT_WEAK || has_fault(Fault::FarSlotMissed)) {
+    if (slot.offset < 64 * kGranule || slot.kind > ECHO_SLOT_TAGGED || has_fault(Fault::FarSlotMissed)) {
       continue; // in the bitmaps, or not followed
     }
     const Address word = load_word(object + slot.offset);
     edges.push(slot.kind != ECHO_SLOT_TAGGED || TaggedWord{word}.is_reference() ? word : 0);
+  }
+  return edges;
+}
+
+// [eph.value.1]
+template <class Edges>
+Edges Marker::scan_ephemerons(Address object, const LayoutRecord& record, Edges edges) {
+  for (std::uint32_t i = 0; i < record.slot_count; ++i) {
+    const Address slot = object + record.slots[i].offset;
+    if (record.slots[i].kind == ECHO_SLOT_EPHEMERON_KEY && ephemerons_.is_reached(slot, load_word(slot))) {
+      edges.push(load_word(slot + Ephemerons::kValueBehindKey));
+    }
   }
   return edges;
 }
@@ -216,6 +230,9 @@ template <class Edges> Edges Marker::scan_general(Address object, const LayoutRe
   }
   if (record.has_weak_slots) {
     weak_.note(object);
+  }
+  if (record.has_ephemerons) {
+    edges = scan_ephemerons(object, record, edges);
   }
   if (record.has_long_slots) {
     edges = scan_long_slots(object, record, edges);
@@ -268,8 +285,15 @@ template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) 
         continue;
       }
       if (slices_top_ == slices_) {
-        done = true;
-        break;
+        if (!ephemerons_.has_marking_work()) {
+          done = true;
+          break;
+        }
+        for (std::size_t i = 0; i < kSliceBatch && budget != 0 && ephemerons_.has_marking_work(); ++i) {
+          edges.push(ephemerons_.step());
+          --budget;
+        }
+        continue;
       }
       for (std::size_t i = 0; i < kSliceBatch && slices_top_ != slices_ && budget != 0; ++i) {
         edges = scan_slice(*--slices_top_, edges);
@@ -287,6 +311,9 @@ template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) 
         if (__builtin_expect(kind == SlabKind::Old && is_aligned(candidate, kGranule), 1) ||
             accept_unusual(candidate, kind)) {
           (void)bits.mark(candidate);
+          if (__builtin_expect(ephemerons_.is_watching(), 0)) {
+            ephemerons_.marked(candidate);
+          }
           grey = candidate;
           __builtin_prefetch(reinterpret_cast<const void*>(grey));
         } else {

@@ -19,6 +19,7 @@
 #pragma once
 
 #include "gc/edge_stacks.h"
+#include "gc/ephemerons.h"
 #include "gc/weak_slots.h"
 #include "heap/memory.h"
 
@@ -28,7 +29,7 @@ namespace echo {
 
 class Marker {
 public:
-  explicit Marker(Memory& memory) : memory_(memory), weak_(memory) {}
+  explicit Marker(Memory& memory) : memory_(memory), weak_(memory), ephemerons_(memory) {}
   ~Marker();
   bool open(const Config& config);
 
@@ -48,6 +49,8 @@ public:
   void reset(bool beside);
   // The weak slots of what was marked: cleared behind the mark.
   WeakSlots& weak() { return weak_; }
+  // Its pairs are followed while marking, and cleared behind the mark.
+  Ephemerons& ephemerons() { return ephemerons_; }
   // Gives the edges' memory back when much was used, at most about `most` bytes at a time: true when that is done.
   bool trim_some(std::size_t most);
 
@@ -68,12 +71,14 @@ private:
   template <class Edges> Edges scan_slice(Slice slice, Edges edges);
   template <class Edges> Edges push_hits(Address from, std::size_t words, Edges edges);
   template <class Edges> Edges scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const;
+  template <class Edges> Edges scan_ephemerons(Address object, const LayoutRecord& record, Edges edges);
   bool accept_unusual(Address word, SlabKind kind);
   void reject_header(Address object);
   void corrupt(Address object, const char* what);
 
   Memory& memory_;
   WeakSlots weak_;
+  Ephemerons ephemerons_;
   EdgeStacks edges_;
   void* mapped_ = nullptr; // blocks of edges, then slices
   std::size_t mapped_bytes_ = 0;

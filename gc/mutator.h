@@ -10,6 +10,7 @@
 
 #include "barriers/store_barrier.h"
 #include "echo/heap.h"
+#include "gc/finalizer_queue.h"
 #include "gc/handles.h"
 #include "gc/machine_stack.h"
 #include "gc/watermark.h"
@@ -75,6 +76,8 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   RunAllocator allocator;
   BarrierState barrier;
   HandleStack handles;
+  FinalizableBlock* finalizable =
+      nullptr; // what it allocated of finalizable layouts: handed over when it is retired
   // Of the managed frames: written in stops, by the thread itself, and by the collector while the thread is not active.
   Watermark watermark;
   RootsToTrace to_trace;

@@ -93,6 +93,7 @@ echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutator
       return status;
     }
   }
+  roots.finalizers.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
   return enumerate_words(roots, mutators, true, visitor, why);
 }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Enumerates, in a stop, every root: handles, registered words, the managed frames of every thread, and
-//             ambiguous words.
+// Purpose     Enumerates, in a stop, every root: handles, registered words, the managed frames of every thread, objects whose
+//             finalization is due, and ambiguous words.
 // Invariants  [roots.all.1] Nothing else keeps an object alive. [frames.source.1] A frame that cannot be
 //             mapped fails the enumeration; the caller then frees nothing.
 #pragma once
 
 #include "echo/frames.h"
 #include "gc/ambiguous_roots.h"
+#include "gc/finalizer_queue.h"
 #include "gc/global_roots.h"
 #include "gc/mutator.h"
 
@@ -44,6 +45,7 @@ struct RootSet {
   FrameSource frames;
   GlobalRoots globals;
   AmbiguousRoots ambiguous;
+  FinalizerQueue finalizers;
 };
 
 struct RootVisitor {

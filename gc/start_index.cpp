@@ -4,10 +4,13 @@
 #include "gc/start_index.h"
 
 #include "gc/census.h"
+#include "heap/os_memory.h"
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <functional>
+#include <thread>
 #include <utility>
 
 namespace echo {
@@ -89,8 +92,25 @@ std::optional<std::uint64_t> StartIndex::counted() {
   return walks_ && all_before_ && is_whole() ? std::optional(counted_before_) : std::nullopt;
 }
 
+void StartIndex::begin_weak() {
+  const MutexLock lock(mutex_);
+  weak_ = true;
+}
+
+void StartIndex::end_weak() {
+  const MutexLock lock(mutex_);
+  if (weak_) {
+    end_mark_locked(true);
+  }
+}
+
 void StartIndex::end_mark(bool whole) {
   const MutexLock lock(mutex_);
+  end_mark_locked(whole);
+}
+
+void StartIndex::end_mark_locked(bool whole) {
+  weak_ = false;
   while (!whole && is_used() && note_before(SIZE_MAX)) { // the next mark adds to them
   }
   marking_ = false;
@@ -195,7 +215,7 @@ ObjectRef StartIndex::find_in(Mutator& mutator, Address word) const {
 
 // What a stop found is good unless a mark began between the stop and this thread's return from it: then nobody may have
 // kept the object.
-ObjectRef StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word) {
+StartIndex::Known StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word, ObjectRef* out) {
   for (;;) {
     std::uint64_t marks = 0;
     FindWork work([&](Mutator& other) {
@@ -205,37 +225,85 @@ ObjectRef StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word) {
     safepoints_.stop(&mutator, work);
     const bool good = marks == marks_.load(std::memory_order_relaxed);
     if (good && work.found) {
-      return work.found;
+      *out = work.found;
+      return Known::Answer;
     }
     const MutexLock lock(mutex_); // the span may have been retired shortly before the stop, or by that mark
+    if (is_unsure(static_cast<Address>(word.bits))) {
+      return Known::Later;
+    }
     note_retired();
-    if (const ObjectRef found = memory_.words.resolve(word); found || good) {
-      return found;
+    *out = resolve_alive(word);
+    if (*out || good) {
+      return Known::Answer;
     }
   }
 }
 
+void StartIndex::set_resurrecting(bool on) {
+  const MutexLock lock(mutex_);
+  resurrecting_ = on;
+}
+
+bool StartIndex::is_resurrecting() {
+  const MutexLock lock(mutex_);
+  return resurrecting_;
+}
+
+ObjectRef StartIndex::resolve_alive(AmbiguousWord word) const {
+  const ObjectRef hit = memory_.words.resolve(word);
+  return weak_ && Snapshot(memory_.pool.slabs(), memory_.bits).is_dead(hit.address) ? ObjectRef{} : hit;
+}
+
+// Whether the word may hit what is being resurrected.
+bool StartIndex::is_unsure(Address word) const {
+  const SlabTable& slabs = memory_.pool.slabs();
+  const SlabKind kind = slabs.kind_of_word(word);
+  return resurrecting_ && (slabs.is_old(kind) || kind == SlabKind::Large);
+}
+
+StartIndex::Known StartIndex::resolve_known(AmbiguousWord word, ObjectRef* out, echo_status* status,
+                                            std::string* why) {
+  const auto address = static_cast<Address>(word.bits);
+  const MutexLock lock(mutex_);
+  *status = open(why);
+  if (*status != ECHO_OK) {
+    return Known::Answer;
+  }
+  if (is_unsure(address)) {
+    return Known::Later;
+  }
+  *out = resolve_alive(word);
+  if (*out || !is_small(memory_.pool.slabs().kind_of_word(address))) {
+    return Known::Answer;
+  }
+  note_retired();
+  *out = resolve_alive(word);
+  return *out ? Known::Answer : Known::Elsewhere;
+}
+
+StartIndex::Known StartIndex::resolve_now(Mutator& mutator, AmbiguousWord word, ObjectRef* out,
+                                          echo_status* status, std::string* why) {
+  const Known known = resolve_known(word, out, status, why);
+  if (known != Known::Elsewhere) {
+    return known;
+  }
+  *out = find_in(mutator, static_cast<Address>(word.bits));
+  return *out || safepoints_.attached() == 1 ? Known::Answer : find_in_stop(mutator, word, out);
+}
+
 echo_status StartIndex::resolve(Mutator& mutator, AmbiguousWord word, ObjectRef* out, std::string* why) {
-  const SlabKind kind = memory_.pool.slabs().kind_of_word(static_cast<Address>(word.bits));
-  {
-    const MutexLock lock(mutex_);
-    if (const echo_status status = open(why); status != ECHO_OK) {
-      return status;
-    }
-    *out = memory_.words.resolve(word);
-    if (*out || !is_small(kind)) {
-      return ECHO_OK;
-    }
-    note_retired();
-    *out = memory_.words.resolve(word);
+  echo_status status = ECHO_OK;
+  while (resolve_now(mutator, word, out, &status, why) == Known::Later) {
+    const std::uint64_t start = os::monotonic_ns();
+    safepoints_.at_rest(mutator, [this] { // rare: waits as for memory
+      while (is_resurrecting()) {
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
+      }
+    });
+    pauses_.record_stall(os::monotonic_ns() - start);
   }
-  if (!*out) {
-    *out = find_in(mutator, static_cast<Address>(word.bits));
-  }
-  if (!*out && safepoints_.attached() > 1) {
-    *out = find_in_stop(mutator, word);
-  }
-  return ECHO_OK;
+  return status;
 }
 
 } // namespace echo

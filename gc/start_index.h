@@ -4,7 +4,7 @@
 //             threads allocate objects that nobody noted.
 // Drawing     a mark begins    base = Marks of the mark before; what was retired until now is to be noted
 //             it goes on       starts += objects of those spans, in slices; then ambiguous words are looked at
-//             it ends whole    starts = {};  base = Marks of this mark
+//             it ends whole    starts = {};  base = Marks of this mark, when what is due for finalization is marked
 //             it ends broken   starts += marks of the mark before; base = Starts: the next mark adds to them
 //             between marks    echo_resolve notes retired spans as it needs them, and reads its own thread's
 //
@@ -27,7 +27,8 @@ namespace echo {
 
 class StartIndex {
 public:
-  StartIndex(Memory& memory, Safepoints& safepoints) : memory_(memory), safepoints_(safepoints) {}
+  StartIndex(Memory& memory, Safepoints& safepoints, Pauses& pauses)
+      : memory_(memory), safepoints_(safepoints), pauses_(pauses) {}
 
   // From the next mark on there may be ambiguous words. Any thread; waits for a stop in progress. ECHO_OK; WRONG_STATE after a mark that was not
   // whole; SYSTEM_MEMORY.
@@ -43,8 +44,15 @@ public:
   bool is_whole() const { return whole_.load(std::memory_order_relaxed); }
   // Objects of the spans of before the mark, if all were noted: a walk that need not be made twice.
   std::optional<std::uint64_t> counted() ECHO_EXCLUDES(mutex_);
-  // In a stop, before the bits of the mark before are cleared.
+  // In the stop that ends the mark, before the bits of the mark before are cleared.
   void end_mark(bool whole) ECHO_EXCLUDES(mutex_);
+  // In that stop, in place of it: the mark is whole, and the collector still resolves words as while marking, for what it
+  // marks for finalization. Others get what the mark found alive. end_weak() is then the end, beside the program.
+  void begin_weak() ECHO_EXCLUDES(mutex_);
+  void end_weak() ECHO_EXCLUDES(mutex_);
+  // Meanwhile, while what is due, and all that it reaches, is being marked: half of that must not be obtained.
+  // [resolve.dead.2]
+  void set_resurrecting(bool on) ECHO_EXCLUDES(mutex_);
 
   // echo_resolve, on a managed thread. The same status values as use().
   echo_status resolve(Mutator& mutator, AmbiguousWord word, ObjectRef* out, std::string* why)
@@ -57,11 +65,22 @@ private:
   // Up to `objects`; false: all that were retired before the mark are noted.
   bool note_before(std::size_t objects) ECHO_REQUIRES(mutex_);
   bool note(const RetiredSpan& span, std::uint64_t* objects) ECHO_REQUIRES(mutex_);
+  // What is said of a word without a look into threads.
+  enum class Known : std::uint8_t { Answer, Elsewhere, Later };
+  bool is_resurrecting() ECHO_EXCLUDES(mutex_);
+  bool is_unsure(Address word) const ECHO_REQUIRES(mutex_);
+  ObjectRef resolve_alive(AmbiguousWord word) const ECHO_REQUIRES(mutex_);
+  void end_mark_locked(bool whole) ECHO_REQUIRES(mutex_);
+  Known resolve_known(AmbiguousWord word, ObjectRef* out, echo_status* status, std::string* why)
+      ECHO_EXCLUDES(mutex_);
+  Known resolve_now(Mutator& mutator, AmbiguousWord word, ObjectRef* out, echo_status* status,
+                    std::string* why) ECHO_EXCLUDES(mutex_);
   ObjectRef find_in(Mutator& mutator, Address word) const;
-  ObjectRef find_in_stop(Mutator& mutator, AmbiguousWord word);
+  Known find_in_stop(Mutator& mutator, AmbiguousWord word, ObjectRef* out) ECHO_EXCLUDES(mutex_);
 
   Memory& memory_;
   Safepoints& safepoints_;
+  Pauses& pauses_;
   std::atomic<bool> used_{false};
   std::atomic<std::uint64_t> marks_{0}; // begun
   Mutex mutex_;                         // writers of the starts outside stops [starts.write.1]
@@ -74,6 +93,8 @@ private:
       noted_before_ ECHO_GUARDED_BY(mutex_) = 0; // of the spans retired before the mark that is running
   std::size_t noted_spans_ ECHO_GUARDED_BY(mutex_) = 0;
   std::uint64_t counted_before_ ECHO_GUARDED_BY(mutex_) = 0; // objects of the first
+  bool weak_ ECHO_GUARDED_BY(mutex_) = false;                // between begin_weak and end_weak
+  bool resurrecting_ ECHO_GUARDED_BY(mutex_) = false;
 };
 
 } // namespace echo

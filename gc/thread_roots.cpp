@@ -210,6 +210,9 @@ bool Collector::trace_thread(Mutator& mutator) {
 
 // A slice; true if something was done.
 bool Collector::trace_roots() {
+  if (roots.finalizers.trace_some([this](ObjectRef ref) { marker_.push_root(ref); })) { // [final.root.1]
+    return true;
+  }
   {
     const MutexLock lock(orphans_mutex_);
     if (!orphans_.empty()) {

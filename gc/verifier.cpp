@@ -191,31 +191,60 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
   for (const AmbiguousWord word : roots.words) {
     reach(resolve(word), "the object that an ambiguous word hits:");
   }
-  while (!grey.empty() && why.empty()) {
-    const Address object = grey.back();
-    grey.pop_back();
-    for_each_reference(memory_.layouts, {object}, [&](Address slot, Address word) {
-      if (why.empty()) {
-        reach(word, "the reference");
-        if (!why.empty()) {
-          const LayoutRecord& record = memory_.layouts.record({load_header({object}).layout_number()});
-          why += at_address(" (slot", slot) + " of an object of layout '" + record.name + "')";
+  // Keys' slots of ephemerons. [eph.value.1]
+  std::vector<Address> waiting;
+  const auto check_weak = [&](Address slot) {
+    const Address word = load_slot(slot);
+    if (why.empty() && cleared && word != 0 && memory_.pool.slabs().contains(word)) {
+      why = check_reference(word, "the object of an ephemeron");
+      why += why.empty() ? "" : at_address(" (slot", slot) + ")";
+    }
+  };
+  const auto release = [&](Address key_slot) {
+    const Address key = load_slot(key_slot);
+    const Address value = load_slot(key_slot + sizeof(Address));
+    const bool reached = key != 0 && (!memory_.pool.slabs().contains(key) || visited_.contains(key));
+    // A value that was stored long before its key is kept by nothing until then [eph.null.1], and null soon.
+    const bool lost = !cleared && moment != Moment::AfterMark && memory_.pool.slabs().contains(value) &&
+                      !check_reference(value, "").empty();
+    if (reached && !lost) {
+      reach(value, "an ephemeron's value");
+    }
+    return reached;
+  };
+  do {
+    while (!grey.empty() && why.empty()) {
+      const Address object = grey.back();
+      grey.pop_back();
+      for_each_reference(memory_.layouts, {object}, [&](Address slot, Address word) {
+        if (why.empty()) {
+          reach(word, "the reference");
+          if (!why.empty()) {
+            const LayoutRecord& record = memory_.layouts.record({load_header({object}).layout_number()});
+            why += at_address(" (slot", slot) + " of an object of layout '" + record.name + "')";
+          }
         }
-      }
-    });
-    // Null or alive, also between collections: the last one cleared the rest. [weak.clear.1]
-    for_each_weak_slot(memory_.layouts, {object}, [&](Address slot, Address word) {
-      if (why.empty() && cleared && word != 0 && memory_.pool.slabs().contains(word)) {
-        why = check_reference(word, "the weak slot's object");
-        if (!why.empty()) {
-          why += at_address(" (slot", slot) + ")";
+      });
+      // Null or alive, also between collections: the last one cleared the rest. [weak.clear.1]
+      for_each_weak_slot(memory_.layouts, {object}, [&](Address slot, Address word) {
+        if (why.empty() && cleared && word != 0 && memory_.pool.slabs().contains(word)) {
+          why = check_reference(word, "the weak slot's object");
+          if (!why.empty()) {
+            why += at_address(" (slot", slot) + ")";
+          }
         }
-      }
-    });
-    for_each_ambiguous_word(memory_.layouts, {object}, [&](Address, AmbiguousWord word) {
-      reach(memory_.pool.slabs().contains(word.bits) ? resolve(word) : 0,
-            "the object that a word of an object without a known layout hits:");
-    });
+      });
+      for_each_ephemeron(memory_.layouts, {object}, [&](Address key_slot) { waiting.push_back(key_slot); });
+      for_each_ambiguous_word(memory_.layouts, {object}, [&](Address, AmbiguousWord word) {
+        reach(memory_.pool.slabs().contains(word.bits) ? resolve(word) : 0,
+              "the object that a word of an object without a known layout hits:");
+      });
+    }
+    std::erase_if(waiting, release);
+  } while (!grey.empty() && why.empty());
+  for (const Address key_slot : waiting) {
+    check_weak(key_slot);
+    check_weak(key_slot + sizeof(Address));
   }
   if (why.empty() && (moment == Moment::MarkEnd || moment == Moment::AfterMark)) {
     why = check_bitmaps(moment);

@@ -98,6 +98,16 @@ template <class Visit> void for_each_weak_slot(const LayoutTable& layouts, Objec
   }
 }
 
+// Calls visit(address of its key's slot) for every ephemeron.
+template <class Visit> void for_each_ephemeron(const LayoutTable& layouts, ObjectRef object, Visit visit) {
+  const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
+  for (std::uint32_t i = 0; record.has_ephemerons && i < record.slot_count; ++i) {
+    if (record.slots[i].kind == ECHO_SLOT_EPHEMERON_KEY) {
+      visit(object.address + record.slots[i].offset);
+    }
+  }
+}
+
 // Calls visit(its address, AmbiguousWord) for every word of an object without a known layout.
 template <class Visit>
 void for_each_ambiguous_word(const LayoutTable& layouts, ObjectRef object, Visit visit) {

@@ -36,6 +36,9 @@ namespace echo {
   X(LogLeftAtEnd, "the stop that ends a mark leaves the logs of threads untaken")                            \
   X(PhaseNotSetAtAttach, "a thread that attaches while marking has its barrier off")                         \
   X(WeakNotCleared, "weak slots keep the addresses of the dead")                                             \
+  X(EphemeronNotReleased, "a key that becomes marked late does not release its ephemerons")                  \
+  X(FinalizedTwice, "the first object that is due is handed out twice")                                      \
+  X(DueNotMarked, "what is due for finalization is freed like anything dead")                                \
   X(InteriorMissed, "an ambiguous word into an object, not at its start, is no root")
 
 enum class Fault : std::uint8_t {

@@ -68,10 +68,6 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
   if ((l.flags & ~kKnownFlags) != 0) {
     return bad("unknown flags " + std::to_string(l.flags & ~kKnownFlags));
   }
-  if ((l.flags & ECHO_LAYOUT_FINALIZABLE) != 0) {
-    *why = "layout '" + std::string(l.name) + "': finalizable layouts are not supported by this plugin";
-    return ECHO_NOT_SUPPORTED;
-  }
   const bool array = is_array_kind(l.kind);
   const bool ambiguous = l.kind == ECHO_LAYOUT_AMBIGUOUS;
   const bool plain_array = l.kind == ECHO_LAYOUT_RAW_ARRAY || l.kind == ECHO_LAYOUT_REF_ARRAY || ambiguous;
@@ -133,10 +129,16 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
     if (s.kind > ECHO_SLOT_EPHEMERON_VALUE) {
       return bad(where + " has the unknown kind " + std::to_string(s.kind));
     }
-    if (s.kind > ECHO_SLOT_WEAK) {
-      *why = "layout '" + std::string(l.name) + "': " + where +
-             " is an ephemeron's: not supported by this plugin";
-      return ECHO_NOT_SUPPORTED;
+    // [heap.layout.4]
+    const bool behind_key = i > 0 && (*slots)[i - 1].kind == ECHO_SLOT_EPHEMERON_KEY &&
+                            (*slots)[i - 1].offset + kGranule == s.offset;
+    const bool before_value = i + 1 < slots->size() && (*slots)[i + 1].kind == ECHO_SLOT_EPHEMERON_VALUE &&
+                              s.offset + kGranule == (*slots)[i + 1].offset;
+    if (s.kind == ECHO_SLOT_EPHEMERON_VALUE && !behind_key) {
+      return bad(where + " is an ephemeron's value, and no key's slot lies right before it");
+    }
+    if (s.kind == ECHO_SLOT_EPHEMERON_KEY && !before_value) {
+      return bad(where + " is an ephemeron's key, and no value's slot lies right behind it");
     }
   }
   return ECHO_OK;
@@ -183,6 +185,8 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
     const std::uint32_t word = s.offset / kGranule;
     if (s.kind == ECHO_SLOT_WEAK) {
       r.has_weak_slots = true;
+    } else if (s.kind == ECHO_SLOT_EPHEMERON_KEY || s.kind == ECHO_SLOT_EPHEMERON_VALUE) {
+      r.has_ephemerons = true;
     } else if (word >= 64) {
       r.has_long_slots = true;
     } else if (s.kind == ECHO_SLOT_STRONG) {
@@ -191,8 +195,8 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
       r.tagged_map |= std::uint64_t{1} << word;
     }
   }
-  r.is_simple = !r.is_array && !r.has_long_slots && !r.has_weak_slots && r.tagged_map == 0 &&
-                r.fixed_bytes <= kLargeBytes;
+  r.is_simple = !r.is_array && !r.has_long_slots && !r.has_weak_slots && !r.has_ephemerons &&
+                r.tagged_map == 0 && r.fixed_bytes <= kLargeBytes;
   by_descriptor_.emplace(key, number);
   count_.store(number, std::memory_order_release);
   out->number = number;

@@ -9,7 +9,8 @@
 //
 // Invariants  [heap.layout.1] A record is complete before its number is handed out and constant afterwards.
 //             [heap.layout.2] Slots are distinct, 8-aligned, behind header (and length) and inside the fixed
-//             part. [heap.layout.3] object_bytes() never overflows: allocation checks lengths by
+//             part. [heap.layout.4] Behind the slot of an ephemeron's key is that of its value, and none is alone.
+//             [heap.layout.3] object_bytes() never overflows: allocation checks lengths by
 //             checked_object_bytes().
 // Equations   bytes(fixed) = max(16, round_up(fixed_bytes, 8))   [heap.cell.1]
 //             bytes(array) = round_up(elements_offset + length * element_bytes, 8)
@@ -43,10 +44,12 @@ struct alignas(kCacheLine) LayoutRecord {
   bool ambiguous_elements = false; // every whole word of the elements may be a reference
   std::uint32_t slot_count = 0;
   bool has_weak_slots = false;      // in `slots`, in no map
+  bool has_ephemerons = false;      // likewise
   const echo_slot* slots = nullptr; // sorted by offset
   const char* name = nullptr;
   std::uint64_t exact_fixed_bytes = 0; // as registered, at least kMinObjectBytes: for enumeration
 
+  bool is_finalizable() const { return (flags & ECHO_LAYOUT_FINALIZABLE) != 0; }
   bool is_leaf() const { return slot_count == 0 && !traced_elements && !ambiguous_elements; }
   // Of an object's elements. Precondition: its bytes do not overflow.
   std::uint64_t ambiguous_words(std::uint64_t length) const {

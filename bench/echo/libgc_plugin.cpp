@@ -395,6 +395,8 @@ const echo_heap_api table = {
     .test_cycle_finish = no_cycle,
     .test_cycle_hold = [](echo_thread*, uint32_t, echo_error*) { return ECHO_NOT_SUPPORTED; },
     .step = [](echo_thread*, uint64_t, uint32_t*) { return ECHO_NOT_SUPPORTED; },
+    .finalizer_next = [](echo_thread*, echo_ref*) { return ECHO_NOT_SUPPORTED; },
+    .finalizers_due = [](echo_heap*) { return uint64_t{0}; },
 };
 
 } // namespace

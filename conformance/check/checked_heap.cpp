@@ -46,7 +46,8 @@ void CheckedHeap::know_layout(echo_layout_id id) {
   layout->name = info.name;
   layout->fixed_bytes = (info.fixed_bytes + 7) / 8 * 8;
   layout->traced_elements = info.kind == ECHO_LAYOUT_REF_ARRAY || info.kind == ECHO_LAYOUT_MIXED_REF;
-  layout->is_exact = info.kind != ECHO_LAYOUT_AMBIGUOUS;
+  // What reaches an ephemeron's value, or what waits for its finalization, is not followed.
+  layout->is_exact = info.kind != ECHO_LAYOUT_AMBIGUOUS && (info.flags & ECHO_LAYOUT_FINALIZABLE) == 0;
   for (std::uint32_t i = 0; i < info.slot_count; ++i) {
     echo_slot slot{};
     if (api_.layout_slot(real_, id, i, &slot) == ECHO_OK)

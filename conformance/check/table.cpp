@@ -175,10 +175,23 @@ echo_status step(echo_thread* thread, std::uint64_t budget_us, std::uint32_t* do
   return at_safepoint(thread, "echo_step", ECHO_CHECK_SITE(),
                       [&](echo_thread* mine) { return real->step(mine, budget_us, done); });
 }
+echo_status finalizer_next(echo_thread* thread, echo_ref* out) {
+  const Site site = ECHO_CHECK_SITE();
+  CheckedThread* const t = CheckedThread::of(thread);
+  if (t != nullptr)
+    (void)owns(*t, "echo_finalizer_next", site);
+  const echo_status status = real->finalizer_next(real_of(thread), out);
+  if (t != nullptr && status == ECHO_OK && *out != nullptr)
+    t->heap->obtained(*out);
+  return status;
+}
+std::uint64_t finalizers_due(echo_heap* heap) {
+  return real->finalizers_due(real_of(heap));
+}
 
 // [check.forward.1] A member that is missing here is an error of the compiler (missing-field-initializers), and a table that has
 // grown one of the next line: forward the new function, say in the checker what it roots or lets go, then raise the number.
-static_assert(sizeof(echo_heap_api) == 24 + 47 * sizeof(void*), "a function of the table is not forwarded");
+static_assert(sizeof(echo_heap_api) == 24 + 49 * sizeof(void*), "a function of the table is not forwarded");
 const echo_heap_api functions = {sizeof(echo_heap_api),
                                  ECHO_ABI_MAJOR,
                                  ECHO_ABI_MINOR,
@@ -230,7 +243,9 @@ const echo_heap_api functions = {sizeof(echo_heap_api),
                                  test_cycle_step,
                                  test_cycle_finish,
                                  test_cycle_hold,
-                                 step};
+                                 step,
+                                 finalizer_next,
+                                 finalizers_due};
 
 echo_heap_api table;
 void* library = nullptr;

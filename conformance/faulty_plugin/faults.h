@@ -45,6 +45,13 @@
   X(traces_nothing_unknown, "takes objects without a known layout for raw bytes")                            \
   X(resolves_starts, "resolves only the addresses of objects, nothing inside them")                          \
   X(resolves_past_ends, "resolves one past an object's end to the object")                                   \
+  X(pairs_are_weak, "keeps the value of an ephemeron no better than a weak slot")                            \
+  X(values_are_strong, "keeps the values of ephemerons whatever becomes of their keys")                      \
+  X(finalizes_nothing, "nothing of a finalizable layout is ever due")                                        \
+  X(finalizes_twice, "each object that is due is handed out twice")                                          \
+  X(finalizes_without_order, "hands the youngest object that is due out first")                              \
+  X(finalizes_shells, "an object that is due has lost what it refers to")                                    \
+  X(miscounts_due, "one more object is due than is true")                                                    \
   X(never_collects, "says that it collected and did not")                                                    \
   X(crashes_on_collect, "dies in collect")                                                                   \
   X(hangs_on_collect, "never returns from collect")                                                          \

@@ -328,6 +328,102 @@ void break_ambiguous_roots() {
   }
 }
 
+// Registers `layout` with the slots of kind `from`, or if that is none its flag FINALIZABLE, changed.
+template <std::uint32_t from, std::uint32_t to>
+echo_status register_changed(echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
+                             echo_error* why) {
+  if (layout == nullptr || layout->size < sizeof(echo_layout) ||
+      layout->slot_count > layout->fixed_bytes / 8 || (layout->slot_count != 0 && layout->slots == nullptr))
+    return inner->layout_register(heap, layout, out, why);
+  std::vector<echo_slot> slots(layout->slots, layout->slots + layout->slot_count);
+  for (echo_slot& slot : slots)
+    if (slot.kind == from || (from == ECHO_SLOT_EPHEMERON_KEY && slot.kind == ECHO_SLOT_EPHEMERON_VALUE))
+      slot.kind = to;
+  echo_layout changed = *layout;
+  changed.slots = slots.data();
+  return inner->layout_register(heap, &changed, out, why);
+}
+
+void break_ephemerons_and_finalizers() {
+  switch (fault) {
+  case Fault::pairs_are_weak:
+    table.layout_register = register_changed<ECHO_SLOT_EPHEMERON_KEY, ECHO_SLOT_WEAK>;
+    break;
+  case Fault::values_are_strong:
+    table.store = [](echo_thread* thread, echo_ref object, std::uint64_t offset, echo_ref value) {
+      static echo_ref kept[8192]; // at most so many root words
+      static std::size_t used = 0;
+      echo_heap* const heap = inner->heap_of(thread);
+      const echo_layout_id id = inner->object_layout(heap, object);
+      echo_slot slot{};
+      for (std::uint32_t i = 0; inner->layout_slot(heap, id, i, &slot) == ECHO_OK; ++i)
+        if (slot.offset == offset && slot.kind == ECHO_SLOT_EPHEMERON_VALUE && used < 8000) {
+          kept[used] = value;
+          (void)inner->roots_add(heap, &kept[used++], 1, nullptr);
+        }
+      return inner->store(thread, object, offset, value);
+    };
+    break;
+  case Fault::finalizes_nothing:
+    table.layout_register = [](echo_heap* heap, const echo_layout* layout, echo_layout_id* out,
+                               echo_error* why) {
+      if (layout == nullptr || layout->size < sizeof(echo_layout))
+        return inner->layout_register(heap, layout, out, why);
+      echo_layout changed = *layout;
+      changed.flags &= ~std::uint32_t{ECHO_LAYOUT_FINALIZABLE};
+      return inner->layout_register(heap, &changed, out, why);
+    };
+    break;
+  case Fault::finalizes_twice:
+    table.finalizer_next = [](echo_thread* thread, echo_ref* out) {
+      static echo_ref again = nullptr;
+      if (again != nullptr && out != nullptr) {
+        *out = again;
+        again = nullptr;
+        return ECHO_OK;
+      }
+      const echo_status status = inner->finalizer_next(thread, out);
+      again = status == ECHO_OK ? *out : nullptr;
+      return status;
+    };
+    break;
+  case Fault::finalizes_without_order:
+    table.finalizer_next = [](echo_thread* thread, echo_ref* out) {
+      static std::deque<echo_ref> all;
+      if (out == nullptr)
+        return inner->finalizer_next(thread, out);
+      for (echo_ref one = nullptr;;) {
+        if (const echo_status status = inner->finalizer_next(thread, &one); status != ECHO_OK)
+          return status;
+        if (one == nullptr)
+          break;
+        all.push_back(one);
+      }
+      *out = all.empty() ? nullptr : all.back();
+      if (!all.empty())
+        all.pop_back();
+      return ECHO_OK;
+    };
+    break;
+  case Fault::finalizes_shells:
+    table.finalizer_next = [](echo_thread* thread, echo_ref* out) {
+      const echo_status status = inner->finalizer_next(thread, out);
+      if (status == ECHO_OK && *out != nullptr)
+        (void)inner->store(thread, *out, 8, nullptr);
+      return status;
+    };
+    break;
+  case Fault::miscounts_due:
+    table.finalizers_due = [](echo_heap* heap) {
+      const std::uint64_t due = inner->finalizers_due(heap);
+      return due == 0 ? due : due + 1;
+    };
+    break;
+  default:
+    break;
+  }
+}
+
 void break_collections() {
   switch (fault) {
   case Fault::never_collects:
@@ -432,6 +528,7 @@ bool load_inner() {
   break_roots();
   break_frames();
   break_ambiguous_roots();
+  break_ephemerons_and_finalizers();
   break_collections();
   break_threads();
   break_heaps_and_statistics();

@@ -41,6 +41,14 @@ echo_status read_slots(const echo_layout& d, std::uint64_t first_offset, Layout*
       *why = at + " is given twice";
     else if (slot.kind > ECHO_SLOT_EPHEMERON_VALUE)
       *why = at + " has unknown kind " + std::to_string(slot.kind);
+    else if (slot.kind == ECHO_SLOT_EPHEMERON_KEY &&
+             (i + 1 == out->slots.size() || out->slots[i + 1].offset != slot.offset + 8 ||
+              out->slots[i + 1].kind != ECHO_SLOT_EPHEMERON_VALUE))
+      *why = at + " is a key without a value right behind it";
+    else if (slot.kind == ECHO_SLOT_EPHEMERON_VALUE &&
+             (i == 0 || out->slots[i - 1].offset + 8 != slot.offset ||
+              out->slots[i - 1].kind != ECHO_SLOT_EPHEMERON_KEY))
+      *why = at + " is a value without a key right before it";
     if (!why->empty())
       return ECHO_BAD_LAYOUT;
     weak = weak || slot.kind > ECHO_SLOT_TAGGED;

@@ -275,6 +275,13 @@ echo_status echo_test_cycle_hold(echo_thread* thread, std::uint32_t, echo_error*
   return no_steps(thread, why);
 }
 
+echo_status echo_finalizer_next(echo_thread* thread, echo_ref* out) {
+  return thread == nullptr || out == nullptr ? ECHO_INVALID_ARGUMENT : ECHO_NOT_SUPPORTED;
+}
+std::uint64_t echo_finalizers_due(echo_heap*) {
+  return 0;
+}
+
 echo_status echo_get_statistics(echo_heap* heap, echo_statistics* out) {
   if (heap == nullptr || out == nullptr || out->size < sizeof(std::uint32_t))
     return ECHO_INVALID_ARGUMENT;
@@ -354,6 +361,8 @@ static const echo_heap_api table = {
     echo_test_cycle_finish,
     echo_test_cycle_hold,
     echo_step,
+    echo_finalizer_next,
+    echo_finalizers_due,
 };
 
 const echo_heap_api* echo_heap_plugin(std::uint32_t wanted_major, std::uint32_t wanted_minor,

@@ -68,6 +68,8 @@ Suite ambiguous_suite();
 Suite weak_suite();
 Suite pace_suite();
 Suite stepping_suite();
+Suite ephemerons_suite();
+Suite finalizers_suite();
 
 // Ends the running test. The text says what was found; `where` is the line of the check.
 [[noreturn]] void fail_at(const char* file, int line, const std::string& what);

@@ -78,6 +78,17 @@ std::optional<std::string> first_lie(const echo_layout& d) {
         !offsets.insert(s.offset).second || s.kind > ECHO_SLOT_EPHEMERON_VALUE)
       return "slot " + std::to_string(i);
   }
+  // A value right behind each key, a key right before each value.
+  const auto has = [&d](std::uint64_t offset, std::uint32_t kind) {
+    return std::any_of(d.slots, d.slots + d.slot_count,
+                       [&](const echo_slot& s) { return s.offset == offset && s.kind == kind; });
+  };
+  for (std::uint32_t i = 0; i < d.slot_count; ++i) {
+    const echo_slot& s = d.slots[i];
+    if ((s.kind == ECHO_SLOT_EPHEMERON_KEY && !has(s.offset + std::uint64_t{8}, ECHO_SLOT_EPHEMERON_VALUE)) ||
+        (s.kind == ECHO_SLOT_EPHEMERON_VALUE && !has(s.offset - std::uint64_t{8}, ECHO_SLOT_EPHEMERON_KEY)))
+      return "ephemeron at slot " + std::to_string(i);
+  }
   return std::nullopt;
 }
 
@@ -287,6 +298,11 @@ void lies_are_refused(Context& context) {
     d.slots = {{8, ECHO_SLOT_STRONG}, {16, ECHO_SLOT_STRONG}, {8, ECHO_SLOT_STRONG}};
   });
   lie([](Descriptor& d) { d.slots = {{8, ECHO_SLOT_STRONG}, {8, ECHO_SLOT_TAGGED}}; });
+  // ephemerons: a key or a value alone, apart, the wrong way round
+  for (const std::uint32_t kind : {ECHO_SLOT_EPHEMERON_KEY, ECHO_SLOT_EPHEMERON_VALUE})
+    lie([=](Descriptor& d) { d.slots[0].kind = kind; });
+  lie([](Descriptor& d) { d.slots = {{8, ECHO_SLOT_EPHEMERON_KEY}, {24, ECHO_SLOT_EPHEMERON_VALUE}}; });
+  lie([](Descriptor& d) { d.slots = {{8, ECHO_SLOT_EPHEMERON_VALUE}, {16, ECHO_SLOT_EPHEMERON_KEY}}; });
   for (const std::uint32_t kind : {5u, 100u, UINT32_MAX})
     lie([=](Descriptor& d) { d.slots[0].kind = kind; });
   lie([](Descriptor& d) { d.d.fixed_bytes = 8; }); // the slot is behind the object
@@ -344,9 +360,11 @@ void huge_slot_counts(Context& context) {
 void missing_features_say_so(Context& context) {
   const Plugin plugin(context.plugin_path);
   const Heap heap(plugin, "");
-  for (const std::uint32_t kind : {ECHO_SLOT_WEAK, ECHO_SLOT_EPHEMERON_KEY, ECHO_SLOT_EPHEMERON_VALUE}) {
+  for (const std::uint32_t kind : {ECHO_SLOT_WEAK, ECHO_SLOT_EPHEMERON_KEY}) {
     Descriptor d;
     d.slots = {{8, kind}};
+    if (kind == ECHO_SLOT_EPHEMERON_KEY)
+      d.slots.push_back({16, ECHO_SLOT_EPHEMERON_VALUE});
     echo_layout_id id = 0;
     const std::uint64_t feature = kind == ECHO_SLOT_WEAK ? ECHO_FEATURE_WEAK : ECHO_FEATURE_EPHEMERONS;
     const echo_status expected = plugin.has(feature) ? ECHO_OK : ECHO_NOT_SUPPORTED;

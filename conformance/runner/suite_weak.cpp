@@ -3,7 +3,9 @@
 // suite_weak.cpp - weak slots: what they keep, what they show, and when they become null.
 #include "patterns.h"
 #include "recipe_machine.h"
+#include "workers.h"
 
+#include <atomic>
 #include <vector>
 
 namespace conformance {
@@ -165,6 +167,143 @@ void recipe_and_call_agree(Context& context) {
   }
 }
 
+// A table in which each key has one object, as [abi.intern.1] describes: buckets of blocks, a block of weak slots.
+class InterningTable {
+public:
+  explicit InterningTable(const WeakFixture& w) : m_(w.f.mutator), nodes_(w.nodes) {
+    static constexpr echo_slot slots[] = {{8, ECHO_SLOT_STRONG}, {16, ECHO_SLOT_WEAK}, {24, ECHO_SLOT_WEAK},
+                                          {32, ECHO_SLOT_WEAK},  {40, ECHO_SLOT_WEAK}, {48, ECHO_SLOT_WEAK}};
+    block_ = m_.heap().add({sizeof(echo_layout), ECHO_LAYOUT_FIXED, "bucket", 56, 0, 0, 0, 6, slots});
+    buckets_ = m_.root(m_.allocate(m_.heap().ref_array(), kBuckets));
+  }
+  // The object of this key; made if there is none.
+  echo_ref intern(std::uint64_t key) {
+    if (const echo_ref found = find(key); found != nullptr)
+      return found;
+    Scope scope(m_);
+    const echo_handle made = m_.root(nodes_.make(key)); // slots may become free meanwhile
+    if (!put(key, m_.get(made))) {
+      const echo_ref block = m_.allocate(block_);
+      m_.store(block, kNext, bucket(key));
+      m_.array_store(m_.get(buckets_), key % kBuckets, block);
+      ++blocks;
+      EXPECT(put(key, m_.get(made)), "a new block has no free slot");
+    }
+    const echo_ref object = m_.get(made);
+    scope.close();
+    return object;
+  }
+  echo_ref find(std::uint64_t key) const {
+    for (echo_ref block = bucket(key); block != nullptr; block = Nodes::child(block, kNext))
+      for (std::uint64_t slot = kFirst; slot < kEnd; ++slot)
+        if (const echo_ref object = load(block, slot);
+            object != nullptr && word(object, Nodes::kFirst) == pattern(key, Nodes::kFirst))
+          return object;
+    return nullptr;
+  }
+  std::uint64_t blocks = 0;
+
+private:
+  static constexpr std::uint64_t kBuckets = 64, kNext = 1, kFirst = 2, kEnd = 7;
+  echo_ref load(echo_ref block, std::uint64_t slot) const {
+    return m_.api().weak_load(m_.get(), block, slot * 8);
+  }
+  echo_ref bucket(std::uint64_t key) const {
+    return reinterpret_cast<echo_ref>(word(m_.get(buckets_), 2 + key % kBuckets));
+  }
+  bool put(std::uint64_t key, echo_ref object) const {
+    for (echo_ref block = bucket(key); block != nullptr; block = Nodes::child(block, kNext))
+      for (std::uint64_t slot = kFirst; slot < kEnd; ++slot)
+        if (load(block, slot) == nullptr) {
+          m_.store(block, slot, object);
+          return true;
+        }
+    return false;
+  }
+  const Mutator& m_;
+  const Nodes& nodes_;
+  echo_layout_id block_ = 0;
+  echo_handle buckets_ = nullptr;
+};
+
+void interning_tables(Context& context) {
+  WeakFixture w(context);
+  InterningTable table(w);
+  constexpr std::uint64_t kKeys = 1000;
+  std::vector<echo_handle> held;
+  for (std::uint64_t key = 0; key < kKeys; ++key) {
+    const echo_handle object = w.f.mutator.root(table.intern(key));
+    EXPECT(table.intern(key) == w.f.mutator.get(object), "key " + show(key) + " has two objects");
+    held.push_back(object);
+  }
+  const std::uint64_t blocks = table.blocks;
+  for (std::uint64_t turn = 0; turn < 10; ++turn) {
+    for (std::uint64_t key = 0; key < kKeys; ++key)
+      if (key % 10 != turn)
+        w.f.mutator.set(held[key], nullptr);
+    w.f.mutator.collect();
+    churn(w.f.mutator, 1 << 20, context.random);
+    for (std::uint64_t key = 0; key < kKeys; ++key) {
+      const echo_ref found = table.find(key);
+      EXPECT(found == w.f.mutator.get(held[key]),
+             "after a collection the table shows something else for " + show(key));
+      if (found != nullptr)
+        w.nodes.expect(found, key, "an interned object, key " + show(key));
+    }
+    for (std::uint64_t key = 0; key < kKeys; ++key)
+      w.f.mutator.set(held[key], table.intern(key));
+  }
+  EXPECT_EQ(table.blocks, blocks, "blocks of the table: slots of the dead are used again");
+  w.f.mutator.verify();
+}
+
+// Loads, drops and stores while another thread collects.
+void collections_beside_the_program(Context& context) {
+  WeakFixture w(context);
+  constexpr std::uint64_t kHolders = 200;
+  std::vector<echo_handle> holders, held;
+  std::vector<std::uint64_t> keys(kHolders);
+  for (std::uint64_t i = 0; i < kHolders; ++i) {
+    holders.push_back(w.holders.make());
+    held.push_back(w.f.mutator.root(nullptr));
+  }
+  std::atomic<bool> over{false};
+  Workers workers(w.f.heap);
+  workers.start([&](const Mutator& m) {
+    for (int turn = 0; turn < 40; ++turn)
+      m.collect();
+    over = true;
+  });
+  for (std::uint64_t made = 0; !over;) {
+    const std::uint64_t i = context.random.below(kHolders);
+    const echo_ref shown = w.holders.weak(holders[i]);
+    EXPECT(w.f.mutator.get(held[i]) == nullptr || shown == w.f.mutator.get(held[i]),
+           "a weak slot does not show an object that has a handle");
+    if (shown != nullptr)
+      w.nodes.expect(shown, keys[i], "an object that a weak slot shows");
+    switch (context.random.below(4)) {
+    case 0:
+      w.f.mutator.set(held[i], nullptr);
+      break;
+    case 1:
+      w.f.mutator.set(held[i], shown); // what was loaded is alive
+      break;
+    case 2:
+      if (shown == nullptr) {
+        keys[i] = ++made;
+        w.f.mutator.set(held[i], w.nodes.make(made));
+        w.holders.point(holders[i], held[i]);
+      }
+      break;
+    default:
+      w.f.plugin.api().poll(w.f.mutator.get());
+      break;
+    }
+  }
+  workers.join_from(w.f.mutator);
+  w.f.mutator.verify();
+}
+
 void misuse_is_noticed(Context& context) {
   WeakFixture w(context);
   const echo_heap_api& api = w.f.plugin.api();
@@ -197,6 +336,10 @@ Suite weak_suite() {
           {"loads_revive", "what a weak load returned is alive from then on", "[weak.load.1]", loads_revive},
           {"recipe_and_call_agree", "the recipe's weak load and its cold path load the same",
            "[abi.recipe.1] [weak.load.1]", recipe_and_call_agree},
+          {"interning_tables", "a table of weak slots has one object for each key, while somebody has it",
+           "[abi.intern.1] [weak.clear.1]", interning_tables},
+          {"collections_beside_the_program", "weak slots show what is alive while another thread collects",
+           "[weak.load.1] [weak.clear.1]", collections_beside_the_program},
           {"misuse_is_noticed", "a weak load of what is no weak slot is INVALID_ARGUMENT", "[abi.error.1]",
            misuse_is_noticed},
       }};

@@ -36,7 +36,8 @@ struct AllocationLayout {
   uint64_t header_word = 0;
   uint32_t kind = 0; /* echo_layout_kind */
   llvm::GlobalVariable* binding =
-      nullptr; /* ahead of time: where number and header word are from the start on */
+      nullptr;                 /* ahead of time: where number and header word are from the start on */
+  bool is_finalizable = false; /* always allocated by the cold path [abi.final.5] */
 };
 
 struct Counters {

@@ -207,7 +207,9 @@ private:
            info.element_bytes,
            info.alignment < 8 ? 8 : info.alignment,
            info.header_word,
-           info.kind};
+           info.kind,
+           nullptr,
+           (info.flags & ECHO_LAYOUT_FINALIZABLE) != 0};
     known_.try_emplace(key, out);
     return {};
   }

@@ -117,7 +117,7 @@ llvm::Value* AllocationLowering::lower_at(const Allocation& allocation, llvm::Va
 bool AllocationLowering::fits_inline() const {
   const bool aligned = layout_->alignment <= recipes_.granule || recipes_.filler_word != 0;
   const auto* constant = llvm::dyn_cast<llvm::ConstantInt>(length_);
-  return aligned && rounded(layout_->fixed_bytes) <= recipes_.max_inline_bytes &&
+  return aligned && !layout_->is_finalizable && rounded(layout_->fixed_bytes) <= recipes_.max_inline_bytes &&
          (constant == nullptr || constant->getZExtValue() <= largest_length());
 }
 

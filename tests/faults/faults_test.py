@@ -33,6 +33,9 @@ NAMED_BY = {
     "LogLeftAtEnd": (["stepping.stores_by_call", "stepping.stores_by_recipe"], r"moves while the marker|recipe"),
     "PhaseNotSetAtAttach": (["stepping.threads_that_come"], r"attach"),
     "WeakNotCleared": (["weak.the_dead_are_cleared", "weak.they_keep_nothing_alive"], r"weak"),
+    "EphemeronNotReleased": (["ephemerons.chains_are_followed"], r"link"),
+    "FinalizedTwice": (["finalizers.due_once"], r"due twice"),
+    "DueNotMarked": (["finalizers.they_keep_what_they_reach"], r"due|until it is taken"),
     "InteriorMissed": (["ambiguous.interior_words", "ambiguous.ranges_keep_alive"], r"every byte of an object is into it|range"),
 }
 BLOCK = re.compile(r"^(not ok|ok) \d+ - ([\w.]+):([^\n]*)\n((?:  [^\n]*\n)*)", re.MULTILINE)

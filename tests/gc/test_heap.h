@@ -46,7 +46,8 @@ public:
     bytes = layout(raw_array_layout("bytes", 1));
   }
   ~TestHeap() {
-    std::string why; // a collection in the background may be about to read the words, which go before the heap
+    std::string
+        why; // a collection in the background may be about to read the words, which go before the heap
     EXPECT_EQ(collector.roots.globals.remove(roots.data(), &why), ECHO_OK) << why;
     if (mutator != nullptr) {
       collector.detach(mutator);
@@ -58,7 +59,7 @@ public:
   LayoutId layout(const echo_layout& descriptor) {
     LayoutId id;
     std::string why;
-    EXPECT_EQ(collector.memory.layouts.add(descriptor, &id, &why), ECHO_OK) << why;
+    EXPECT_EQ(collector.register_layout(descriptor, &id, &why), ECHO_OK) << why;
     return id;
   }
   // Null with the mutator's error if there is no memory.

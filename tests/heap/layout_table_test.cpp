@@ -56,6 +56,11 @@ TEST_F(LayoutTableTest, EveryRefusalNamesItsReason) {
   const std::vector<echo_slot> kind5{{8, 5}};
   const std::vector<echo_slot> key{{8, ECHO_SLOT_EPHEMERON_KEY}};
   const std::vector<echo_slot> value{{8, ECHO_SLOT_EPHEMERON_VALUE}};
+  const std::vector<echo_slot> apart{{8, ECHO_SLOT_EPHEMERON_KEY}, {24, ECHO_SLOT_EPHEMERON_VALUE}};
+  const std::vector<echo_slot> two_values{
+      {8, ECHO_SLOT_EPHEMERON_KEY}, {16, ECHO_SLOT_EPHEMERON_VALUE}, {24, ECHO_SLOT_EPHEMERON_VALUE}};
+  const std::vector<echo_slot> two_keys{
+      {8, ECHO_SLOT_EPHEMERON_KEY}, {16, ECHO_SLOT_EPHEMERON_KEY}, {24, ECHO_SLOT_EPHEMERON_VALUE}};
   const echo_layout plain = fixed_layout("broken", 24);
   const echo_layout raw = raw_array_layout("broken", 4);
   const echo_layout refs = ref_array_layout("broken");
@@ -66,8 +71,6 @@ TEST_F(LayoutTableTest, EveryRefusalNamesItsReason) {
       {"kind 0 is none of echo_layout_kind", changed(plain, [](echo_layout& l) { l.kind = 0; })},
       {"kind 7 is none of echo_layout_kind", changed(plain, [](echo_layout& l) { l.kind = 7; })},
       {"unknown flags 8", changed(plain, [](echo_layout& l) { l.flags = 8 | ECHO_LAYOUT_PINNED; })},
-      {"finalizable layouts are not supported by this plugin",
-       changed(plain, [](echo_layout& l) { l.flags = ECHO_LAYOUT_FINALIZABLE; }), ECHO_NOT_SUPPORTED},
       {"fixed_bytes is 0, allowed are 8 to 16777216", fixed_layout("broken", 0)},
       {"fixed_bytes is 7, allowed are 8 to 16777216", fixed_layout("broken", 7)},
       {"fixed_bytes is 16777217, allowed are 8 to 16777216", fixed_layout("broken", 16777217)},
@@ -112,10 +115,17 @@ TEST_F(LayoutTableTest, EveryRefusalNamesItsReason) {
       {"slot at offset 8 lies outside bytes 16 to 24", mixed(24, at8)},
       {"slot at offset 16 is listed twice", fixed_layout("broken", 32, twice)},
       {"slot at offset 8 has the unknown kind 5", fixed_layout("broken", 24, kind5)},
-      {"slot at offset 8 is an ephemeron's: not supported by this plugin", fixed_layout("broken", 24, key),
-       ECHO_NOT_SUPPORTED},
-      {"slot at offset 8 is an ephemeron's: not supported by this plugin", fixed_layout("broken", 24, value),
-       ECHO_NOT_SUPPORTED},
+      // [heap.layout.4]
+      {"slot at offset 8 is an ephemeron's key, and no value's slot lies right behind it",
+       fixed_layout("broken", 24, key)},
+      {"slot at offset 8 is an ephemeron's key, and no value's slot lies right behind it",
+       fixed_layout("broken", 40, apart)},
+      {"slot at offset 8 is an ephemeron's key, and no value's slot lies right behind it",
+       fixed_layout("broken", 40, two_keys)},
+      {"slot at offset 8 is an ephemeron's value, and no key's slot lies right before it",
+       fixed_layout("broken", 24, value)},
+      {"slot at offset 24 is an ephemeron's value, and no key's slot lies right before it",
+       fixed_layout("broken", 40, two_values)},
   };
   for (const Refusal& refusal : refusals) {
     LayoutId id;

@@ -50,6 +50,8 @@ M7, M7_KIND = "m7_header_is_of_the_snapshot", "kind_is_known"
 M9_QUEUED, M9_HELD = "m9_queued_is_marked", "m9_held_is_marked"
 M10, M10_WATERMARK = "m10_nobody_runs", "watermark_is_current"
 M11 = "m11_mark_ends"
+M13_LOADED, M13_STORED = "m13_dead_is_not_loaded", "m13_stored_stays"
+M14_VALUE, M14_LOADED = "m14_value_is_alive", "m14_loaded_is_alive"
 
 MANAGED_ONLY = ("NOFRAMES", "NOTHREADS")
 WEAK = ("WEAK", "NOFRAMES")
@@ -79,6 +81,22 @@ MODELS = {
         Violates("M2", M2_CLEARED, *WEAK, "CLEARFIRST"),
         Violates("M2", M2_LOADED, *WEAK, "CLEARLOADS"),
         Violates("M2", M2_CLEARED, *WEAK, "CLEARPLAIN"),
+    ]),
+    "weak_over": ("weak_over.pml", [
+        Holds("M13"),
+        Violates("M13", M13_LOADED, "NORELOAD"),
+        Violates("M13", M13_LOADED, "FLAGLATE"),
+        Violates("M13", M13_LOADED, "UNTOLD"),
+        Violates("M13", M13_LOADED, "EARLYOVER"),
+        Violates("M13", M13_LOADED, "MARKFIRST"),
+        Violates("M13", M13_STORED, "CLEARPLAIN"),
+    ]),
+    "ephemeron": ("ephemeron.pml", [
+        Holds("M14"),
+        Violates("M14", M14_VALUE, "NOKEYLOG"),
+        Violates("M14", M14_LOADED, "NOLOADLOG"),
+        Violates("M14", M14_VALUE, "NORELEASE"),
+        Violates("M14", M14_VALUE, "ENDUNLOOKED"),
     ]),
     "mark_word": ("mark_word.pml", [
         Holds("M6"),

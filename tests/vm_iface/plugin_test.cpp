@@ -103,6 +103,8 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->test_cycle_finish, "echo_test_cycle_finish");
   same(api->test_cycle_hold, "echo_test_cycle_hold");
   same(api->step, "echo_step");
+  same(api->finalizer_next, "echo_finalizer_next");
+  same(api->finalizers_due, "echo_finalizers_due");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }
@@ -127,9 +129,10 @@ protected:
     EXPECT_EQ(status, has(bit) ? ECHO_OK : ECHO_NOT_SUPPORTED) << what;
   }
   echo_status try_layout(echo_slot_kind kind, std::uint32_t flags, bool slot) {
-    const echo_slot one[] = {{8, static_cast<std::uint32_t>(kind)}};
+    const bool pair = kind == ECHO_SLOT_EPHEMERON_KEY;
+    const echo_slot slots[] = {{8, static_cast<std::uint32_t>(kind)}, {16, ECHO_SLOT_EPHEMERON_VALUE}};
     const echo_layout layout{
-        sizeof(echo_layout), ECHO_LAYOUT_FIXED, "probe", 16, 0, 0, flags, slot ? 1u : 0u, one};
+        sizeof(echo_layout), ECHO_LAYOUT_FIXED, "probe", 24, 0, 0, flags, !slot ? 0u : pair ? 2u : 1u, slots};
     echo_layout_id id = 0;
     return echo_layout_register(heap, &layout, &id, &why);
   }
@@ -139,8 +142,7 @@ TEST_F(Features, MatchTheAnswers) {
   answers(ECHO_FEATURE_GENERATIONS, echo_collect(thread, ECHO_COLLECT_YOUNG, &why), "young collection");
   answers(ECHO_FEATURE_MOVES, echo_collect(thread, ECHO_COLLECT_COMPACT, &why), "compacting collection");
   answers(ECHO_FEATURE_WEAK, try_layout(ECHO_SLOT_WEAK, 0, true), "weak slot");
-  answers(ECHO_FEATURE_EPHEMERONS, try_layout(ECHO_SLOT_EPHEMERON_KEY, 0, true), "ephemeron key");
-  answers(ECHO_FEATURE_EPHEMERONS, try_layout(ECHO_SLOT_EPHEMERON_VALUE, 0, true), "ephemeron value");
+  answers(ECHO_FEATURE_EPHEMERONS, try_layout(ECHO_SLOT_EPHEMERON_KEY, 0, true), "ephemeron");
   answers(ECHO_FEATURE_FINALIZERS, try_layout(ECHO_SLOT_STRONG, ECHO_LAYOUT_FINALIZABLE, false),
           "finalizable");
   answers(ECHO_FEATURE_COLLECTS, echo_collect(thread, ECHO_COLLECT_FULL, &why), "full collection");

@@ -20,7 +20,7 @@ echo_status echo_layout_register(echo_heap* heap, const echo_layout* layout, ech
         return status;
       }
     }
-    const echo_status status = heap->collector.memory.layouts.add(*layout, &id, message);
+    const echo_status status = heap->collector.register_layout(*layout, &id, message);
     *out = id.number;
     return status;
   });

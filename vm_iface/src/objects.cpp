@@ -98,7 +98,7 @@ echo_ref echo_weak_load(echo_thread* thread, echo_ref object, uint64_t offset) {
   }
   const echo::LayoutRecord* record = echo::layout_of(static_cast<echo_heap*>(m->heap), object);
   for (std::uint32_t i = 0; record != nullptr && i < record->slot_count; ++i) {
-    if (record->slots[i].offset == offset && record->slots[i].kind == ECHO_SLOT_WEAK) {
+    if (record->slots[i].offset == offset && record->slots[i].kind >= ECHO_SLOT_WEAK) {
       const echo::Address slot = reinterpret_cast<echo::Address>(object) + offset;
       return m->phase != 0 ? echo::weak_load_cold(thread, reinterpret_cast<echo_ref*>(slot))
                            : reinterpret_cast<echo_ref>(echo::load_slot(slot));

@@ -15,7 +15,7 @@ constexpr std::uint64_t kFeatures =
     ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER | ECHO_FEATURE_SCOPED_HANDLES |
     ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
     ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH | ECHO_FEATURE_CONCURRENT | ECHO_FEATURE_WEAK |
-    ECHO_FEATURE_STEPPING | ECHO_FEATURE_INCREMENTAL;
+    ECHO_FEATURE_STEPPING | ECHO_FEATURE_INCREMENTAL | ECHO_FEATURE_FINALIZERS | ECHO_FEATURE_EPHEMERONS;
 
 constexpr echo_heap_api kApi = {
     sizeof(echo_heap_api),
@@ -70,6 +70,8 @@ constexpr echo_heap_api kApi = {
     echo_test_cycle_finish,
     echo_test_cycle_hold,
     echo_step,
+    echo_finalizer_next,
+    echo_finalizers_due,
 };
 
 } // namespace

@@ -16,6 +16,7 @@
 #define ECHO_HEAP_H
 
 #include "echo/base.h"
+#include "echo/finalizers.h"
 #include "echo/frames.h"
 #include "echo/layout.h"
 #include "echo/recipes.h"
@@ -144,6 +145,8 @@ typedef struct echo_heap_api {
   echo_status (*test_cycle_hold)(echo_thread* thread, uint32_t on, echo_error* why);
 
   echo_status (*step)(echo_thread* thread, uint64_t budget_us, uint32_t* done);
+  echo_status (*finalizer_next)(echo_thread* thread, echo_ref* out);
+  uint64_t (*finalizers_due)(echo_heap* heap);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a
@@ -219,9 +222,9 @@ ECHO_EXPORT echo_layout_id echo_object_layout(echo_heap* heap, echo_ref object);
 /* Elements of an array; 0 for null and fixed objects. NO-SAFEPOINT. */
 ECHO_EXPORT uint64_t echo_array_length(echo_heap* heap, echo_ref object);
 
-/* Feature WEAK. Loads the weak slot at byte `offset` of `object`: a reference that is alive from then on, or null. A weak
- * slot is stored like any other (echo_store), and never read in another way. NO-SAFEPOINT. Null with INVALID_ARGUMENT if
- * the layout has no weak slot there, NOT_SUPPORTED without the feature. */
+/* Feature WEAK. Loads the weak slot, or the key or value of an ephemeron, at byte `offset` of `object`: a reference that is
+ * alive from then on, or null. Such a slot is stored like any other (echo_store), and never read in another way.
+ * NO-SAFEPOINT. Null with INVALID_ARGUMENT if the layout has no such slot there, NOT_SUPPORTED without the feature. */
 ECHO_EXPORT echo_ref echo_weak_load(echo_thread* thread, echo_ref object, uint64_t offset);
 
 /* A number that is the same for the object's whole life, wherever it moves, and differs between most objects; 0 for null.

@@ -35,14 +35,18 @@ typedef enum echo_slot_kind {
   ECHO_SLOT_STRONG = 0,
   ECHO_SLOT_TAGGED = 1, /* the low 3 bits belong to the VM; a reference iff they are 0 */
   ECHO_SLOT_WEAK = 2,   /* feature ECHO_FEATURE_WEAK: keeps nothing alive, null once its object is dead */
-  ECHO_SLOT_EPHEMERON_KEY = 3,  /* feature ECHO_FEATURE_EPHEMERONS */
-  ECHO_SLOT_EPHEMERON_VALUE = 4 /* feature ECHO_FEATURE_EPHEMERONS */
+  ECHO_SLOT_EPHEMERON_KEY =
+      3, /* feature ECHO_FEATURE_EPHEMERONS: keeps nothing alive, null once its object is dead */
+  ECHO_SLOT_EPHEMERON_VALUE =
+      4 /* the 8 bytes behind a key: keeps its object alive while the key's object is reached by
+                                   another way; null once it is dead */
 } echo_slot_kind;
 
 enum {
-  ECHO_LAYOUT_FINALIZABLE = 1u << 0, /* feature ECHO_FEATURE_FINALIZERS */
-  ECHO_LAYOUT_PINNED = 1u << 1,      /* its objects never move */
-  ECHO_LAYOUT_LEAF = 1u << 2         /* asserts that there is no slot; refused if there is one */
+  ECHO_LAYOUT_FINALIZABLE =
+      1u << 0, /* feature ECHO_FEATURE_FINALIZERS: echo/finalizers.h; never allocated inline */
+  ECHO_LAYOUT_PINNED = 1u << 1, /* its objects never move */
+  ECHO_LAYOUT_LEAF = 1u << 2    /* asserts that there is no slot; refused if there is one */
 };
 
 typedef struct echo_slot {

@@ -9,6 +9,7 @@
  *             if next > [t + limit] goto cold                  cold: object = allocate_cold(t, layout, length)
  *             [t + cursor] = next; [cur] = header_word         cold null: leave before anything else [alloc.slow.1]
  *             zero [cur + 8, next)                             unless proven initialised before the next safepoint
+ *             always cold: objects over max_inline_bytes, and of layouts with ECHO_LAYOUT_FINALIZABLE [abi.final.5]
  *
  *
  * Aligned     start = (cur + alignment - 1) & -alignment           alignment over `granule`, if filler_word is not 0
@@ -23,7 +24,7 @@
  *             otherwise a watermark: frames older than it were not visited [roots.frames.1].
  *
  * Weak load   if byte[t + phase] != 0: value = weak_load_cold(t, slot);  else value = *slot
- *             the only way to read a slot of kind WEAK. [weak.load.1]
+ *             the only way to read a slot of kind WEAK, EPHEMERON_KEY or EPHEMERON_VALUE. [weak.load.1]
  *
  * Hash        if ([object + header_offset] & hash_mask) != hash_value: hash = hash_cold(t, object)
  *             else hash = (address of object * hash_multiplier) mod 2^64 >> hash_shift

@@ -100,6 +100,10 @@ typedef struct echo_statistics {
   uint64_t edges_assisted;          /* marked by the threads of the program; cumulative */
   uint64_t log_buffers_peak;        /* the most logs of deletions that ever waited for the marker */
   echo_distribution permit_wait_us; /* a thread waited for its turn, option permits: not part of any pause */
+  uint64_t weak_slots_cleared, ephemerons_cleared; /* found dead and made null; cumulative */
+  uint64_t finalizable_objects;                    /* known to the heap and not due, at the last collection */
+  uint64_t finalizers_found;                       /* objects that became due; cumulative */
+  uint64_t finalizers_due;                         /* of these not taken yet */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
@@ -160,7 +164,13 @@ typedef struct echo_statistics {
   X(pause_by_later_cause_us, "microseconds", "pause_by_cause_us of the causes from 8 on: by echo_cause - 8") \
   X(edges_assisted, "edges", "that threads of the program marked; cumulative")                               \
   X(log_buffers_peak, "logs", "of 512 deletions, the most that ever waited for the marker [mark.log.2]")     \
-  X(permit_wait_us, "microseconds", "a thread waited for its turn to run, option permits; part of no pause")
+  X(permit_wait_us, "microseconds", "a thread waited for its turn to run, option permits; part of no pause") \
+  X(weak_slots_cleared, "slots", "that became null because their object was dead; cumulative")               \
+  X(ephemerons_cleared, "ephemerons",                                                                        \
+    "of which the key became null because its object was dead; cumulative")                                  \
+  X(finalizable_objects, "objects", "of finalizable layouts that were not due at the last collection")       \
+  X(finalizers_found, "objects", "that became due for finalization; cumulative")                             \
+  X(finalizers_due, "objects", "of these that the VM has not taken yet")
 
 ECHO_END_DECLS
 
