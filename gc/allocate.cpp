@@ -18,6 +18,7 @@ constexpr std::size_t kZeroSlice = std::size_t{64} << 10;
 constexpr std::size_t kPopulateBytes = std::size_t{1} << 20; // less costs less than waking a thread
 constexpr std::uint64_t kPoorCyclesAllowed = 8;
 constexpr unsigned kStarvedAttempts = 64;
+constexpr unsigned kMostRescues = 16;
 
 void write_object(Address at, LayoutId layout, bool is_array, std::uint64_t length) {
   store_header(at, HeaderWord::born(layout));
@@ -46,10 +47,21 @@ bool Collector::room_was_left(std::size_t bytes) {
   return result_.live_bytes + bytes <= limit - limit / 8;
 }
 
+// [oom.handler.1]
+template <class Attempt>
+bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt attempt) {
+  for (unsigned turn = 0; !collect_and_try(mutator, bytes, attempt); ++turn) {
+    if (turn == kMostRescues || !is_rescued(mutator, bytes)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // attempt(urgency) -> Grant. Order: up to the trigger; beside a collection up to the limit; after a collection up to the
 // limit; also densely filled slabs; once more after an emergency collection.
 template <class Attempt>
-bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt attempt) {
+bool Collector::collect_and_try(Mutator& mutator, std::size_t bytes, Attempt attempt) {
   Grant grant = attempt(Urgency::Normal);
   const bool is_large = bytes > kLargeBytes;
   if (grant == Grant::OverTrigger && config.mode != MarkMode::Stw &&
@@ -111,6 +123,10 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
 
 ObjectRef Collector::allocate(Mutator& mutator, LayoutId layout, std::uint64_t length) {
   ++mutator.cold_allocations;
+  if (guard.is_stranger()) {
+    fail(mutator, ECHO_WRONG_STATE, "the process was forked without echo_fork_prepare and echo_fork_child");
+    return {};
+  }
   if (mutator.poll_word.load(std::memory_order_relaxed) == 0) {
     poll(mutator); // a thread that only allocates must come to rest too
   }

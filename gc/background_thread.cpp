@@ -6,6 +6,7 @@
 #include "heap/os_memory.h"
 
 #include <csignal>
+#include <new>
 #include <system_error>
 
 namespace echo {
@@ -35,6 +36,16 @@ void BackgroundThread::stop() {
   }
   wanted_.notify_one();
   thread_.join();
+}
+
+// What the thread that is gone has held or waited for is not destroyed, but made anew.
+bool BackgroundThread::restart() {
+  const bool was_running = thread_.joinable();
+  new (&thread_) std::thread;
+  new (&mutex_) std::mutex;
+  new (&wanted_) std::condition_variable;
+  woken_ = false;
+  return !was_running || start();
 }
 
 void BackgroundThread::wake() {

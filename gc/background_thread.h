@@ -20,6 +20,8 @@ public:
   // False if the system refused a thread.
   bool start();
   void stop();
+  // In the child of a fork: begins anew, if it was running in the parent. False as start().
+  bool restart();
   // Cheap when the thread has been woken and has not begun yet.
   void wake();
   bool is_ending() const { return ending_.load(std::memory_order_relaxed); }

@@ -73,6 +73,7 @@ void BarrierAudit::remember(const std::vector<Mutator*>& mutators) {
       slots_[slot] = {word, object};
       reach.root({word});
     });
+    for_each_traced(memory_.layouts, {object}, [&](Address word) { reach.root({word}); });
     for_each_ambiguous_word(memory_.layouts, {object}, [&](Address slot, AmbiguousWord word) {
       if (const ObjectRef hit = memory_.words.resolve(word)) {
         slots_[slot] = {word.bits, object};

@@ -33,19 +33,27 @@ Collector::Collector(const Config& c)
     barriers.sink.set_relief([](void* self, bool full) { static_cast<Collector*>(self)->relieve_log(full); },
                              this);
   }
+  registering_.end();
 }
 
 Collector::~Collector() {
   collector_thread_.stop();
   service_.stop();
+  if (const std::uint64_t left = roots.persistent.count(); left != 0) {
+    events.raise_in_stop(ECHO_EVENT_handles_left, 0, 0, 0, left, roots.pinned.count());
+  }
+  events.end();
 }
 
 echo_status Collector::open(std::string* why) {
   memory.pool.use_topology(native::system_topology());
-  if (!memory.open() || !marker_.open(config)) {
+  if (!guard.open() || !memory.open() || !marker_.open(config)) {
     *why = "the operating system refused the address space of a heap of " + std::to_string(config.max_heap) +
            " bytes; lower max_heap or reserve, or raise the process's address-space limit";
     return ECHO_SYSTEM_MEMORY;
+  }
+  if (config.soft_limit != 0) { // [limit.soft.1] until the first collection has measured
+    memory.pool.set_trigger(std::min(memory.pool.trigger(), config.soft_limit));
   }
   roots.ambiguous.open(memory.pool.slabs().base(), memory.pool.slabs().bytes());
   if (!service_.start() || (config.mode == MarkMode::Concurrent && !collector_thread_.start())) {
@@ -87,10 +95,14 @@ void Collector::detach(Mutator* mutator) {
     if (!has_fault(Fault::LogLostAtDetach)) {
       mutator->barrier.log.flush(barriers.sink);
     }
-    past_barrier_cold_.fetch_add(mutator->barrier.cold_calls, std::memory_order_relaxed);
-    past_poll_cold_.fetch_add(mutator->cold_polls, std::memory_order_relaxed);
-    past_allocate_cold_.fetch_add(mutator->cold_allocations, std::memory_order_relaxed);
+    note_past(*mutator);
   });
+}
+
+void Collector::note_past(const Mutator& mutator) {
+  past_barrier_cold_.fetch_add(mutator.barrier.cold_calls, std::memory_order_relaxed);
+  past_poll_cold_.fetch_add(mutator.cold_polls, std::memory_order_relaxed);
+  past_allocate_cold_.fetch_add(mutator.cold_allocations, std::memory_order_relaxed);
 }
 
 void Collector::statistics(echo_statistics* out) {
@@ -186,6 +198,10 @@ void Collector::statistics(echo_statistics* out) {
   out->units_of_assists = units_of_assists_.get();
   out->edges_assisted = edges_assisted_.load(std::memory_order_relaxed);
   out->log_buffers_peak = barriers.sink.most_waiting();
+  out->persistent_handles = roots.persistent.count();
+  out->objects_pinned = roots.pinned.count();
+  out->external_bytes = static_cast<std::uint64_t>(external_.load(std::memory_order_relaxed));
+  out->soft_limit_passed = soft_limit_passed_.load(std::memory_order_relaxed);
   memory.pins.report(out);
   out->weak_slots_cleared = weak_slots_cleared_.load(std::memory_order_relaxed);
   out->ephemerons_cleared = ephemerons_cleared_.load(std::memory_order_relaxed);

@@ -26,6 +26,7 @@
 
 #include "gc/barrier_audit.h"
 #include "gc/cpu_meter.h"
+#include "gc/events.h"
 #include "gc/finalizers.h"
 #include "gc/mark_debt.h"
 #include "gc/marker.h"
@@ -39,9 +40,11 @@
 #include "gc/verifier.h"
 #include "gc/work_units.h"
 #include "heap/config.h"
+#include "heap/fork_guard.h"
 #include "heap/memory.h"
 
 #include <atomic>
+#include <functional>
 #include <string>
 
 namespace echo {
@@ -67,6 +70,9 @@ struct MarkResult {
   bool valid = false;
 };
 
+// Of a walk over all objects: true ends it.
+using ObjectVisitor = std::function<bool(ObjectRef, LayoutId, std::size_t bytes)>;
+
 class Collector {
 public:
   explicit Collector(const Config& config);
@@ -82,8 +88,8 @@ public:
   void detach(Mutator* mutator);
 
   // Registers a layout, and sets aside what its kinds of slots and its flags need.
-  echo_status register_layout(const echo_layout& layout, LayoutId* out, std::string* why)
-      ECHO_EXCLUDES(marking_mutex_);
+  echo_status register_layout(const echo_layout& layout, LayoutId* out, std::string* why,
+                              LayoutRecord::Trace trace = {}) ECHO_EXCLUDES(marking_mutex_);
   // SAFEPOINT. Null: mutator.last_error says why.
   ObjectRef allocate(Mutator& mutator, LayoutId layout, std::uint64_t length);
   enum class Where : std::uint8_t {
@@ -103,6 +109,18 @@ public:
   // SAFEPOINT.
   std::string verify(Mutator& mutator, bool objects);
   void statistics(echo_statistics* out);
+
+  // SAFEPOINT. Visits the objects of at most `most_slabs` slabs (0: of all) from the slab *position on: gc/object_walk.cpp.
+  echo_status walk(Mutator& mutator, std::uint32_t most_slabs, std::uint64_t* position,
+                   const ObjectVisitor& visit, std::string* why) ECHO_EXCLUDES(driver_mutex_);
+  // Any thread, any state: gc/pressure.cpp.
+  echo_status add_external(std::int64_t delta, std::string* why);
+  void set_out_of_memory_handler(echo_out_of_memory_fn handler, void* context) ECHO_EXCLUDES(handler_mutex_);
+
+  // Over a fork, on the thread that forks, managed: gc/fork.cpp.
+  echo_status fork_prepare(Mutator& mutator, std::string* why) ECHO_NO_THREAD_ANALYSIS;
+  echo_status fork_parent(Mutator& mutator, std::string* why) ECHO_NO_THREAD_ANALYSIS;
+  echo_status fork_child(Mutator& mutator, std::string* why) ECHO_NO_THREAD_ANALYSIS;
 
   // echo_ambiguous_*: gc/ambiguous_roots.cpp. The first on the thread itself, managed; the others in any state.
   echo_status ambiguous_stack(Mutator& mutator, bool on, std::string* why);
@@ -141,8 +159,16 @@ public:
   echo_status failure(std::string* why) ECHO_EXCLUDES(failure_mutex_);
 
   const Config config;
+
+private:
+  MutexList mutexes_;
+  MutexList::Registering registering_{mutexes_}; // ends in the constructor's body
+
+public:
   Memory memory;
-  Pauses pauses;
+  ForkGuard guard;
+  Events events;
+  Pauses pauses{events};
   Safepoints safepoints;
   RootSet roots;
   StartIndex starts;
@@ -155,6 +181,15 @@ private:
   ObjectRef allocate_large(Mutator& mutator, LayoutId layout, std::uint64_t length, std::size_t bytes);
   // Makes room after `attempt` failed; false: out of memory, the error is set.
   template <class Attempt> bool with_collections(Mutator& mutator, std::size_t bytes, Attempt attempt);
+  template <class Attempt> bool collect_and_try(Mutator& mutator, std::size_t bytes, Attempt attempt);
+  // The VM's handler made room, it says.
+  bool is_rescued(Mutator& mutator, std::size_t bytes) ECHO_EXCLUDES(handler_mutex_);
+  void note_pressure();
+  std::size_t below_soft_limit(std::size_t trigger, std::size_t used, std::size_t live);
+  void hold_steps() ECHO_NO_THREAD_ANALYSIS;
+  bool is_held_over_fork(const Mutex& mutex);
+  void drop_cycle() ECHO_NO_THREAD_ANALYSIS;
+  void note_past(const Mutator& mutator);
   bool room_was_left(std::size_t bytes) ECHO_EXCLUDES(result_mutex_);
   void fail(Mutator& mutator, echo_status status, const std::string& message);
   void set_failure(echo_status status, std::string why) ECHO_EXCLUDES(failure_mutex_);
@@ -195,6 +230,8 @@ private:
   template <class Body>
   echo_status as_driver(Mutator& mutator, std::string* why, Body body) ECHO_NO_THREAD_ANALYSIS;
   MarkState mark_some(std::size_t edges, std::size_t logs) ECHO_REQUIRES(marking_mutex_);
+  void note_exhaustion();
+  MarkState mark_step() ECHO_EXCLUDES(driver_gate_, marking_mutex_);
   bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
   // The ambiguous words that the stop found, about `most` of them; true when all were looked at.
   bool look_at_words(std::size_t most) ECHO_REQUIRES(marking_mutex_);
@@ -259,6 +296,7 @@ private:
   bool is_open_ ECHO_GUARDED_BY(driver_mutex_) =
       false; // a cycle has begun, and nobody drives it [step.open.1]
   bool is_held_ ECHO_GUARDED_BY(driver_mutex_) = false; // [step.hold.1]
+  Mutex driver_gate_;                                   // held during each step of a cycle beside the program
   Mutex marking_mutex_;
   // Of the current cycle: written by its driver and in its stops.
   struct Cycle {
@@ -324,6 +362,15 @@ private:
   // Of threads that are gone, and of large objects of all threads.
   std::atomic<std::uint64_t> past_barrier_cold_{0}, past_poll_cold_{0}, past_allocate_cold_{0};
   std::atomic<std::uint64_t> large_objects_allocated_{0}, large_bytes_allocated_{0};
+  std::atomic<std::int64_t> external_{0};      // bytes outside the heap
+  std::atomic<std::int64_t> external_base_{0}; // at the end of the last collection
+  std::atomic<std::uint64_t> soft_limit_passed_{0};
+  struct OutOfMemoryHandler {
+    echo_out_of_memory_fn ask = nullptr;
+    void* context = nullptr;
+  };
+  Mutex handler_mutex_;
+  OutOfMemoryHandler handler_ ECHO_GUARDED_BY(handler_mutex_);
   Mutex result_mutex_;
   MarkResult result_ ECHO_GUARDED_BY(result_mutex_);
   Mutex failure_mutex_;

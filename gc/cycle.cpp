@@ -62,26 +62,6 @@ private:
   Collector& collector_;
 };
 
-class VerifyWork final : public StopWork {
-public:
-  VerifyWork(Collector& collector, bool objects) : collector_(collector), objects_(objects) {
-    cause = ECHO_CAUSE_requested;
-  }
-  void run(const std::vector<Mutator*>& mutators) override {
-    result = collector_.verify_in_stop(mutators, Verifier::Moment::Anytime, objects_);
-  }
-  std::string result;
-
-private:
-  Collector& collector_;
-  const bool objects_;
-};
-
-struct UnseenRoots final : RootVisitor {
-  void root(ObjectRef) override {}
-  void ambiguous(AmbiguousWord, echo_pin) override {}
-};
-
 // Frames that have not run since the last mark hold marked objects only. [roots.frames.1]
 class MarkedFrames final : public FrameWalk {
 public:
@@ -160,6 +140,7 @@ echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* 
     }
   });
   pauses.record(cause, Safepoints::held_ns(mutator, start));
+  events.wake();
   if (!drove) {
     pauses.record_stall(Safepoints::held_ns(mutator, start));
   }
@@ -202,57 +183,6 @@ void Collector::poll(Mutator& mutator) {
   }
 }
 
-std::string Collector::verify(Mutator& mutator, bool objects) {
-  VerifyWork work(*this, objects);
-  safepoints.stop(&mutator, work);
-  // A heap that was found corrupt once stays so; other failures of the last cycle say nothing about the heap.
-  std::string why;
-  return work.result.empty() && failure(&why) == ECHO_HEAP_CORRUPT ? why : work.result;
-}
-
-std::string Collector::verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment,
-                                      bool objects) {
-  const bool marking = moment == Verifier::Moment::Anytime && phase_.load() == Phase::Marking;
-  return verifier_.verify(mutators, marking ? Verifier::Moment::Marking : moment, objects);
-}
-
-echo_status Collector::failure(std::string* why) {
-  const MutexLock lock(failure_mutex_);
-  if (failure_ != ECHO_OK) {
-    *why = failure_why_;
-  }
-  return failure_;
-}
-
-void Collector::set_failure(echo_status status, std::string why) {
-  const MutexLock lock(failure_mutex_);
-  // A corrupt heap stays corrupt; other failures last until a cycle succeeds.
-  if (failure_ != ECHO_HEAP_CORRUPT) {
-    failure_ = status;
-    failure_why_ = std::move(why);
-  }
-}
-
-bool Collector::audit_and_verify_before(const std::vector<Mutator*>& mutators) {
-  std::string broken;
-  if (config.stress_barriers) {
-    const std::vector<DeletionRecord> records = barriers.sink.take();
-    audit_log_.insert(audit_log_.end(), records.begin(), records.end());
-    broken = audit_.compare(audit_log_);
-    audit_log_.clear();
-  }
-  // Roots that cannot be read are no corruption: the mark that follows fails and says why.
-  UnseenRoots unseen;
-  std::string why;
-  if (broken.empty() && config.verify && enumerate_roots(roots, mutators, unseen, &why) == ECHO_OK) {
-    broken = verifier_.verify(mutators, Verifier::Moment::BeforeMark, true); // by the bits of the last mark
-  }
-  if (!broken.empty()) {
-    set_failure(ECHO_HEAP_CORRUPT, broken);
-  }
-  return broken.empty();
-}
-
 // Others take the phase when they become managed.
 void Collector::set_barriers(std::uint8_t phase) {
   barrier_phase_ = phase;
@@ -264,6 +194,7 @@ void Collector::set_barriers(std::uint8_t phase) {
 void Collector::prepare_cycle(echo_cause cause) {
   cycle_ = {};
   cycle_.cause = cause;
+  events.raise_in_stop(ECHO_EVENT_cycle_begin, cause, 0, 0, memory.pool.used_bytes());
   memory.prepare_cycle();
 }
 
@@ -273,6 +204,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   cycle_.beside = beside;
   cycle_.measure.start_ns = os::monotonic_ns();
   phase_.store(Phase::Marking);
+  events.raise_in_stop(ECHO_EVENT_phase, cycle_.cause, static_cast<std::uint32_t>(Phase::Marking), 0);
   units_ = {};
   safepoints.take_those_that_ran([this](Mutator& m) {
     ++units_.threads;
@@ -336,6 +268,7 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
     const MutexLock lock(orphans_mutex_);
     orphans_.clear();
   }
+  roots.persistent.begin_snapshot();
   barriers.snapshot.set_ambiguous(starts.is_used());
   barrier_phase_ = static_cast<std::uint8_t>((barrier_phase_ & kBarrierAudit) | kBarrierMarking);
   echo_status status = enumerate_words(roots, mutators, starts.is_used(), visitor, why);
@@ -390,6 +323,12 @@ bool Collector::look_at_words(std::size_t most) {
   return found_words_.empty();
 }
 
+void Collector::note_exhaustion() {
+  if (marker_.is_exhausted() && !roots_failed_.load()) {
+    roots_failed(ECHO_SYSTEM_MEMORY, "no native memory for the references that trace callbacks visited");
+  }
+}
+
 bool Collector::has_orphans() {
   const MutexLock lock(orphans_mutex_);
   return !orphans_.empty();
@@ -406,7 +345,9 @@ Collector::MarkState Collector::mark_some(std::size_t edges, std::size_t logs) {
     (void)take_logs(logs);
   }
   const bool found_roots = trace_roots();
-  if (!marker_.drain(edges) || barriers.sink.waiting() != 0 || found_roots) {
+  const bool drained = marker_.drain(edges);
+  note_exhaustion();
+  if (!drained || barriers.sink.waiting() != 0 || found_roots) {
     return MarkState::More;
   }
   return untraced_threads_.load() == 0 && !has_orphans() ? MarkState::Done : MarkState::Waiting;
@@ -450,6 +391,7 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
 void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   phase_.store(Phase::Clearing);
   debt_.end(marker_.edges(), marker_.bytes());
+  events.raise_in_stop(ECHO_EVENT_phase, cycle_.cause, static_cast<std::uint32_t>(Phase::Clearing), 0);
   if (!marker_.corruption().empty()) {
     set_failure(ECHO_HEAP_CORRUPT, marker_.corruption());
     cycle_.whole = false;
@@ -482,6 +424,8 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
 }
 
 void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause) {
+  // The verifier compares what is marked with what the roots reach now. [verify.mark.1]
+  roots.persistent.freeze(config.verify);
   prepare_cycle(cause);
   begin_mark(mutators, false);
   if (cycle_.whole) {
@@ -490,9 +434,11 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
     while (!look_at_words(SIZE_MAX)) {
     }
     marker_.drain();
+    note_exhaustion();
     end_of_mark(mutators);
   }
   finish_cycle();
+  roots.persistent.freeze(false);
 }
 
 // Tests: as if the machine gave the collector little time. When the program has marked all it goes on.
@@ -515,7 +461,9 @@ bool Collector::stop_to_end() {
   return end.ended;
 }
 
+// Each step holds the gate: between two a fork may happen. [fork.prepare.1]
 bool Collector::begin_beside(echo_cause cause) {
+  const MutexLock step(driver_gate_);
   prepare_cycle(cause);
   safepoints.take_those_at_rest([this](Mutator& m) { retire(m); });
   safepoints.maybe_yield();
@@ -523,11 +471,16 @@ bool Collector::begin_beside(echo_cause cause) {
   return cycle_.whole;
 }
 
+Collector::MarkState Collector::mark_step() {
+  const MutexLock step(driver_gate_);
+  return mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice);
+}
+
 bool Collector::mark_beside() {
   for (bool ended = false; !ended;) {
     for (;;) {
       sleep_if_slow();
-      if (mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice) != MarkState::More) {
+      if (mark_step() != MarkState::More) {
         break;
       }
       safepoints.maybe_yield();
@@ -535,7 +488,10 @@ bool Collector::mark_beside() {
         return false;
       }
     }
-    ended = stop_to_end();
+    {
+      const MutexLock step(driver_gate_);
+      ended = stop_to_end();
+    }
     if (!ended && untraced_threads_.load() != 0) {
       std::this_thread::sleep_for(kWaitForFrames);
     }
@@ -545,7 +501,10 @@ bool Collector::mark_beside() {
 
 void Collector::finish_beside() {
   safepoints.maybe_yield();
-  finish_cycle();
+  {
+    const MutexLock step(driver_gate_);
+    finish_cycle();
+  }
   service_.wake_if_needed();
 }
 
@@ -591,6 +550,7 @@ void Collector::drive_in_background() {
     } else {
       drive(wanted_cause_.exchange(ECHO_CAUSE_heap_full), Where::AsConfigured);
     }
+    events.wake();
   }
   wanted_.store(false);
 }

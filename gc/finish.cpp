@@ -90,7 +90,10 @@ void Collector::set_pace() {
   measure.holes = result.hole_bytes;
   measure.cpu_ns = cycle_.cpu_ns;
   measure.total_ns = os::monotonic_ns() - measure.start_ns;
-  memory.pool.set_trigger(pacing_.next_start(measure, cycle_.beside));
+  memory.pool.set_trigger(
+      below_soft_limit(pacing_.next_start(measure, cycle_.beside), measure.used, measure.live));
+  external_base_.store(external_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+  note_pressure();
   // With little room left, holes of dense slabs beat another collection soon.
   if (limit - result.used_bytes + result.hole_bytes < result.live_bytes / 8) {
     (void)memory.supply.admit_dense();
@@ -173,6 +176,8 @@ bool Collector::finish_some(std::size_t units) {
   case FinishPart::None:
   case FinishPart::Weak:
     phase_.store(Phase::Sweeping);
+    events.raise_in_stop(ECHO_EVENT_phase, cycle_.cause, static_cast<std::uint32_t>(Phase::Sweeping), 0);
+    roots.persistent.end_snapshot();
     finishing_.part = FinishPart::Count;
     return false;
   case FinishPart::Count:
@@ -202,6 +207,9 @@ bool Collector::finish_some(std::size_t units) {
   gc_cpu_ns_.fetch_add(cycle_.cpu_ns + finishing_.counting_ns, std::memory_order_relaxed);
   finishing_ = {};
   phase_.store(Phase::Idle);
+  events.raise_in_stop(ECHO_EVENT_phase, cycle_.cause, static_cast<std::uint32_t>(Phase::Idle), 0);
+  events.raise_in_stop(ECHO_EVENT_cycle_end, cycle_.cause, 0, os::monotonic_ns() - cycle_.measure.start_ns,
+                       cycle_.measure.live, memory.pool.used_bytes());
   cycles_.fetch_add(1, std::memory_order_release);
   return true;
 }

@@ -44,6 +44,7 @@ public:
     sum_ += v;
     max_ = v > max_ ? v : max_;
   }
+  std::uint64_t count_at(std::size_t bucket) const { return buckets_[bucket]; }
   std::uint64_t count() const { return count_; }
   std::uint64_t sum() const { return sum_; }
   std::uint64_t max() const { return max_; }

@@ -44,6 +44,7 @@ void Collector::begin_steps(echo_cause cause) {
 
 // The cycle that is on goes on. The units of work that were done; 0: a stop, or nothing.
 std::size_t Collector::advance(std::size_t units) {
+  const MutexLock gate(driver_gate_); // between two steps a fork may happen
   switch (step_.load()) {
   case CycleStep::None:
     return 0;

@@ -11,6 +11,7 @@
 #include <array>
 #include <bit>
 #include <cstdio>
+#include <exception>
 
 namespace echo {
 
@@ -77,6 +78,8 @@ void Marker::reset(bool beside) {
   roots_ = 0;
   objects_ = bytes_ = edges_done_ = 0;
   corruption_.clear();
+  traced_.clear();
+  exhausted_ = false;
 }
 
 bool Marker::trim_some(std::size_t most) {
@@ -153,6 +156,31 @@ template <class Edges> Edges Marker::push_hits(Address from, std::size_t words, 
       memory_.pins.pin(hit, ECHO_PIN_object);
       edges.push(hit.address);
     }
+  }
+  return edges;
+}
+
+// [layout.trace.1]
+void Marker::run_trace(Address object, const LayoutRecord& record) {
+  const auto visit = [](void* self, echo_ref ref) {
+    Marker& marker = *static_cast<Marker*>(self);
+    const auto word = reinterpret_cast<Address>(ref);
+    if (marker.memory_.pool.slabs().contains(word)) {
+      try {
+        marker.traced_.push_back(word);
+      } catch (const std::exception&) {
+        marker.exhausted_ = true;
+      }
+    }
+  };
+  record.trace().trace(record.trace().context, reinterpret_cast<echo_ref>(object), visit, this);
+}
+
+// Some of what trace callbacks visited, once nothing else waits.
+template <class Edges> Edges Marker::push_traced(Edges edges, std::size_t* budget) {
+  for (std::size_t i = 0; i < kSliceWords && !traced_.empty() && *budget != 0; ++i, --*budget) {
+    edges.push(traced_.back());
+    traced_.pop_back();
   }
   return edges;
 }
@@ -234,6 +262,9 @@ template <class Edges> Edges Marker::scan_general(Address object, const LayoutRe
   if (record.has_ephemerons) {
     edges = scan_ephemerons(object, record, edges);
   }
+  if (record.has_trace) {
+    run_trace(object, record);
+  }
   if (record.has_long_slots) {
     edges = scan_long_slots(object, record, edges);
   }
@@ -282,6 +313,10 @@ template <class Edges> bool Marker::drain_into(Edges edges, std::size_t budget) 
         break;
       }
       if (edges.next_region()) {
+        continue;
+      }
+      if (!traced_.empty()) {
+        edges = push_traced(edges, &budget);
         continue;
       }
       if (slices_top_ == slices_) {

@@ -11,7 +11,8 @@
 //             whatever name) or LARGE are followed. [mark.colour.2] The kind is asked before the object is touched, so
 //             never is one that was born after the mark had started. [mark.bound.1] There is at most one edge per traced
 //             slot, besides roots and log entries, of which at most kMostRoots wait, and one slice per array of more
-//             than kSliceWords slots: the memory for both is set aside when the heap is made. [mark.error.1] A word that
+//             than kSliceWords slots: the memory for both is set aside when the heap is made. What trace callbacks visit waits
+//             in native memory of its own. [mark.error.1] A word that
 //             is no object ends in corruption(), never in a wild read of its contents.
 // Threads     One thread marks at a time, by the owner's lock. Mutators run beside it: slots, headers and lengths are read
 //             as relaxed atomics; a slot that changes meanwhile yields its old or its new value, and the old one of the
@@ -24,6 +25,7 @@
 #include "heap/memory.h"
 
 #include <string>
+#include <vector>
 
 namespace echo {
 
@@ -41,6 +43,8 @@ public:
 
   // "" or what was found: a word that is no object. The mark is then worthless. [mark.error.1]
   const std::string& corruption() const { return corruption_; }
+  // No native memory for what trace callbacks visited: the mark is worthless.
+  bool is_exhausted() const { return exhausted_; }
   std::uint64_t objects() const { return objects_; }
   std::uint64_t bytes() const { return bytes_; }
   // Worked off since reset, as a budget counts them.
@@ -69,6 +73,8 @@ private:
   // Each takes the stacks and returns them: the loop keeps their words in registers.
   template <class Edges> Edges scan_general(Address object, const LayoutRecord& record, Edges edges);
   template <class Edges> Edges scan_slice(Slice slice, Edges edges);
+  template <class Edges> Edges push_traced(Edges edges, std::size_t* budget);
+  void run_trace(Address object, const LayoutRecord& record);
   template <class Edges> Edges push_hits(Address from, std::size_t words, Edges edges);
   template <class Edges> Edges scan_long_slots(Address object, const LayoutRecord& record, Edges edges) const;
   template <class Edges> Edges scan_ephemerons(Address object, const LayoutRecord& record, Edges edges);
@@ -92,6 +98,8 @@ private:
   std::uint64_t bytes_ = 0;
   std::uint64_t edges_done_ = 0;
   std::string corruption_;
+  std::vector<Address> traced_; // visited by trace callbacks, to be followed: any number [mark.bound.1]
+  bool exhausted_ = false;
 };
 
 } // namespace echo

@@ -103,6 +103,8 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   std::uint64_t allocations_seen = 0; // cold allocations: for stress_collect
   std::uint64_t cold_allocations = 0;
   std::uint64_t cold_polls = 0;
+  bool forks = false;              // it has prepared a fork
+  bool asks_for_memory = false;    // the VM's out-of-memory handler is running
   std::uint64_t objects_large = 0; // allocated by this thread, not in any span
   std::uint64_t bytes_large = 0;
 };

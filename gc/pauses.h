@@ -6,6 +6,7 @@
 #pragma once
 
 #include "echo/statistics.h"
+#include "gc/events.h"
 #include "gc/histogram.h"
 #include "heap/mutex.h"
 
@@ -13,14 +14,30 @@ namespace echo {
 
 class Pauses {
 public:
+  explicit Pauses(Events& events) : events_(events) {}
+
   void record(echo_cause cause, std::uint64_t ns) ECHO_EXCLUDES(mutex_) {
-    const MutexLock lock(mutex_);
-    all_.add(ns);
-    by_cause_[cause].add(ns);
+    {
+      const MutexLock lock(mutex_);
+      all_.add(ns);
+      by_cause_[cause].add(ns);
+    }
+    events_.raise(ECHO_EVENT_pause, cause, 0, ns);
   }
   void record_stall(std::uint64_t ns) ECHO_EXCLUDES(mutex_) {
+    {
+      const MutexLock lock(mutex_);
+      stall_.add(ns);
+    }
+    events_.raise(ECHO_EVENT_stall, 0, 0, ns);
+  }
+  // A copy.
+  void copy(echo_histogram which, std::uint32_t cause, Histogram* out) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    stall_.add(ns);
+    *out = which == ECHO_HISTOGRAM_PAUSES            ? all_
+           : which == ECHO_HISTOGRAM_PAUSES_BY_CAUSE ? by_cause_[cause]
+           : which == ECHO_HISTOGRAM_STALLS          ? stall_
+                                                     : time_to_safepoint_;
   }
   // A thread waited for its turn to run: no pause.
   void record_permit_wait(std::uint64_t ns) ECHO_EXCLUDES(mutex_) {
@@ -55,6 +72,7 @@ private:
   static constexpr int kFirstCauses = 8; // those of the first array
   static_assert(ECHO_CAUSE_COUNT <= 2 * kFirstCauses, "a place for every cause");
 
+  Events& events_;
   Mutex mutex_;
   Histogram all_ ECHO_GUARDED_BY(mutex_);
   Histogram by_cause_[ECHO_CAUSE_COUNT] ECHO_GUARDED_BY(mutex_);

@@ -94,6 +94,7 @@ echo_status enumerate_roots(RootSet& roots, const std::vector<Mutator*>& mutator
     }
   }
   roots.finalizers.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
+  roots.persistent.for_each([&visitor](ObjectRef ref) { visitor.root(ref); });
   return enumerate_words(roots, mutators, true, visitor, why);
 }
 
@@ -105,6 +106,7 @@ echo_status enumerate_words(RootSet& roots, const std::vector<Mutator*>& mutator
       visitor.root(ref);
     }
   });
+  roots.callbacks.enumerate(visitor);
   return ambiguous ? roots.ambiguous.enumerate(mutators, visitor, why) : ECHO_OK;
 }
 

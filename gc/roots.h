@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Enumerates, in a stop, every root: handles, registered words, the managed frames of every thread, objects whose
-//             finalization is due, and ambiguous words.
+// Purpose     Enumerates, in a stop, every root: handles of threads and of none, registered words, what the VM enumerates, the
+//             managed frames of every thread, objects whose finalization is due, and ambiguous words.
 // Invariants  [roots.all.1] Nothing else keeps an object alive. [frames.source.1] A frame that cannot be
 //             mapped fails the enumeration; the caller then frees nothing.
 #pragma once
@@ -11,6 +11,8 @@
 #include "gc/finalizer_queue.h"
 #include "gc/global_roots.h"
 #include "gc/mutator.h"
+#include "gc/persistent_handles.h"
+#include "gc/root_callbacks.h"
 
 #include <atomic>
 #include <string>
@@ -46,6 +48,9 @@ struct RootSet {
   GlobalRoots globals;
   AmbiguousRoots ambiguous;
   FinalizerQueue finalizers;
+  PersistentHandles persistent;
+  ObjectPins pinned{persistent};
+  RootCallbacks callbacks;
 };
 
 struct RootVisitor {
@@ -57,7 +62,8 @@ struct RootVisitor {
   virtual void looked_at(std::uint64_t) {}
 };
 
-// In a stop: root words, and ambiguous words if there are any. [roots.block.1] [roots.ambiguous.1]
+// In a stop: root words, what root callbacks visit, and ambiguous words if there are any. [roots.block.1] [roots.callback.1]
+// [roots.ambiguous.1]
 echo_status enumerate_words(RootSet& roots, const std::vector<Mutator*>& mutators, bool ambiguous,
                             RootVisitor& visitor, std::string* why);
 // In a stop: all roots. ECHO_OK, or the first error of a frame source with its sentence.

@@ -236,6 +236,67 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
   return done;
 }
 
+// Nobody else begins the work: whoever arrives finds this thread managed.
+void Safepoints::hold(Mutator& self) {
+  const std::uint32_t word = stop_word_.load();
+  ECHO_CHECK(phase_of(word) == kIdle, "[stop.who.1] a stop begins inside another");
+  work_ = nullptr;
+  asked_ns_ = os::monotonic_ns();
+  {
+    const MutexLock lock(registry_mutex_);
+    stop_word_.store(word | kAsked);
+    for (Mutator* m : active_) {
+      m->poll_word.store(0);
+    }
+  }
+  for (;;) {
+    {
+      const MutexLock lock(registry_mutex_);
+      if (std::none_of(active_.begin(), active_.end(), [&self](const Mutator* m) {
+            return m != &self && m->state.load() == ThreadState::Managed;
+          })) {
+        stop_word_.store((word & ~3u) | kWorking);
+        break;
+      }
+    }
+    ::sched_yield();
+  }
+  pauses_.record_time_to_safepoint(os::monotonic_ns() - asked_ns_);
+}
+
+void Safepoints::release(Mutator& self) {
+  const std::uint32_t word = stop_word_.load();
+  {
+    const MutexLock lock(registry_mutex_);
+    for (Mutator* m : active_) {
+      if (m != &self) {
+        deactivated_(*m);
+        note_run(*m);
+        m->is_active.store(false);
+        m->poll_word.store(0);
+      }
+    }
+    active_.assign(1, &self); // it has stayed managed
+    self.is_active.store(true);
+    self.poll_word.store(self.idle_poll_word());
+  }
+  last_cause_.store(ECHO_CAUSE_requested);
+  stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
+  futex_wake_all(&stop_word_);
+}
+
+std::vector<Mutator*> Safepoints::keep_only(Mutator& self) {
+  const MutexLock lock(registry_mutex_);
+  std::vector<Mutator*> others = mutators_;
+  std::erase(others, &self);
+  mutators_.assign(1, &self);
+  active_.assign(1, &self);
+  ran_.clear();
+  self.has_run = false;
+  note_run(self);
+  return others;
+}
+
 void Safepoints::unlist(Mutator* mutator) {
   const auto it = std::find(mutators_.begin(), mutators_.end(), mutator);
   ECHO_CHECK(it != mutators_.end(), "[stop.order.1] an unlisted thread detaches");

@@ -112,6 +112,23 @@ public:
   // attached. Returns false if the work was not wanted any more once the stop lock was ours.
   bool stop(Mutator* self, StopWork& work) ECHO_EXCLUDES(stop_mutex_, list_mutex_);
 
+  // A stop that the calling managed thread owns itself, over several calls, for a fork: gc/fork.cpp. In this order:
+  // lock_stops at rest; hold; release; unlock_stops. [fork.prepare.1]
+  void lock_stops() ECHO_NO_THREAD_ANALYSIS {
+    stop_mutex_.lock();
+    list_mutex_.lock();
+  }
+  void unlock_stops() ECHO_NO_THREAD_ANALYSIS {
+    list_mutex_.unlock();
+    stop_mutex_.unlock();
+  }
+  bool is_lock_of_stops(const Mutex& mutex) const { return &mutex == &stop_mutex_ || &mutex == &list_mutex_; }
+  // Returns when every other thread is at rest; none becomes managed until release.
+  void hold(Mutator& self) ECHO_EXCLUDES(registry_mutex_);
+  void release(Mutator& self) ECHO_EXCLUDES(registry_mutex_);
+  // While held, in the child of a fork: the others, which are no longer listed.
+  std::vector<Mutator*> keep_only(Mutator& self) ECHO_EXCLUDES(registry_mutex_);
+
   // In a stop: the threads that were managed since the last one.
   const std::vector<Mutator*>& active() const ECHO_NO_THREAD_ANALYSIS { return active_; }
   // Outside stops: visit(mutator) for threads that ran since and are not active, `most` of them: what a stop then need not do.

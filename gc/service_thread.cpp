@@ -21,15 +21,18 @@ void ServiceThread::wake_if_needed() {
 }
 
 void ServiceThread::work() {
-  while (!thread_.is_ending() && memory_.pool.populate_step()) { // first: somebody may be about to need it
-  }
-  while (!thread_.is_ending() && memory_.pool.return_one_chunk(memory_.pool.keep())) {
-  }
-  while (!thread_.is_ending() && memory_.large.free_page_bytes() > memory_.pool.keep() &&
-         memory_.large.return_free_pages()) {
-  }
-  while (!thread_.is_ending() && zeroes_ && memory_.large.zero_free_pages()) {
-  }
+  const auto repeat = [this](auto step) {
+    for (bool more = true; more && !thread_.is_ending();) {
+      const MutexLock gate(gate_); // [fork.prepare.1]
+      more = step();
+    }
+  };
+  repeat([this] { return memory_.pool.populate_step(); }); // first: somebody may be about to need it
+  repeat([this] { return memory_.pool.return_one_chunk(memory_.pool.keep()); });
+  repeat([this] {
+    return memory_.large.free_page_bytes() > memory_.pool.keep() && memory_.large.return_free_pages();
+  });
+  repeat([this] { return zeroes_ && memory_.large.zero_free_pages(); });
 }
 
 } // namespace echo

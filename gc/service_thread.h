@@ -24,6 +24,9 @@ public:
   // Cheap when the thread is awake.
   void wake() { thread_.wake(); }
   std::uint64_t cpu_ns() const { return thread_.cpu_ns(); }
+  // Held during each step: whoever holds it finds the thread between two.
+  Mutex& gate() { return gate_; }
+  bool restart() { return thread_.restart(); }
 
 private:
   void work();
@@ -31,6 +34,7 @@ private:
 
   Memory& memory_;
   const bool zeroes_; // else freed pages keep the poison
+  Mutex gate_;
   BackgroundThread thread_;
 };
 

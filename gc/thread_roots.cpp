@@ -213,6 +213,9 @@ bool Collector::trace_roots() {
   if (roots.finalizers.trace_some([this](ObjectRef ref) { marker_.push_root(ref); })) { // [final.root.1]
     return true;
   }
+  if (roots.persistent.trace(kCellsBeside, [this](ObjectRef ref) { marker_.push_root(ref); })) {
+    return true; // [handles.persistent.4]
+  }
   {
     const MutexLock lock(orphans_mutex_);
     if (!orphans_.empty()) {

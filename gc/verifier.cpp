@@ -225,6 +225,8 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
           }
         }
       });
+      for_each_traced(memory_.layouts, {object},
+                      [&](Address word) { reach(word, "what a trace callback visited:"); });
       // Null or alive, also between collections: the last one cleared the rest. [weak.clear.1]
       for_each_weak_slot(memory_.layouts, {object}, [&](Address slot, Address word) {
         if (why.empty() && cleared && word != 0 && memory_.pool.slabs().contains(word)) {

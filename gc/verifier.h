@@ -87,6 +87,19 @@ template <class Visit> void for_each_reference(const LayoutTable& layouts, Objec
   }
 }
 
+// Calls visit(word) for every reference that a trace callback visits.
+template <class Visit> void for_each_traced(const LayoutTable& layouts, ObjectRef object, Visit visit) {
+  const LayoutRecord& record = layouts.record({load_header(object).layout_number()});
+  if (record.has_trace) {
+    const auto take = [](void* to, echo_ref ref) {
+      if (ref != nullptr) {
+        (*static_cast<Visit*>(to))(reinterpret_cast<Address>(ref));
+      }
+    };
+    record.trace().trace(record.trace().context, reinterpret_cast<echo_ref>(object.address), take, &visit);
+  }
+}
+
 // Calls visit(slot address, word) for every weak slot.
 template <class Visit> void for_each_weak_slot(const LayoutTable& layouts, ObjectRef object, Visit visit) {
   const LayoutRecord& record = layouts.record({load_header(object).layout_number()});

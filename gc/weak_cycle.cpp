@@ -18,9 +18,10 @@
 
 namespace echo {
 
-echo_status Collector::register_layout(const echo_layout& layout, LayoutId* out, std::string* why) {
+echo_status Collector::register_layout(const echo_layout& layout, LayoutId* out, std::string* why,
+                                       LayoutRecord::Trace trace) {
   LayoutId id;
-  const echo_status status = memory.layouts.add(layout, &id, why);
+  const echo_status status = memory.layouts.add(layout, trace, &id, why);
   if (status != ECHO_OK) {
     return status;
   }

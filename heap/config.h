@@ -23,6 +23,7 @@ struct Config {
   std::size_t reserve_bytes = 0; // address space; 0: 64 GiB. At least twice max_heap and three chunks
   std::size_t keep_free = 0;     // empty memory kept after a collection; 0: adapts, see SlabPool::keep()
   std::size_t populate = std::size_t{8} << 20; // memory populated ahead of the program, at least; 0: none
+  std::size_t soft_limit = 0;                  // collect early from here on; 0: none
   std::size_t mark_region = 0; // the heap is marked by regions of this size; 0: adapts, see EdgeStacks
   bool huge_pages = true;      // advise transparent huge pages
   MarkMode mode = MarkMode::Concurrent;

@@ -21,16 +21,34 @@ bool is_array_kind(std::uint32_t kind) {
   return kind != ECHO_LAYOUT_FIXED;
 }
 
-// The identity of a descriptor: layouts with equal keys are the same layout.
-std::string descriptor_key(const echo_layout& l, const std::vector<echo_slot>& slots) {
-  std::string key(l.name);
-  key += '\0';
-  for (const std::uint64_t n : {std::uint64_t{l.kind}, l.fixed_bytes, std::uint64_t{l.element_bytes},
-                                std::uint64_t{l.alignment == 0 ? 8u : l.alignment}, std::uint64_t{l.flags}}) {
-    key.append(reinterpret_cast<const char*>(&n), sizeof n);
+constexpr std::size_t kArenaBytes = std::size_t{64} << 10;
+constexpr std::size_t kFirstIndex = 256;
+
+std::uint64_t mix(std::uint64_t hash, const void* bytes, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) { // FNV-1a
+    hash = (hash ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001B3u;
   }
-  key.append(reinterpret_cast<const char*>(slots.data()), slots.size() * sizeof(echo_slot));
-  return key;
+  return hash;
+}
+
+// Of what makes a descriptor: equal ones have equal hashes.
+std::uint64_t hash_of(const LayoutRecord& r, const char* name, const std::vector<echo_slot>& slots,
+                      const LayoutRecord::Trace& trace) {
+  std::uint64_t hash = mix(0xCBF29CE484222325u, name, std::strlen(name));
+  const std::uint64_t numbers[] = {r.kind, r.flags, r.alignment, r.exact_fixed_bytes, r.element_bytes};
+  hash = mix(hash, numbers, sizeof numbers);
+  hash = mix(hash, slots.data(), slots.size() * sizeof(echo_slot));
+  return mix(hash, &trace, sizeof trace);
+}
+
+bool is_same(const LayoutRecord& a, const LayoutRecord& b, const char* name,
+             const std::vector<echo_slot>& slots, const LayoutRecord::Trace& trace) {
+  const bool same =
+      a.kind == b.kind && a.flags == b.flags && a.alignment == b.alignment &&
+      a.exact_fixed_bytes == b.exact_fixed_bytes && a.element_bytes == b.element_bytes &&
+      a.slot_count == b.slot_count && a.has_trace == b.has_trace && std::strcmp(a.name, name) == 0 &&
+      (slots.empty() || std::memcmp(a.slots, slots.data(), slots.size() * sizeof(echo_slot)) == 0);
+  return same && (!a.has_trace || (a.trace().trace == trace.trace && a.trace().context == trace.context));
 }
 
 } // namespace
@@ -144,24 +162,53 @@ echo_status LayoutTable::validate(const echo_layout& l, std::vector<echo_slot>* 
   return ECHO_OK;
 }
 
-echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* why) {
+// Bytes that stay as long as the table, aligned to 8. May throw; nothing is lost then.
+char* LayoutTable::keep(std::size_t bytes) {
+  const std::size_t whole = round_up(bytes, sizeof(std::uint64_t));
+  if (whole > arena_left_) {
+    const std::size_t block = std::max(whole, kArenaBytes);
+    blocks_.push_back(std::make_unique<std::uint64_t[]>(block / sizeof(std::uint64_t)));
+    side_bytes_.fetch_add(block, std::memory_order_relaxed);
+    arena_ = reinterpret_cast<char*>(blocks_.back().get());
+    arena_left_ = block;
+  }
+  char* const at = arena_;
+  arena_ += whole;
+  arena_left_ -= whole;
+  return at;
+}
+
+// Open addressing, at most half full: 8 bytes per layout.
+void LayoutTable::grow_index() {
+  std::vector<std::uint32_t> larger(std::max(kFirstIndex, index_.size() * 2));
+  for (const std::uint32_t number : index_) {
+    if (number != 0) {
+      const LayoutRecord& r = records_[number];
+      const std::vector<echo_slot> slots(r.slots, r.slots + r.slot_count);
+      const LayoutRecord::Trace trace = r.has_trace ? r.trace() : LayoutRecord::Trace{};
+      std::size_t at = hash_of(r, r.name, slots, trace) & (larger.size() - 1);
+      while (larger[at] != 0) {
+        at = (at + 1) & (larger.size() - 1);
+      }
+      larger[at] = number;
+    }
+  }
+  side_bytes_.fetch_add((larger.size() - index_.size()) * sizeof(std::uint32_t), std::memory_order_relaxed);
+  index_.swap(larger);
+}
+
+echo_status LayoutTable::add(const echo_layout& l, const LayoutRecord::Trace& trace, LayoutId* out,
+                             std::string* why) {
   std::vector<echo_slot> sorted;
   if (const echo_status status = validate(l, &sorted, why); status != ECHO_OK) {
     return status;
   }
-  const std::string key = descriptor_key(l, sorted);
-  const MutexLock lock(mutex_);
-  if (const auto found = by_descriptor_.find(key); found != by_descriptor_.end()) {
-    out->number = found->second;
-    return ECHO_OK;
+  if (trace.trace != nullptr && ((l.flags & ECHO_LAYOUT_LEAF) != 0 || l.kind == ECHO_LAYOUT_AMBIGUOUS)) {
+    *why = "layout '" + std::string(l.name) + "': it has a trace callback and is " +
+           (l.kind == ECHO_LAYOUT_AMBIGUOUS ? "of a kind whose words are all ambiguous" : "declared a leaf");
+    return ECHO_BAD_LAYOUT;
   }
-  const std::uint32_t number = count_.load(std::memory_order_relaxed) + 1;
-  if (number > kMaxLayouts) {
-    *why = "layout '" + std::string(l.name) + "': " + std::to_string(kMaxLayouts) +
-           " layouts are registered already";
-    return ECHO_LIMIT_EXCEEDED;
-  }
-  LayoutRecord& r = records_[number];
+  LayoutRecord r;
   r.kind = static_cast<std::uint8_t>(l.kind);
   r.flags = static_cast<std::uint8_t>(l.flags);
   r.alignment = static_cast<std::uint8_t>(l.alignment == 0 ? 8 : l.alignment);
@@ -172,15 +219,7 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
   r.fixed_bytes = static_cast<std::uint32_t>(round_up(r.exact_fixed_bytes, kGranule));
   r.element_bytes = l.element_bytes;
   r.slot_count = l.slot_count;
-  const std::size_t name_bytes = std::strlen(l.name) + 1;
-  names_.push_back(std::make_unique<char[]>(name_bytes));
-  std::memcpy(names_.back().get(), l.name, name_bytes);
-  r.name = names_.back().get();
-  if (!sorted.empty()) {
-    slots_.push_back(std::make_unique<echo_slot[]>(sorted.size()));
-    std::copy(sorted.begin(), sorted.end(), slots_.back().get());
-    r.slots = slots_.back().get();
-  }
+  r.has_trace = trace.trace != nullptr;
   for (const echo_slot& s : sorted) {
     const std::uint32_t word = s.offset / kGranule;
     if (s.kind == ECHO_SLOT_WEAK) {
@@ -195,9 +234,42 @@ echo_status LayoutTable::add(const echo_layout& l, LayoutId* out, std::string* w
       r.tagged_map |= std::uint64_t{1} << word;
     }
   }
-  r.is_simple = !r.is_array && !r.has_long_slots && !r.has_weak_slots && !r.has_ephemerons &&
+  r.is_simple = !r.is_array && !r.has_long_slots && !r.has_weak_slots && !r.has_ephemerons && !r.has_trace &&
                 r.tagged_map == 0 && r.fixed_bytes <= kLargeBytes;
-  by_descriptor_.emplace(key, number);
+
+  const std::uint64_t hash = hash_of(r, l.name, sorted, trace);
+  const MutexLock lock(mutex_);
+  const std::uint32_t number = count_.load(std::memory_order_relaxed) + 1;
+  if (2 * std::size_t{number} > index_.size()) {
+    grow_index();
+  }
+  std::size_t at = hash & (index_.size() - 1);
+  for (; index_[at] != 0; at = (at + 1) & (index_.size() - 1)) {
+    if (is_same(records_[index_[at]], r, l.name, sorted, trace)) {
+      out->number = index_[at];
+      return ECHO_OK;
+    }
+  }
+  if (number > kMaxLayouts) {
+    *why = "layout '" + std::string(l.name) + "': " + std::to_string(kMaxLayouts) +
+           " layouts are registered already";
+    return ECHO_LIMIT_EXCEEDED;
+  }
+  const std::size_t slot_bytes = sorted.size() * sizeof(echo_slot);
+  if (slot_bytes != 0 || r.has_trace) {
+    char* const kept = keep(slot_bytes + (r.has_trace ? sizeof trace : 0));
+    if (slot_bytes != 0) {
+      std::memcpy(kept, sorted.data(), slot_bytes);
+    }
+    if (r.has_trace) {
+      std::memcpy(kept + slot_bytes, &trace, sizeof trace);
+    }
+    r.slots = reinterpret_cast<const echo_slot*>(kept);
+  }
+  const std::size_t name_bytes = std::strlen(l.name) + 1;
+  r.name = static_cast<const char*>(std::memcpy(keep(name_bytes), l.name, name_bytes));
+  records_[number] = r;
+  index_[at] = number;
   count_.store(number, std::memory_order_release);
   out->number = number;
   return ECHO_OK;

@@ -31,7 +31,7 @@ public:
     const std::size_t slabs = pool.slab_high_water();
     const std::size_t bytes = slabs * kSlabBytes;
     return 2 * SideMetadata::bytes_for(bytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord) +
-           (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
+           layouts.side_bytes() + (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
            (pins.is_open() ? PinSet::bytes_for(bytes) : 0);
   }
 

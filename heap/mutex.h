@@ -5,6 +5,9 @@
 #pragma once
 
 #include <mutex>
+#include <new>
+#include <type_traits>
+#include <vector>
 
 #if defined(__clang__)
 #define ECHO_THREAD_ATTRIBUTE(x) __attribute__((x))
@@ -18,13 +21,26 @@
 
 namespace echo {
 
+// Enters the list of the heap that is being made on this thread, if one is. [fork.prepare.1]
 class ECHO_THREAD_ATTRIBUTE(capability("mutex")) Mutex {
 public:
+  constexpr Mutex() {
+    if (!std::is_constant_evaluated()) { // statics belong to no heap
+      enlist();
+    }
+  }
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
   void lock() ECHO_THREAD_ATTRIBUTE(acquire_capability()) { mutex_.lock(); }
   bool try_lock() ECHO_THREAD_ATTRIBUTE(try_acquire_capability(true)) { return mutex_.try_lock(); }
   void unlock() ECHO_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
+  bool try_lock() ECHO_THREAD_ATTRIBUTE(try_acquire_capability(true)) { return mutex_.try_lock(); }
+  // In the child of a fork, where its holder may be gone: free again.
+  void renew() { new (&mutex_) std::mutex; }
 
 private:
+  void enlist();
+
   std::mutex mutex_;
 };
 
@@ -39,6 +55,55 @@ public:
 
 private:
   Mutex& mutex_;
+};
+
+// All mutexes of one heap.
+class MutexList {
+public:
+  // From here to end() every mutex that this thread makes enters the list. Members of the heap stand between both.
+  class Registering {
+  public:
+    explicit Registering(MutexList& list);
+    ~Registering(); // the heap's maker threw
+    Registering(const Registering&) = delete;
+    Registering& operator=(const Registering&) = delete;
+    void end();
+
+  private:
+    MutexList* const outer_;
+    bool ended_ = false;
+  };
+  void add(Mutex& mutex) { all_.push_back(&mutex); }
+  std::size_t size() const { return all_.size(); }
+  // All but those that `skip` says; false: one is taken, and none is held.
+  template <class Skip> bool try_lock_all(Skip skip) ECHO_NO_THREAD_ANALYSIS {
+    for (std::size_t i = 0; i < all_.size(); ++i) {
+      if (!skip(*all_[i]) && !all_[i]->try_lock()) {
+        while (i > 0) {
+          if (!skip(*all_[--i])) {
+            all_[i]->unlock();
+          }
+        }
+        return false;
+      }
+    }
+    return true;
+  }
+  template <class Skip> void unlock_all(Skip skip) ECHO_NO_THREAD_ANALYSIS {
+    for (Mutex* mutex : all_) {
+      if (!skip(*mutex)) {
+        mutex->unlock();
+      }
+    }
+  }
+  void renew_all() {
+    for (Mutex* mutex : all_) {
+      mutex->renew();
+    }
+  }
+
+private:
+  std::vector<Mutex*> all_;
 };
 
 } // namespace echo

@@ -74,6 +74,10 @@ bool advise_huge(void* at, std::size_t bytes) {
   return ::madvise(at, bytes, MADV_HUGEPAGE) == 0;
 }
 
+bool wipe_on_fork(void* at, std::size_t bytes) {
+  return ::madvise(at, bytes, MADV_WIPEONFORK) == 0;
+}
+
 void release(void* at, std::size_t bytes) {
   (void)::munmap(at, bytes);
 }

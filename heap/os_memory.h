@@ -26,6 +26,8 @@ bool discard(void* at, std::size_t bytes);
 bool populate(void* at, std::size_t bytes);
 // Asks for transparent huge pages. False if refused; nothing depends on it.
 bool advise_huge(void* at, std::size_t bytes);
+// In the child of a fork the pages read as zero. False if unknown to the kernel (before Linux 4.14).
+bool wipe_on_fork(void* at, std::size_t bytes);
 // Ends a reservation or mapping.
 void release(void* at, std::size_t bytes);
 

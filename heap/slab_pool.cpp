@@ -69,7 +69,9 @@ Grant SlabPool::admit(std::size_t bytes, Urgency urgency) const {
   if (bytes > limit_ || used_ > limit_ - bytes) {
     return Grant::OverLimit;
   }
-  return used_ + bytes > bound_of(urgency) ? Grant::OverTrigger : Grant::Ok;
+  const std::size_t bound = bound_of(urgency);
+  const std::size_t pressure = urgency == Urgency::Normal ? pressure_.load(std::memory_order_relaxed) : 0;
+  return used_ + bytes > bound - std::min(bound, pressure) ? Grant::OverTrigger : Grant::Ok;
 }
 
 // [heap.node.1]

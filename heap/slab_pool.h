@@ -97,6 +97,13 @@ public:
   void uncharge(std::size_t bytes) ECHO_EXCLUDES(mutex_);
 
   void set_trigger(std::size_t bytes) ECHO_EXCLUDES(mutex_);
+  // Bytes that count like used ones against the trigger only. Any thread, no lock. [external.push.1]
+  void set_pressure(std::size_t bytes) { pressure_.store(bytes, std::memory_order_relaxed); }
+  // No more room up to the trigger.
+  bool is_over_trigger() ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return admit(kSlabBytes, Urgency::Normal) != Grant::Ok;
+  }
   // While a collection runs beside the program Normal is Beside, until set_trigger is called again.
   void lift_trigger() ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
@@ -195,6 +202,7 @@ private:
   bool can_populate_ ECHO_GUARDED_BY(mutex_) = false;
   std::size_t populate_ = 0; // the option
   std::atomic<std::size_t> ahead_{0}, wanted_{0};
+  std::atomic<std::size_t> pressure_{0};
   std::atomic<std::uint64_t> populated_bytes_{0}, late_slabs_{0};
   std::size_t first_free_hint_ ECHO_GUARDED_BY(mutex_) = 0; // no chunk below has a free slab
 };

@@ -95,6 +95,32 @@ echo_status roots_add(echo_heap* heap, echo_ref* first, std::uint64_t count, ech
 echo_status roots_remove(echo_heap* heap, echo_ref* first, echo_error* why);
 echo_status frame_source_set(echo_heap* heap, const echo_frame_source* source, echo_error* why);
 
+echo_status persistent_new(echo_thread* thread, echo_ref object, echo_persistent* out, echo_error* why);
+echo_status persistent_of(echo_thread* thread, echo_handle scoped, echo_persistent* out, echo_error* why);
+echo_status persistent_copy(echo_heap* heap, echo_persistent from, echo_persistent* out, echo_error* why);
+echo_ref persistent_get(echo_thread* thread, echo_persistent handle);
+echo_status persistent_set(echo_thread* thread, echo_persistent handle, echo_ref object);
+echo_status persistent_destroy(echo_heap* heap, echo_persistent handle, echo_error* why);
+echo_status pin_object(echo_thread* thread, echo_ref object, echo_error* why);
+echo_status unpin_object(echo_heap* heap, echo_ref object, echo_error* why);
+echo_status roots_callback_add(echo_heap* heap, echo_roots_fn roots, void* context, echo_error* why);
+echo_status roots_callback_remove(echo_heap* heap, echo_roots_fn roots, void* context, echo_error* why);
+echo_status layout_register_traced(echo_heap* heap, const echo_layout* layout, echo_trace_fn trace,
+                                   void* context, echo_layout_id* out, echo_error* why);
+echo_status store_outside(echo_thread* thread, echo_ref* slot, echo_ref value);
+echo_status walk_objects(echo_thread* thread, echo_walk* walk, echo_walk_fn visit, void* context,
+                         echo_error* why);
+echo_status external_memory(echo_heap* heap, std::int64_t delta, echo_error* why);
+echo_status out_of_memory_set(echo_heap* heap, echo_out_of_memory_fn handler, void* context, echo_error* why);
+echo_status listener_add(echo_heap* heap, std::uint64_t kinds, echo_listener_fn listener, void* context,
+                         std::uint32_t* out, echo_error* why);
+echo_status listener_remove(echo_heap* heap, std::uint32_t listener, echo_error* why);
+echo_status histogram_export(echo_heap* heap, std::uint32_t histogram, std::uint32_t cause, char* buffer,
+                             std::uint64_t* bytes, echo_error* why);
+echo_status fork_prepare(echo_thread* thread, echo_error* why);
+echo_status fork_parent(echo_thread* thread, echo_error* why);
+echo_status fork_child(echo_thread* thread, echo_error* why);
+
 } // namespace check
 
 #endif // ECHO_CHECK_CALLS_H

@@ -191,7 +191,7 @@ std::uint64_t finalizers_due(echo_heap* heap) {
 
 // [check.forward.1] A member that is missing here is an error of the compiler (missing-field-initializers), and a table that has
 // grown one of the next line: forward the new function, say in the checker what it roots or lets go, then raise the number.
-static_assert(sizeof(echo_heap_api) == 24 + 49 * sizeof(void*), "a function of the table is not forwarded");
+static_assert(sizeof(echo_heap_api) == 24 + 70 * sizeof(void*), "a function of the table is not forwarded");
 const echo_heap_api functions = {sizeof(echo_heap_api),
                                  ECHO_ABI_MAJOR,
                                  ECHO_ABI_MINOR,
@@ -245,7 +245,28 @@ const echo_heap_api functions = {sizeof(echo_heap_api),
                                  test_cycle_hold,
                                  step,
                                  finalizer_next,
-                                 finalizers_due};
+                                 finalizers_due,
+                                 persistent_new,
+                                 persistent_of,
+                                 persistent_copy,
+                                 persistent_get,
+                                 persistent_set,
+                                 persistent_destroy,
+                                 pin_object,
+                                 unpin_object,
+                                 roots_callback_add,
+                                 roots_callback_remove,
+                                 layout_register_traced,
+                                 store_outside,
+                                 walk_objects,
+                                 external_memory,
+                                 out_of_memory_set,
+                                 listener_add,
+                                 listener_remove,
+                                 histogram_export,
+                                 fork_prepare,
+                                 fork_parent,
+                                 fork_child};
 
 echo_heap_api table;
 void* library = nullptr;
@@ -283,7 +304,8 @@ std::string load_real() {
     return path + " moves objects: the checker knows them by their addresses";
   real = found;
   table = functions;
-  table.features = found->features;
+  table.features = found->features & ~std::uint64_t{ECHO_FEATURE_TRACE_CALLBACKS |
+                                                    ECHO_FEATURE_OUT_OF_MEMORY_HANDLER | ECHO_FEATURE_FORK};
   return "";
 }
 

@@ -52,6 +52,16 @@
   X(finalizes_without_order, "hands the youngest object that is due out first")                              \
   X(finalizes_shells, "an object that is due has lost what it refers to")                                    \
   X(miscounts_due, "one more object is due than is true")                                                    \
+  X(persistents_forget, "a persistent handle holds null while a collection runs")                            \
+  X(stale_persistents, "a destroyed persistent handle still answers")                                        \
+  X(pins_once, "counts no pins: the first unpin releases")                                                   \
+  X(skips_root_callbacks, "registers root callbacks and does not call them")                                 \
+  X(skips_traces, "registers traced layouts without their callback")                                         \
+  X(walk_stops_early, "ends each walk in its middle")                                                        \
+  X(external_under_zero, "takes any change of external memory")                                              \
+  X(never_asks, "does not ask the out-of-memory handler")                                                    \
+  X(swallows_events, "adds listeners and does not call them")                                                \
+  X(other_histograms, "exports another histogram than the one asked for")                                    \
   X(never_collects, "says that it collected and did not")                                                    \
   X(crashes_on_collect, "dies in collect")                                                                   \
   X(hangs_on_collect, "never returns from collect")                                                          \

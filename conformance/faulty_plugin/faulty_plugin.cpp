@@ -254,6 +254,116 @@ void break_roots() {
   }
 }
 
+// Of the faults of services.
+struct Persistents {
+  std::mutex mutex;
+  std::vector<std::pair<echo_thread*, echo_persistent>> made;
+} persistents;
+std::vector<echo_ref> released;
+
+echo_status collect_without_persistents(echo_thread* thread, std::uint32_t kind, echo_error* why) {
+  std::vector<std::pair<echo_persistent, echo_ref>> kept;
+  {
+    const std::lock_guard lock(persistents.mutex);
+    for (const auto& [owner, handle] : persistents.made)
+      if (const echo_ref object = owner == thread ? inner->persistent_get(thread, handle) : nullptr;
+          object != nullptr) {
+        inner->persistent_set(thread, handle, nullptr);
+        kept.emplace_back(handle, object);
+      }
+  }
+  const echo_status status = inner->collect(thread, kind, why);
+  for (const auto& [handle, object] : kept)
+    inner->persistent_set(thread, handle, object);
+  return status;
+}
+
+std::uint32_t walk_half(void* context, echo_ref object, echo_layout_id layout, std::uint64_t bytes) {
+  static thread_local std::uint64_t seen = 0;
+  const auto* const to = static_cast<const std::pair<echo_walk_fn, void*>*>(context);
+  return ++seen % 500 == 0 ? 1 : to->first(to->second, object, layout, bytes);
+}
+
+void break_services() {
+  switch (fault) {
+  case Fault::persistents_forget:
+    table.persistent_new = [](echo_thread* thread, echo_ref object, echo_persistent* out, echo_error* why) {
+      const echo_status status = inner->persistent_new(thread, object, out, why);
+      const std::lock_guard lock(persistents.mutex);
+      if (status == ECHO_OK)
+        persistents.made.emplace_back(thread, *out);
+      return status;
+    };
+    table.collect = collect_without_persistents;
+    break;
+  case Fault::stale_persistents:
+    table.persistent_get = [](echo_thread* thread, echo_persistent handle) {
+      const echo_ref object = inner->persistent_get(thread, handle);
+      return object != nullptr ? object : reinterpret_cast<echo_ref>(handle);
+    };
+    break;
+  case Fault::pins_once:
+    table.pin_object = [](echo_thread* thread, echo_ref object, echo_error* why) {
+      if (object == nullptr)
+        return inner->pin_object(thread, object, why);
+      const std::lock_guard lock(persistents.mutex);
+      if (std::find(released.begin(), released.end(), object) != released.end())
+        return ECHO_OK;
+      released.push_back(object);
+      return inner->pin_object(thread, object, why);
+    };
+    break;
+  case Fault::skips_root_callbacks:
+    table.roots_callback_add = [](echo_heap* heap, echo_roots_fn roots, void* context, echo_error* why) {
+      return inner->roots_callback_add(
+          heap, roots == nullptr ? nullptr : +[](void*, echo_visit_ref_fn, void*) {}, context, why);
+    };
+    break;
+  case Fault::skips_traces:
+    table.layout_register_traced = [](echo_heap* heap, const echo_layout* layout, echo_trace_fn trace,
+                                      void* context, echo_layout_id* out, echo_error* why) {
+      return inner->layout_register_traced(
+          heap, layout, trace == nullptr ? nullptr : +[](void*, echo_ref, echo_visit_ref_fn, void*) {},
+          context, out, why);
+    };
+    break;
+  case Fault::walk_stops_early:
+    table.walk_objects = [](echo_thread* thread, echo_walk* walk, echo_walk_fn visit, void* context,
+                            echo_error* why) {
+      std::pair<echo_walk_fn, void*> to{visit, context};
+      return inner->walk_objects(thread, walk, walk_half, &to, why);
+    };
+    break;
+  case Fault::external_under_zero:
+    table.external_memory = [](echo_heap* heap, std::int64_t delta, echo_error* why) {
+      const echo_status status = inner->external_memory(heap, delta, why);
+      return heap == nullptr ? status : ECHO_OK;
+    };
+    break;
+  case Fault::never_asks:
+    table.out_of_memory_set = [](echo_heap* heap, echo_out_of_memory_fn, void*, echo_error* why) {
+      return inner->out_of_memory_set(heap, nullptr, nullptr, why);
+    };
+    break;
+  case Fault::swallows_events:
+    table.listener_add = [](echo_heap* heap, std::uint64_t kinds, echo_listener_fn listener, void* context,
+                            std::uint32_t* out, echo_error* why) {
+      return inner->listener_add(
+          heap, kinds, listener == nullptr ? nullptr : +[](void*, const echo_event*) {}, context, out, why);
+    };
+    break;
+  case Fault::other_histograms:
+    table.histogram_export = [](echo_heap* heap, std::uint32_t histogram, std::uint32_t, char* buffer,
+                                std::uint64_t* bytes, echo_error* why) {
+      return inner->histogram_export(heap, histogram == 0 ? 1 : histogram, ECHO_CAUSE_emergency, buffer,
+                                     bytes, why);
+    };
+    break;
+  default:
+    break;
+  }
+}
+
 echo_frame_source real_source;
 
 echo_status faulty_walk(void*, echo_thread* thread, echo_frame_cursor* cursor, std::uint32_t most,
@@ -526,6 +636,7 @@ bool load_inner() {
   break_layouts();
   break_objects();
   break_roots();
+  break_services();
   break_frames();
   break_ambiguous_roots();
   break_ephemerons_and_finalizers();

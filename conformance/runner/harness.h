@@ -70,6 +70,10 @@ Suite pace_suite();
 Suite stepping_suite();
 Suite ephemerons_suite();
 Suite finalizers_suite();
+Suite persistent_suite();
+Suite services_suite();
+Suite events_suite();
+Suite fork_suite();
 
 // Ends the running test. The text says what was found; `where` is the line of the check.
 [[noreturn]] void fail_at(const char* file, int line, const std::string& what);

@@ -78,7 +78,8 @@ TEST(Histogram, EmptyAndExtreme) {
 }
 
 TEST(Pauses, AreReportedInMicrosecondsByCause) { // [stats.pause.1]
-  const auto pauses = std::make_unique<Pauses>();
+  Events events;
+  const auto pauses = std::make_unique<Pauses>(events);
   pauses->record(ECHO_CAUSE_heap_full, 2000);
   pauses->record(ECHO_CAUSE_heap_full, 4000);
   pauses->record(ECHO_CAUSE_stress, 9'000'000);

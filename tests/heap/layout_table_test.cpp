@@ -312,7 +312,7 @@ TEST_F(LayoutTableTest, HundredThousandLayoutsInAMoment) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(10));
 }
 
-TEST_F(LayoutTableTest, TheMillionAndFirstIsRefused) {
+TEST_F(LayoutTableTest, TheMillionAndFirstIsRefused) { // [heap.layout.5]
   char name[16];
   for (std::uint32_t i = 0; i < kMaxLayouts; ++i) {
     std::snprintf(name, sizeof name, "%x", i);
@@ -324,6 +324,7 @@ TEST_F(LayoutTableTest, TheMillionAndFirstIsRefused) {
   EXPECT_EQ(why, "layout 'one too many': 1048576 layouts are registered already");
   EXPECT_EQ(add(fixed_layout("0", 16)).number, 1u) << "known ones are still found";
   EXPECT_EQ(table.count(), kMaxLayouts);
+  EXPECT_LE(table.side_bytes(), std::size_t{kMaxLayouts} * 80) << "of names, slots and index";
 }
 
 // [heap.layout.1] Threads register the same layouts in different orders and read while others write.

@@ -105,6 +105,27 @@ TEST(Plugin, TheTableHoldsTheExportedFunctions) { // [abi.table.1]
   same(api->step, "echo_step");
   same(api->finalizer_next, "echo_finalizer_next");
   same(api->finalizers_due, "echo_finalizers_due");
+  same(api->persistent_new, "echo_persistent_new");
+  same(api->persistent_of, "echo_persistent_of");
+  same(api->persistent_copy, "echo_persistent_copy");
+  same(api->persistent_get, "echo_persistent_get");
+  same(api->persistent_set, "echo_persistent_set");
+  same(api->persistent_destroy, "echo_persistent_destroy");
+  same(api->pin_object, "echo_pin_object");
+  same(api->unpin_object, "echo_unpin_object");
+  same(api->roots_callback_add, "echo_roots_callback_add");
+  same(api->roots_callback_remove, "echo_roots_callback_remove");
+  same(api->layout_register_traced, "echo_layout_register_traced");
+  same(api->store_outside, "echo_store_outside");
+  same(api->walk_objects, "echo_walk_objects");
+  same(api->external_memory, "echo_external_memory");
+  same(api->out_of_memory_set, "echo_out_of_memory_set");
+  same(api->listener_add, "echo_listener_add");
+  same(api->listener_remove, "echo_listener_remove");
+  same(api->histogram_export, "echo_histogram_export");
+  same(api->fork_prepare, "echo_fork_prepare");
+  same(api->fork_parent, "echo_fork_parent");
+  same(api->fork_child, "echo_fork_child");
   EXPECT_EQ(functions, (sizeof(echo_heap_api) - offsetof(echo_heap_api, heap_create)) / sizeof(void*))
       << "an entry was added: compare it here";
 }

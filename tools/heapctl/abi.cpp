@@ -136,6 +136,18 @@ Json statistics() {
   return all;
 }
 
+Json events() {
+  Json all = Json::array();
+#define ECHO_ROW(name, arguments, sentence)                                                                  \
+  all.push_back({{"name", #name},                                                                            \
+                 {"value", static_cast<int>(ECHO_EVENT_##name)},                                             \
+                 {"arguments", arguments},                                                                   \
+                 {"meaning", sentence}});
+  ECHO_EVENT_TABLE(ECHO_ROW)
+#undef ECHO_ROW
+  return all;
+}
+
 Json header_word() {
   Json all = Json::array();
 #define ECHO_ROW(first, bits, name, meaning)                                                                 \
@@ -177,6 +189,7 @@ Json abi_as_json(const Plugin& plugin, const Heap& heap) {
   abi["status"] = statuses();
   abi["causes"] = causes();
   abi["pins"] = pins();
+  abi["events"] = events();
   abi["statistics"] = statistics();
   abi["header_word"] = header_word();
   abi["recipes"] = {{"fastest", fields_of_recipes(heap.recipes(ECHO_RECIPES_FASTEST))},

@@ -65,7 +65,7 @@ def groups(text, path):
                 names.append(found.group(1))
             elif item.strip():
                 raise Unknown(f"{path}: enumerator {item.strip()}")
-        if names and names != ["ECHO_FEATURE_NONE"] and names != ["ECHO_CAUSE_COUNT"]:
+        if names and names != ["ECHO_FEATURE_NONE"] and names not in (["ECHO_CAUSE_COUNT"], ["ECHO_EVENT_COUNT"]):
             common = names[0].rsplit("_", 1)[0]
             yield match.group(1) or common.lower() + "_flags", names
 

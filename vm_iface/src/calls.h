@@ -8,6 +8,7 @@
 
 #include "echo/heap.h"
 #include "gc/collector.h"
+#include "heap/os_memory.h"
 #include "vm_iface/src/self_reference.h"
 
 #include <cstdio>
@@ -21,6 +22,7 @@ struct echo_heap {
   echo::Collector collector;
   echo_recipes recipes{};
   echo::SelfReference library; // [abi.unload.2]
+  const std::uint64_t created_ns = echo::os::monotonic_ns();
 };
 
 namespace echo {
@@ -50,6 +52,17 @@ inline echo_status null_argument(echo_error* why, const char* name) {
   return report(why, ECHO_INVALID_ARGUMENT, std::string(name) + " is null");
 }
 
+// Of functions that take a heap and lock something of it: null, or the child of a fork that was not told of. [fork.stranger.1]
+inline echo_status unusable(echo_heap* heap, echo_error* why) {
+  if (heap == nullptr) {
+    return null_argument(why, "heap");
+  }
+  return heap->collector.guard.is_stranger()
+             ? report(why, ECHO_WRONG_STATE,
+                      "the process was forked without echo_fork_prepare and echo_fork_child")
+             : ECHO_OK;
+}
+
 inline ObjectRef ref_of(echo_ref object) {
   return {reinterpret_cast<Address>(object)};
 }
@@ -65,6 +78,10 @@ inline echo_status managed(echo_thread* thread, Mutator** out, echo_error* why) 
   Mutator* m = Mutator::from(thread);
   if (!m->is_current_thread()) {
     return report(why, ECHO_WRONG_THREAD, "the call belongs to the thread that attached");
+  }
+  if (m->collector.guard.is_stranger()) { // [fork.stranger.1]
+    return report(why, ECHO_WRONG_STATE,
+                  "the process was forked without echo_fork_prepare and echo_fork_child");
   }
   if (m->state.load(std::memory_order_relaxed) != ThreadState::Managed) {
     return report(why, ECHO_WRONG_STATE, "the thread is not managed: leave native state first");

@@ -57,7 +57,9 @@ echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot) {
 
 void poll_cold(echo_thread* thread) {
   Mutator& m = *Mutator::from(thread);
-  m.collector.poll(m);
+  if (!m.collector.guard.is_stranger()) {
+    m.collector.poll(m);
+  }
 }
 
 echo_recipes plugin_recipes() {

@@ -49,6 +49,9 @@ echo_status echo_get_statistics(echo_heap* heap, echo_statistics* out) {
   if (heap == nullptr || out == nullptr || out->size < sizeof out->size) {
     return ECHO_INVALID_ARGUMENT;
   }
+  if (const echo_status status = echo::unusable(heap, nullptr); status != ECHO_OK) {
+    return status;
+  }
   return guarded(nullptr, [&](std::string*) {
     const std::uint32_t wanted = out->size;
     echo_statistics all{};

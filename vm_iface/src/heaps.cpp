@@ -49,6 +49,9 @@ DestroyedHeap echo_heap_destroy_body(echo_heap* heap, echo_error* why) {
   if (heap == nullptr) {
     return {nullptr, static_cast<std::uint64_t>(null_argument(why, "heap"))};
   }
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return {nullptr, static_cast<std::uint64_t>(status)};
+  }
   if (const std::size_t threads = heap->collector.safepoints.attached(); threads != 0) {
     return {nullptr, static_cast<std::uint64_t>(
                          report(why, ECHO_THREADS_ATTACHED,

@@ -13,6 +13,9 @@ echo_status echo_layout_register(echo_heap* heap, const echo_layout* layout, ech
   if (heap == nullptr || layout == nullptr || out == nullptr) {
     return null_argument(why, heap == nullptr ? "heap" : layout == nullptr ? "layout" : "out");
   }
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
+  }
   return guarded(why, [&](std::string* message) {
     echo::LayoutId id;
     if (layout->size >= sizeof(echo_layout) && layout->kind == ECHO_LAYOUT_AMBIGUOUS) {

@@ -13,6 +13,13 @@ bool is_slot_of(const LayoutRecord& record, ObjectRef object, std::uint64_t offs
     return offset >= record.fixed_bytes && offset % sizeof(Address) == 0 &&
            (offset - record.fixed_bytes) / sizeof(Address) < record.ambiguous_words(load_length(object));
   }
+  if (record.has_trace) { // every aligned word
+    std::uint64_t bytes = 0;
+    const std::uint64_t first = record.is_array ? 16 : 8;
+    return offset >= first && offset % sizeof(Address) == 0 &&
+           LayoutTable::checked_object_bytes(record, record.is_array ? load_length(object) : 0, &bytes) &&
+           offset < bytes;
+  }
   for (std::uint32_t i = 0; i < record.slot_count; ++i) {
     if (record.slots[i].offset == offset) {
       return true;

@@ -66,6 +66,9 @@ constexpr Row kRows[] = {
      "threads that allocate faster than is marked mark slices themselves; off lets them wait at the limit"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,
      "count allocated objects exactly by walking their headers in each collection"},
+    {"soft_limit", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::soft_limit,
+     "from this much memory in use on, collections come as soon as a sixteenth of what is alive, or 1m, was "
+     "allocated; 0 is none"},
     {"stress_collect", ECHO_OPTION_COUNT, "0", "0..1000000000", 0, 1000000000, &Config::stress_collect,
      "collect at every Nth allocation; 0 is off"},
     {"poison", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::poison,

@@ -15,7 +15,10 @@ constexpr std::uint64_t kFeatures =
     ECHO_FEATURE_COLLECTS | ECHO_FEATURE_STORE_BARRIER | ECHO_FEATURE_SCOPED_HANDLES |
     ECHO_FEATURE_GLOBAL_ROOTS | ECHO_FEATURE_FRAME_SOURCE | ECHO_FEATURE_VERIFIER | ECHO_FEATURE_STRESS |
     ECHO_FEATURE_AMBIGUOUS_ROOTS | ECHO_FEATURE_IDENTITY_HASH | ECHO_FEATURE_CONCURRENT | ECHO_FEATURE_WEAK |
-    ECHO_FEATURE_STEPPING | ECHO_FEATURE_INCREMENTAL | ECHO_FEATURE_FINALIZERS | ECHO_FEATURE_EPHEMERONS;
+    ECHO_FEATURE_STEPPING | ECHO_FEATURE_INCREMENTAL | ECHO_FEATURE_FINALIZERS | ECHO_FEATURE_EPHEMERONS |
+    ECHO_FEATURE_PERSISTENT_HANDLES | ECHO_FEATURE_PINS | ECHO_FEATURE_ROOT_CALLBACKS |
+    ECHO_FEATURE_TRACE_CALLBACKS | ECHO_FEATURE_OBJECT_WALK | ECHO_FEATURE_EXTERNAL_MEMORY |
+    ECHO_FEATURE_OUT_OF_MEMORY_HANDLER | ECHO_FEATURE_EVENTS | ECHO_FEATURE_FORK;
 
 constexpr echo_heap_api kApi = {
     sizeof(echo_heap_api),
@@ -72,6 +75,27 @@ constexpr echo_heap_api kApi = {
     echo_step,
     echo_finalizer_next,
     echo_finalizers_due,
+    echo_persistent_new,
+    echo_persistent_of,
+    echo_persistent_copy,
+    echo_persistent_get,
+    echo_persistent_set,
+    echo_persistent_destroy,
+    echo_pin_object,
+    echo_unpin_object,
+    echo_roots_callback_add,
+    echo_roots_callback_remove,
+    echo_layout_register_traced,
+    echo_store_outside,
+    echo_walk_objects,
+    echo_external_memory,
+    echo_out_of_memory_set,
+    echo_listener_add,
+    echo_listener_remove,
+    echo_histogram_export,
+    echo_fork_prepare,
+    echo_fork_parent,
+    echo_fork_child,
 };
 
 } // namespace

@@ -12,24 +12,24 @@ using echo::report;
 extern "C" {
 
 echo_status echo_roots_add(echo_heap* heap, echo_ref* first, uint64_t count, echo_error* why) {
-  if (heap == nullptr) {
-    return null_argument(why, "heap");
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
   }
   return guarded(
       why, [&](std::string* message) { return heap->collector.roots.globals.add(first, count, message); });
 }
 
 echo_status echo_roots_remove(echo_heap* heap, echo_ref* first, echo_error* why) {
-  if (heap == nullptr) {
-    return null_argument(why, "heap");
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
   }
   return guarded(why,
                  [&](std::string* message) { return heap->collector.roots.globals.remove(first, message); });
 }
 
 echo_status echo_frame_source_set(echo_heap* heap, const echo_frame_source* source, echo_error* why) {
-  if (heap == nullptr) {
-    return null_argument(why, "heap");
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
   }
   return guarded(why,
                  [&](std::string* message) { return heap->collector.roots.frames.set(source, message); });
@@ -48,16 +48,16 @@ echo_status echo_ambiguous_stack(echo_thread* thread, uint32_t on, echo_error* w
 }
 
 echo_status echo_ambiguous_range_add(echo_heap* heap, const void* start, uint64_t bytes, echo_error* why) {
-  if (heap == nullptr) {
-    return null_argument(why, "heap");
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
   }
   return guarded(
       why, [&](std::string* message) { return heap->collector.add_ambiguous_range(start, bytes, message); });
 }
 
 echo_status echo_ambiguous_range_remove(echo_heap* heap, const void* start, echo_error* why) {
-  if (heap == nullptr) {
-    return null_argument(why, "heap");
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
   }
   return guarded(
       why, [&](std::string* message) { return heap->collector.remove_ambiguous_range(start, message); });

@@ -14,6 +14,9 @@ echo_status transition(echo_thread* thread, ThreadState from, ThreadState to) {
   if (!m.is_current_thread()) {
     return ECHO_WRONG_THREAD;
   }
+  if (m.collector.guard.is_stranger()) {
+    return ECHO_WRONG_STATE;
+  }
   const ThreadState state = m.state.load(std::memory_order_relaxed);
   if ((state == ThreadState::Captured ? ThreadState::Native : state) != from) {
     return ECHO_WRONG_STATE;
@@ -41,6 +44,9 @@ echo_status echo_attach(echo_heap* heap, echo_thread** out, echo_error* why) {
     return null_argument(why, heap == nullptr ? "heap" : "out");
   }
   *out = nullptr;
+  if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
+    return status;
+  }
   return guarded(why, [&](std::string* message) {
     Mutator* m = nullptr;
     const echo_status status = heap->collector.attach(&m, message);
@@ -62,6 +68,9 @@ echo_status echo_detach(echo_thread* thread, echo_error* why) {
   }
   if (m->handles.has_open_scope()) {
     return report(why, ECHO_WRONG_STATE, "handle scopes are open: close them before detaching");
+  }
+  if (m->collector.guard.is_stranger()) {
+    return report(why, ECHO_WRONG_STATE, "the process was forked without echo_fork_prepare");
   }
   return guarded(why, [m](std::string*) {
     m->collector.detach(m);

@@ -16,10 +16,14 @@
 #define ECHO_HEAP_H
 
 #include "echo/base.h"
+#include "echo/events.h"
 #include "echo/finalizers.h"
+#include "echo/fork.h"
 #include "echo/frames.h"
 #include "echo/layout.h"
+#include "echo/persistent.h"
 #include "echo/recipes.h"
+#include "echo/services.h"
 #include "echo/statistics.h"
 #include "echo/stepping.h"
 
@@ -45,7 +49,15 @@ ECHO_BEGIN_DECLS
   X(15, IDENTITY_HASH, "echo_identity_hash and its recipe")                                                  \
   X(16, EPHEMERONS, "ephemeron slots")                                                                       \
   X(17, STEPPING, "echo_test_cycle_*: collections step by step, for tests")                                  \
-  X(18, INCREMENTAL, "mode incremental, echo_step, flags of echo_collect")
+  X(18, INCREMENTAL, "mode incremental, echo_step, flags of echo_collect")                                   \
+  X(20, ROOT_CALLBACKS, "roots that the VM enumerates")                                                      \
+  X(21, TRACE_CALLBACKS, "layouts whose objects the VM traces")                                              \
+  X(22, OBJECT_WALK, "echo_walk_objects")                                                                    \
+  X(23, PINS, "echo_pin_object, echo_unpin_object")                                                          \
+  X(24, EXTERNAL_MEMORY, "echo_external_memory")                                                             \
+  X(25, OUT_OF_MEMORY_HANDLER, "echo_out_of_memory_set")                                                     \
+  X(26, EVENTS, "listeners and exported histograms")                                                         \
+  X(27, FORK, "echo_fork_*")
 
 #define ECHO_FEATURE_ENUM(bit, name, sentence) ECHO_FEATURE_##name = 1u << (bit),
 enum { ECHO_FEATURE_TABLE(ECHO_FEATURE_ENUM) ECHO_FEATURE_NONE = 0 };
@@ -147,6 +159,38 @@ typedef struct echo_heap_api {
   echo_status (*step)(echo_thread* thread, uint64_t budget_us, uint32_t* done);
   echo_status (*finalizer_next)(echo_thread* thread, echo_ref* out);
   uint64_t (*finalizers_due)(echo_heap* heap);
+
+  echo_status (*persistent_new)(echo_thread* thread, echo_ref object, echo_persistent* out, echo_error* why);
+  echo_status (*persistent_of)(echo_thread* thread, echo_handle scoped, echo_persistent* out,
+                               echo_error* why);
+  echo_status (*persistent_copy)(echo_heap* heap, echo_persistent from, echo_persistent* out,
+                                 echo_error* why);
+  echo_ref (*persistent_get)(echo_thread* thread, echo_persistent handle);
+  echo_status (*persistent_set)(echo_thread* thread, echo_persistent handle, echo_ref object);
+  echo_status (*persistent_destroy)(echo_heap* heap, echo_persistent handle, echo_error* why);
+  echo_status (*pin_object)(echo_thread* thread, echo_ref object, echo_error* why);
+  echo_status (*unpin_object)(echo_heap* heap, echo_ref object, echo_error* why);
+
+  echo_status (*roots_callback_add)(echo_heap* heap, echo_roots_fn roots, void* context, echo_error* why);
+  echo_status (*roots_callback_remove)(echo_heap* heap, echo_roots_fn roots, void* context, echo_error* why);
+  echo_status (*layout_register_traced)(echo_heap* heap, const echo_layout* layout, echo_trace_fn trace,
+                                        void* context, echo_layout_id* out, echo_error* why);
+  echo_status (*store_outside)(echo_thread* thread, echo_ref* slot, echo_ref value);
+  echo_status (*walk_objects)(echo_thread* thread, echo_walk* walk, echo_walk_fn visit, void* context,
+                              echo_error* why);
+  echo_status (*external_memory)(echo_heap* heap, int64_t delta, echo_error* why);
+  echo_status (*out_of_memory_set)(echo_heap* heap, echo_out_of_memory_fn handler, void* context,
+                                   echo_error* why);
+
+  echo_status (*listener_add)(echo_heap* heap, uint64_t kinds, echo_listener_fn listener, void* context,
+                              uint32_t* out, echo_error* why);
+  echo_status (*listener_remove)(echo_heap* heap, uint32_t listener, echo_error* why);
+  echo_status (*histogram_export)(echo_heap* heap, uint32_t histogram, uint32_t cause, char* buffer,
+                                  uint64_t* bytes, echo_error* why);
+
+  echo_status (*fork_prepare)(echo_thread* thread, echo_error* why);
+  echo_status (*fork_parent)(echo_thread* thread, echo_error* why);
+  echo_status (*fork_child)(echo_thread* thread, echo_error* why);
 } echo_heap_api;
 
 /* The one symbol a VM must look up. Static table, owned by the plugin, valid until it is unloaded; null with a

@@ -104,6 +104,9 @@ typedef struct echo_statistics {
   uint64_t finalizable_objects;                    /* known to the heap and not due, at the last collection */
   uint64_t finalizers_found;                       /* objects that became due; cumulative */
   uint64_t finalizers_due;                         /* of these not taken yet */
+  uint64_t persistent_handles, objects_pinned;     /* by calls (echo/persistent.h) */
+  uint64_t external_bytes;                         /* echo_external_memory */
+  uint64_t soft_limit_passed;                      /* collections that ended with more in use; cumulative */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
@@ -170,7 +173,11 @@ typedef struct echo_statistics {
     "of which the key became null because its object was dead; cumulative")                                  \
   X(finalizable_objects, "objects", "of finalizable layouts that were not due at the last collection")       \
   X(finalizers_found, "objects", "that became due for finalization; cumulative")                             \
-  X(finalizers_due, "objects", "of these that the VM has not taken yet")
+  X(finalizers_due, "objects", "of these that the VM has not taken yet")                                     \
+  X(persistent_handles, "handles", "that exist now, those of pins included")                                 \
+  X(objects_pinned, "objects", "pinned by calls now")                                                        \
+  X(external_bytes, "bytes", "outside the heap, as the VM announced them")                                   \
+  X(soft_limit_passed, "collections", "that ended with more in use than the soft limit; cumulative")
 
 ECHO_END_DECLS
 
