@@ -274,6 +274,7 @@ private:
   std::uint8_t barrier_phase() const;
   // Allocation has reached the trigger.
   void request_cycle(Mutator& mutator);
+  void wake_collector(); // mode concurrent, any thread
 
   Marker marker_;
   Verifier verifier_;

@@ -527,8 +527,12 @@ void Collector::drive(echo_cause cause, Where where) {
 void Collector::request_cycle(Mutator& mutator) {
   if (config.mode == MarkMode::Incremental) {
     want_steps(mutator);
-    return;
+  } else {
+    wake_collector();
   }
+}
+
+void Collector::wake_collector() {
   const std::uint64_t seen = cycles();
   if (!wanted_.load(std::memory_order_relaxed)) {
     wanted_after_.store(seen, std::memory_order_relaxed);

@@ -181,8 +181,9 @@ bool Collector::is_step_due() const {
     return !must_wait_for_frames();
   case CycleStep::Mark:
     return debt_.is_idle(); // the mark did not end: more was logged, or frames wait
-  case CycleStep::None:
   case CycleStep::Finish:
+    return finish_debt_.is_idle(); // not begun: what is owed for it is not known yet
+  case CycleStep::None:
     break;
   }
   return false;

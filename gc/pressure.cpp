@@ -3,7 +3,8 @@
 // Purpose     What pushes collections besides allocation, and who is asked before memory is refused.
 // Equations   pressure = max(0, external - base * growth / 100), base = external at the end of the last collection
 //             [external.push.1]
-//             trigger' = min(trigger, max(soft limit, used + max(1 MiB, live / 16)))   [limit.soft.1]
+//             trigger' = min(trigger, max(soft limit - ahead, used + max(1 MiB, live / 16)))   [limit.soft.1]
+//             ahead = 0, or beside the program what is expected to be allocated during a collection, at most half the limit
 // Invariants  [oom.handler.1] No memory is refused before the handler was asked; while it runs its thread asks nobody.
 #include "gc/collector.h"
 
@@ -37,9 +38,9 @@ echo_status Collector::add_external(std::int64_t delta, std::string* why) {
     }
   } while (!external_.compare_exchange_weak(before, after, std::memory_order_relaxed));
   note_pressure();
-  if (delta > 0 && config.mode != MarkMode::Stw && !failed_.load(std::memory_order_relaxed) &&
+  if (delta > 0 && config.mode == MarkMode::Concurrent && !failed_.load(std::memory_order_relaxed) &&
       memory.pool.is_over_trigger()) {
-    request_cycle(); // in mode stw the next allocation that needs memory collects
+    wake_collector(); // in the other modes the next allocation that needs memory collects
   }
   return ECHO_OK;
 }
@@ -52,7 +53,10 @@ std::size_t Collector::below_soft_limit(std::size_t trigger, std::size_t used, s
     soft_limit_passed_.fetch_add(1, std::memory_order_relaxed);
     events.raise_in_stop(ECHO_EVENT_soft_limit, cycle_.cause, 0, 0, used, config.soft_limit);
   }
-  return std::min(trigger, std::max(config.soft_limit, used + std::max(kLeastRoom, live / 16)));
+  // Beside the program a collection has to begin before, to end below.
+  const std::size_t ahead =
+      cycle_.beside ? std::min<std::size_t>(pacing_.predicted(), config.soft_limit / 2) : 0;
+  return std::min(trigger, std::max(config.soft_limit - ahead, used + std::max(kLeastRoom, live / 16)));
 }
 
 void Collector::set_out_of_memory_handler(echo_out_of_memory_fn handler, void* context) {

@@ -34,7 +34,6 @@ public:
   void lock() ECHO_THREAD_ATTRIBUTE(acquire_capability()) { mutex_.lock(); }
   bool try_lock() ECHO_THREAD_ATTRIBUTE(try_acquire_capability(true)) { return mutex_.try_lock(); }
   void unlock() ECHO_THREAD_ATTRIBUTE(release_capability()) { mutex_.unlock(); }
-  bool try_lock() ECHO_THREAD_ATTRIBUTE(try_acquire_capability(true)) { return mutex_.try_lock(); }
   // In the child of a fork, where its holder may be gone: free again.
   void renew() { new (&mutex_) std::mutex; }
 

@@ -13,7 +13,7 @@ namespace {
 struct Paced : Fixture {
   Paced(const Context& context, const char* mode)
       : Fixture(context, [mode](const Plugin& p) {
-          p.require(ECHO_FEATURE_INCREMENTAL);
+          p.skip_without(ECHO_FEATURE_INCREMENTAL);
           return p.options_with("max_heap=32m", {mode, "verify=on", "poison=on"});
         }) {}
   // To the end of what is on; false: it does not come.

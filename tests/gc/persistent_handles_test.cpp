@@ -155,7 +155,7 @@ TEST_F(PersistentSnapshotTest,
 TEST_F(PersistentSnapshotTest, ADroppedSnapshotIsNoticed) {
   heap.collector.roots.persistent.end_snapshot(); // planted: nobody traces what was there
   destroy_natively();
-  EXPECT_NE(finish().find("reachable but not marked"), std::string::npos);
+  EXPECT_NE(finish().find("is not the start of an object that survived the last mark"), std::string::npos);
 }
 
 TEST(Pins, AreCounted) { // [pin.count.1]

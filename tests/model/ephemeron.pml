@@ -96,7 +96,7 @@ active proctype Collector() {
   run Thread();
   do
   :: mark(K)
-  :: mark(K2)
+  :: atomic { grey & SET(K2) -> grey = grey & ~SET(K2); marked = marked | SET(K2); record = record & ~SET(K2) }
   :: mark(V)
   :: atomic { !scanned ->
        scanned = true;

@@ -80,7 +80,8 @@ class Abi(unittest.TestCase):
         message = by_name(structs["echo_error"]["fields"])["message"]
         self.assertEqual((message["offset"], message["bytes"]), (4, 508))
         declared = set()
-        for header in ("base.h", "layout.h", "recipes.h", "frames.h", "statistics.h", "stepping.h", "finalizers.h", "heap.h"):
+        for header in ("base.h", "layout.h", "recipes.h", "frames.h", "statistics.h", "persistent.h",
+                       "services.h", "events.h", "fork.h", "stepping.h", "finalizers.h", "heap.h"):
             declared |= set(re.findall(r"typedef struct (\w+) \{", public_header(header)))
         self.assertEqual(set(structs), declared)  # [heapctl.rows.1]
         for struct in structs.values():  # [heapctl.abi.2]

@@ -150,10 +150,17 @@ protected:
     EXPECT_EQ(status, has(bit) ? ECHO_OK : ECHO_NOT_SUPPORTED) << what;
   }
   echo_status try_layout(echo_slot_kind kind, std::uint32_t flags, bool slot) {
-    const bool pair = kind == ECHO_SLOT_EPHEMERON_KEY;
+    const bool is_key = kind == ECHO_SLOT_EPHEMERON_KEY;
     const echo_slot slots[] = {{8, static_cast<std::uint32_t>(kind)}, {16, ECHO_SLOT_EPHEMERON_VALUE}};
-    const echo_layout layout{
-        sizeof(echo_layout), ECHO_LAYOUT_FIXED, "probe", 24, 0, 0, flags, !slot ? 0u : pair ? 2u : 1u, slots};
+    const echo_layout layout{sizeof(echo_layout),
+                             ECHO_LAYOUT_FIXED,
+                             "probe",
+                             24,
+                             0,
+                             0,
+                             flags,
+                             !slot ? 0u : is_key ? 2u : 1u,
+                             slots};
     echo_layout_id id = 0;
     return echo_layout_register(heap, &layout, &id, &why);
   }
