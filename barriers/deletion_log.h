@@ -112,9 +112,16 @@ public:
   static constexpr std::size_t kRecords = 512;
 
   void add(DeletionRecord record, DeletionSink& sink) {
+    const bool is_full = count_ == records_.size();
+    add_under_lock(record, sink);
+    if (is_full) {
+      sink.relieve();
+    }
+  }
+  // For callers that hold a lock for which whoever marks may wait: relief waits for who marks. The next log makes up for it.
+  void add_under_lock(DeletionRecord record, DeletionSink& sink) {
     if (count_ == records_.size()) {
       flush(sink);
-      sink.relieve();
     }
     records_[count_++] = record;
   }

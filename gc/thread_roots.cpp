@@ -53,12 +53,17 @@ private:
   RootVisitor& visitor_;
 };
 
-// The thread's own log carries what it visits itself.
+// The thread's own log carries what it visits itself, while it holds the lock of the frame source, which whoever marks wants
+// too. [mark.log.2]
 struct LogRoots final : RootVisitor {
   LogRoots(Mutator& m, BarrierHeap& h) : mutator(m), heap(h) {}
   Mutator& mutator;
   BarrierHeap& heap;
-  void root(ObjectRef ref) override { log_leaving_root(mutator, mutator.barrier, heap, ref); }
+  void root(ObjectRef ref) override {
+    if ((mutator.phase & kBarrierMarking) != 0 && heap.snapshot.concerns(ref.address)) {
+      mutator.barrier.log.add_under_lock({0, ref.address}, heap.sink);
+    }
+  }
   void ambiguous(AmbiguousWord, echo_pin) override {}
 };
 
