@@ -150,10 +150,11 @@ bool StartIndex::note_before(std::size_t objects) {
            counted_before_ + std::min<std::uint64_t>(objects, UINT64_MAX - counted_before_);
        !all_before_ && counted_before_ < enough;) {
     std::array<RetiredSpan, 16> some;
+    const std::size_t first = noted_before_;
     const std::size_t count = memory_.supply.with_retired(
         [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>&) {
-          const std::size_t n = std::min(some.size(), before.size() - noted_before_);
-          std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(noted_before_), n, some.begin());
+          const std::size_t n = std::min(some.size(), before.size() - first);
+          std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(first), n, some.begin());
           return n;
         });
     all_before_ = count == 0;
@@ -172,14 +173,14 @@ void StartIndex::note_retired() {
   }
   std::array<RetiredSpan, 64> some;
   for (;;) {
+    const std::size_t first = noted_spans_;
     const std::size_t count = memory_.supply.with_retired(
         [&](const std::vector<RetiredSpan>&, const std::vector<RetiredSpan>& spans) {
-          std::size_t n = 0;
-          for (; n < some.size() && noted_spans_ < spans.size(); ++n) {
-            some[n] = spans[noted_spans_++];
-          }
+          const std::size_t n = std::min(some.size(), spans.size() - first);
+          std::copy_n(spans.begin() + static_cast<std::ptrdiff_t>(first), n, some.begin());
           return n;
         });
+    noted_spans_ += count;
     for (std::size_t i = 0; i < count; ++i) {
       std::uint64_t objects = 0;
       (void)note(some[i], &objects);
