@@ -78,7 +78,9 @@ void SlabSupply::begin_rebuild(Rebuild* rebuild) {
 // Slabs opened since the mark started are of the fresh kind: they belong to their threads and are not looked at.
 void SlabSupply::look_at(SlabIndex slab, Rebuild* rebuild) {
   SlabTable& slabs = pool_.slabs();
-  if (!slabs.is_old(slabs.kind(slab))) {
+  const bool faulty = has_fault(Fault::FreshSwept) && slabs.kind(slab) == slabs.fresh_kind() &&
+                      slabs.use(slab) == SlabUse::Filled;
+  if (!slabs.is_old(slabs.kind(slab)) && !faulty) {
     return;
   }
   slabs.set_kind(slab, SlabKind::Old);
