@@ -95,10 +95,6 @@ private:
   std::string broken_;
 };
 
-echo_frame_cursor anchor_of(const Mutator& m) {
-  return {m.anchor_sp, m.anchor_fp, m.anchor_pc};
-}
-
 // References become grey; ambiguous words wait until the starts of objects are known. [starts.mark.1]
 template <class Words> struct MarkRoots final : RootVisitor {
   MarkRoots(Marker& m, Memory& of, WorkUnits& u, Words& w) : marker(m), memory(of), units(u), found(w) {}
@@ -151,7 +147,7 @@ void Collector::set_watermarks(const std::vector<Mutator*>& mutators) {
   for (Mutator* m : mutators) {
     MarkedFrames frames(*this, *m);
     std::string why;
-    if (const echo_status status = m->watermark.set(anchor_of(*m), frames, &why); status != ECHO_OK) {
+    if (const echo_status status = m->watermark.set(m->anchor(), frames, &why); status != ECHO_OK) {
       set_failure(status, why);
     }
   }
@@ -172,7 +168,7 @@ void Collector::poll(Mutator& mutator) {
          (mutator.anchor_pc == 0 || mutator.anchor_fp > mutator.watermark.word())) {
     MarkedFrames frames(*this, mutator);
     std::string why;
-    if (const echo_status status = mutator.watermark.pass(anchor_of(mutator), frames, &why);
+    if (const echo_status status = mutator.watermark.pass(mutator.anchor(), frames, &why);
         status != ECHO_OK) {
       set_failure(status, why);
     }

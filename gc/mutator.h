@@ -70,6 +70,8 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   ThreadState state_at_rest() const { return stack == nullptr ? ThreadState::Native : ThreadState::Captured; }
   // What the poll word holds while no stop is asked for: 0 while frames wait for their visit, so that each poll visits some.
   std::uint64_t idle_poll_word() const { return to_trace.frames ? 0 : watermark.word(); }
+  // Where a walk of its managed frames begins.
+  echo_frame_cursor anchor() const { return {anchor_sp, anchor_fp, anchor_pc}; }
   bool is_current_thread() const { return ::pthread_equal(os_thread, ::pthread_self()) != 0; }
 
   Collector& collector;

@@ -47,7 +47,7 @@ echo_status FrameSource::walk_some(Mutator& mutator, echo_frame_cursor* cursor, 
 echo_status FrameSource::walk(Mutator& mutator, echo_visit_slot_fn visit, void* visitor,
                               std::uint64_t* frames, std::string* why) {
   const MutexLock lock(mutex_);
-  echo_frame_cursor cursor{mutator.anchor_sp, mutator.anchor_fp, mutator.anchor_pc};
+  echo_frame_cursor cursor = mutator.anchor();
   while (cursor.pc != 0) {
     std::uint32_t visited = 0;
     const echo_status status = walk_locked(mutator, &cursor, kFramesPerSlice, visit, visitor, &visited, why);

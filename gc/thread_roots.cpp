@@ -27,10 +27,6 @@ constexpr std::uint32_t kFramesPerSlice = 128;
 constexpr std::uint32_t kFramesBeside = 64;
 constexpr std::uint32_t kCellsBeside = 1024;
 
-echo_frame_cursor anchor_of(const Mutator& m) {
-  return {m.anchor_sp, m.anchor_fp, m.anchor_pc};
-}
-
 // Hands the references of frames to a visitor.
 class VisitFrames final : public FrameWalk {
 public:
@@ -93,9 +89,8 @@ echo_status Collector::visit_frames(Mutator& mutator, std::uint32_t most, bool f
                                     RootVisitor& visitor, std::uint64_t* visited, std::string* why) {
   VisitFrames frames(roots.frames, mutator, visitor);
   const std::uint32_t now = roots.frames.has_polled_returns() ? most : UINT32_MAX;
-  const echo_status status = from_anchor
-                                 ? mutator.watermark.advance_from(anchor_of(mutator), now, frames, why)
-                                 : mutator.watermark.advance(now, frames, why);
+  const echo_status status = from_anchor ? mutator.watermark.advance_from(mutator.anchor(), now, frames, why)
+                                         : mutator.watermark.advance(now, frames, why);
   *visited += frames.count;
   if (!mutator.watermark.is_set()) { // all were visited, or the walk failed and the mark with it
     mutator.to_trace.frames = false;
@@ -115,7 +110,7 @@ echo_status Collector::notice_mark(Mutator& mutator, RootVisitor& visitor, std::
   VisitFrames frames(roots.frames, mutator, visitor);
   const std::uint32_t now =
       roots.frames.has_polled_returns() ? Watermark::kFramesAtStop : std::uint32_t{UINT32_MAX};
-  const echo_status status = mutator.watermark.set(anchor_of(mutator), now, frames, why);
+  const echo_status status = mutator.watermark.set(mutator.anchor(), now, frames, why);
   *visited += frames.count;
   left.frames = mutator.watermark.is_set() && !has_fault(Fault::FramesUnvisited);
   left.parts = (left.frames ? 1u : 0u) + (left.handles.is_done() ? 0u : 1u);
