@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     A heap over a fork.
-// Drawing     prepare: steps of the background threads held -> stop owned by the forking thread -> every lock taken
+// Drawing     prepare: steps of the background threads held -> stop owned by the forking thread -> every lock taken, permits last
 //             parent:  locks given back -> stop released -> steps released
 //             child:   locks made anew -> other threads forgotten -> cycle dropped -> background threads started
 // Algorithm   Locks are tried one after the other; where one is taken all are given back and tried again: whoever holds it may
@@ -27,16 +27,13 @@ echo_status Collector::fork_prepare(Mutator& mutator, std::string* why) {
     *why = "a fork is prepared already";
     return ECHO_WRONG_STATE;
   }
-  if (config.permits != 0) {
-    *why = "a heap with run permits does not fork: who holds or awaits one would be gone in the child";
-    return ECHO_NOT_SUPPORTED;
-  }
   safepoints.at_rest(mutator, [this] { hold_steps(); });
   mutator.forks = true;
   safepoints.hold(mutator);
   while (!mutexes_.try_lock_all([this](const Mutex& m) { return is_held_over_fork(m); })) {
     ::sched_yield();
   }
+  safepoints.permits().hold(); // the last: who has it waits for no other lock
   return ECHO_OK;
 }
 
@@ -52,6 +49,7 @@ echo_status Collector::fork_parent(Mutator& mutator, std::string* why) {
     return ECHO_WRONG_STATE;
   }
   mutator.forks = false;
+  safepoints.permits().release();
   mutexes_.unlock_all([this](const Mutex& m) { return is_held_over_fork(m); });
   safepoints.release(mutator);
   safepoints.unlock_stops();
@@ -67,6 +65,7 @@ echo_status Collector::fork_child(Mutator& mutator, std::string* why) {
   }
   mutator.forks = false;
   mutexes_.renew_all();
+  safepoints.permits().keep_only(mutator);
   for (Mutator* gone : safepoints.keep_only(mutator)) {
     const std::unique_ptr<Mutator> owned(gone);
     retire(*gone);

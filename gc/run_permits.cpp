@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
 
 namespace echo {
 
@@ -21,7 +22,7 @@ bool RunPermits::find_free() {
     return true;
   }
   for (Mutator* holder : holders_) {
-    if (holder->state.load() == ThreadState::Managed) {
+    if (holder->state.load() == ThreadState::Managed || holder->resumes.load(std::memory_order_relaxed)) {
       continue;
     }
     holder->has_permit.store(false);
@@ -102,6 +103,16 @@ void RunPermits::yield_at_rest(Mutator& mutator) {
   if (mutator.has_permit.load() && !waiters_.empty()) {
     drop(mutator);
     pass_on();
+  }
+}
+
+void RunPermits::keep_only(Mutator& self) {
+  new (&mutex_) std::mutex;
+  waiters_.clear();
+  waiting_.store(0, std::memory_order_relaxed);
+  holders_.clear();
+  if (is_on()) {
+    grant(self); // it is managed
   }
 }
 

@@ -14,6 +14,8 @@
 // Invariants  [stop.permit.1] At most `count` threads are managed and past to_managed at a time. A thread waits for a permit at
 //             rest, so stops pass. [permit.turn.1] With others waiting a holder gives its permit up at the first poll after
 //             kTurnNs. [permit.wait.1] Only the first of the waiters wakes up by itself.
+//             [permit.resume.1] A permit is not taken from a thread that was given it, or was held by a stop, and is on its way
+//             to managed: else each hand-over would go on to the last of the waiters and wake them all.
 // Threads     All under one mutex; permits are off if count is 0, and then nothing is looked at.
 #pragma once
 
@@ -41,6 +43,13 @@ public:
   void yield_at_rest(Mutator& mutator);
   // The thread goes.
   void forget(Mutator& mutator);
+  // Over a fork, every other thread being at rest: what is known of permits stands still from hold() to release(), or in the
+  // child to keep_only(). [fork.prepare.1]
+  void hold() { mutex_.lock(); }
+  void release() { mutex_.unlock(); }
+  // The other threads are gone, those that wait with their stacks: the lock is made anew.
+  void keep_only(Mutator& self);
+  std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   bool are_wanted() const { return waiting_.load(std::memory_order_relaxed) != 0; }
 
 private:

@@ -140,6 +140,7 @@ void Safepoints::wait_for_permit(Mutator& mutator, ThreadState rest) {
 // From the state `rest` to managed; the time since which a stop held the thread, or 0.
 std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
   std::uint64_t held_since = 0;
+  mutator.resumes.store(true, std::memory_order_relaxed);
   for (;;) {
     if (!permits_.may_run(mutator)) {
       wait_for_permit(mutator, rest);
@@ -165,6 +166,7 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
     arrive(); // whoever saw us managed for a moment has left the work to us
     wait_for_idle();
   }
+  mutator.resumes.store(false, std::memory_order_relaxed);
   resumed_(mutator);
   return held_since;
 }
@@ -185,6 +187,7 @@ void Safepoints::poll(Mutator& mutator) {
   const std::uint64_t held_since = os::monotonic_ns();
   const bool held = phase_of(stop_word_.load()) != kIdle;
   if (held) {
+    mutator.resumes.store(true, std::memory_order_relaxed);
     to_rest(mutator);
     wait_for_idle();
   }

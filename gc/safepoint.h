@@ -213,6 +213,7 @@ public:
   bool is_at_rest(pthread_t thread) ECHO_EXCLUDES(registry_mutex_);
   // Stress: gives the other threads a chance at every protocol step.
   void maybe_yield();
+  RunPermits& permits() { return permits_; }
   bool stop_asked() const { return phase_of(stop_word_.load(std::memory_order_relaxed)) != kIdle; }
 
 private:

@@ -8,7 +8,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <sys/wait.h>
 #include <thread>
+#include <unistd.h>
 
 namespace echo {
 namespace {
@@ -159,6 +161,35 @@ TEST(RunPermits, ThoseAtRestHoldNobodyUp) {
   EXPECT_EQ(heap.statistics().objects_allocated, 6u * 200);
 }
 
+// A permit goes to the first of those that wait, who wakes up and runs: it is not taken from him on the way, so nobody waits
+// twice for one run. [permit.resume.1]
+TEST(RunPermits, AHandOverWakesOneThread) {
+  constexpr unsigned kThreads = 12;
+  TestHeap heap(with_permits(1));
+  std::vector<std::thread> threads;
+  for (unsigned t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      Mutator* m = nullptr;
+      std::string why;
+      ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
+      heap.collector.detach(m); // and never polls, so it gives nothing up
+    });
+  }
+  while (heap.collector.safepoints.permits().waiting() != kThreads) {
+    std::this_thread::yield();
+    if (heap.mutator->poll_word.load(std::memory_order_relaxed) == 0 &&
+        !heap.mutator->gives_up.load(std::memory_order_relaxed)) {
+      heap.collector.poll(*heap.mutator);
+    }
+  }
+  heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  heap.collector.safepoints.leave_native(*heap.mutator);
+  EXPECT_LE(heap.statistics().permit_wait_us.count, kThreads);
+}
+
 // Collections of all kinds with more threads than permits.
 TEST(RunPermits, CollectionsGoOn) {
   for (const MarkMode mode : {MarkMode::Concurrent, MarkMode::Stw}) {
@@ -182,6 +213,80 @@ TEST(RunPermits, CollectionsGoOn) {
     EXPECT_LE(crowd.most, 2);
     EXPECT_EQ(heap.collector.verify(*heap.mutator, true), "");
   }
+}
+
+#if defined(__SANITIZE_THREAD__)
+constexpr bool kForks = false; // the thread sanitizer does not follow a process that forks
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+constexpr bool kForks = false;
+#else
+constexpr bool kForks = true;
+#endif
+#else
+constexpr bool kForks = true;
+#endif
+
+// In the child of a fork: threads that are gone hold and await permits no more.
+int use_in_child(TestHeap& heap) {
+  std::string why;
+  if (heap.collector.fork_child(*heap.mutator, &why) != ECHO_OK) {
+    return 2;
+  }
+  std::atomic<int> failures{0};
+  std::vector<std::thread> more;
+  for (int t = 0; t < 3; ++t) {
+    more.emplace_back([&] {
+      Mutator* m = nullptr;
+      std::string refusal;
+      failures += heap.collector.attach(&m, &refusal) == ECHO_OK ? 0 : 1;
+      for (int i = 0; i < 2000; ++i) {
+        failures += heap.collector.allocate(*m, heap.pair, 0) ? 0 : 1;
+      }
+      heap.collector.detach(m);
+    });
+  }
+  heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
+  for (std::thread& thread : more) {
+    thread.join();
+  }
+  heap.collector.safepoints.leave_native(*heap.mutator);
+  if (heap.collector.collect(*heap.mutator, ECHO_CAUSE_requested, &why) != ECHO_OK ||
+      !heap.collector.verify(*heap.mutator, true).empty()) {
+    return 3;
+  }
+  return failures == 0 ? 0 : 4;
+}
+
+TEST(RunPermits, AHeapForks) { // [fork.prepare.1]
+  if (!kForks) {
+    GTEST_SKIP() << "the thread sanitizer does not follow a process that forks";
+  }
+  Config config = with_permits(2);
+  config.stress_yield = true;
+  TestHeap heap(config);
+  Crowd crowd(heap);
+  std::atomic<int> failures{0};
+  crowd.start(6, [&](Mutator& m) { failures += heap.collector.allocate(m, heap.pair, 0) ? 0 : 1; });
+  for (int turn = 0; turn < 10; ++turn) {
+    std::string why;
+    ASSERT_EQ(heap.collector.fork_prepare(*heap.mutator, &why), ECHO_OK) << why;
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::alarm(40); // a child that hangs is ended
+      ::_exit(use_in_child(heap));
+    }
+    ASSERT_EQ(heap.collector.fork_parent(*heap.mutator, &why), ECHO_OK) << why;
+    int status = 0;
+    heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    heap.collector.safepoints.leave_native(*heap.mutator);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "turn " << turn << ": " << status;
+  }
+  crowd.run_for(std::chrono::milliseconds(10));
+  EXPECT_EQ(failures, 0);
+  EXPECT_LE(crowd.most, 2);
 }
 
 } // namespace

@@ -24,8 +24,8 @@ ECHO_BEGIN_DECLS
 /* Feature FORK. Stops every managed thread of the heap, waits for its background threads to come to the end of a step (below a
  * millisecond, or as long as a sweep), and holds all of them. Managed. SAFEPOINT. Afterwards the caller calls fork, and echo_fork_*
  * of this and other heaps, nothing else of this heap. The VM's own locks, and those of libecho_jit, are the VM's business: it forks
- * while no thread compiles. INVALID_ARGUMENT (null), WRONG_THREAD, WRONG_STATE (not managed, prepared already),
- * NOT_SUPPORTED. */
+ * while no thread compiles. INVALID_ARGUMENT (null), WRONG_THREAD, WRONG_STATE (not managed, prepared
+ * already). */
 ECHO_EXPORT echo_status echo_fork_prepare(echo_thread* thread, echo_error* why);
 /* In the parent, or where fork failed: everybody goes on. WRONG_STATE without echo_fork_prepare. NO-SAFEPOINT. */
 ECHO_EXPORT echo_status echo_fork_parent(echo_thread* thread, echo_error* why);
