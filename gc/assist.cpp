@@ -24,7 +24,6 @@ constexpr std::size_t kEdgesPerAssist = 512;
 constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words to resolve
 constexpr std::size_t kEdgesUnderStress = 2;
 constexpr std::uint64_t kWaitNs = 40'000;
-constexpr std::uint64_t kLeastRoom = std::uint64_t{1} << 20;
 constexpr std::uint64_t kLeastWindow = std::uint64_t{1} << 10;
 constexpr std::uint64_t kWaitBytes = std::uint64_t{4} << 10;
 constexpr unsigned kSlicesForLarge = 16; // with polls between
@@ -64,8 +63,8 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
   return std::max<std::uint64_t>(units.edges, units.records);
 }
 
-// One slice, or a wait for whoever marks; false: neither brought anything.
-bool Collector::assist_once(Mutator& mutator) {
+// One slice, or a wait for whoever marks; false: neither brought anything. `given`: in time that the VM gives, whatever is owed.
+bool Collector::assist_once(Mutator& mutator, bool given) {
   const std::uint64_t start = os::monotonic_ns();
   bool helped = false;
   bool idle = false;
@@ -78,7 +77,7 @@ bool Collector::assist_once(Mutator& mutator) {
       helped = true;
       break;
     }
-    if (debt_.has_credit()) {
+    if (!given && debt_.has_credit()) {
       helped = true;
       break;
     }
@@ -88,12 +87,13 @@ bool Collector::assist_once(Mutator& mutator) {
     ::sched_yield();
   }
   mutator.owed = idle ? 0 : mutator.owed - std::min(mutator.owed, paid << MarkDebt::kFraction);
-  pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+  if (!given) { // else it is part of a step
+    pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+  }
   return helped;
 }
 
-// In the stop in which a mark starts, `used` bytes being in use. What is born during this mark is kept until the end of the
-// next: two of them, and what is alive, share the memory. In steps pacing decides, since steps that need not hurry would not.
+// In the stop in which a mark starts, `used` bytes being in use.
 void Collector::plan_room(std::uint64_t used) {
   const std::uint64_t room = memory.pool.room_beside();
   std::uint64_t live = 0;
@@ -101,22 +101,15 @@ void Collector::plan_room(std::uint64_t used) {
     const MutexLock lock(result_mutex_);
     live = result_.valid ? result_.live_bytes : 0;
   }
-  const std::uint64_t both = room + used - std::min(room + used, live);
-  room_.planned = std::min(room / 4 * 3, both / 2);
   if (config.mode == MarkMode::Incremental) {
-    const std::uint64_t target = pacing_.target();
-    room_.planned = std::min(room_.planned, std::max((target - std::min(target, used)) / 2, kLeastRoom));
+    room_.begin_in_steps(used, room, live, pacing_.target());
+  } else {
+    room_.begin(used, room, live);
   }
-  room_.used_before = used;
-  room_.reserve = (room - room_.planned) / 4 * 3;
 }
 
 std::uint64_t Collector::room_for_debt() {
-  const std::uint64_t used = memory.pool.used_bytes();
-  const std::uint64_t since = used - std::min(used, room_.used_before);
-  return std::min<std::uint64_t>(
-      memory.pool.room_beside(),
-      std::max(room_.planned - std::min(room_.planned, since), room_.planned / 16));
+  return room_.for_debt(memory.pool.used_bytes(), memory.pool.room_beside());
 }
 
 // A mark is wanted and has not begun, or all is marked, or the sweep is on.
@@ -127,9 +120,9 @@ void Collector::wait_for_end(Mutator& mutator, std::uint64_t bytes) {
     return;
   }
   const std::uint64_t room = memory.pool.room_beside();
-  const bool is_low = room <= room_.reserve;
+  const bool is_low = room_.is_low(room);
   mutator.window = is_low ? kWaitBytes : 0;
-  if (is_low && mutator.since_wait < kWaitBytes && room > room_.reserve / 4) {
+  if (is_low && mutator.since_wait < kWaitBytes && !room_.is_lowest(room)) {
     return;
   }
   mutator.since_wait = 0;

@@ -62,7 +62,12 @@ void BackgroundThread::wake() {
 void BackgroundThread::run() {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
-    wanted_.wait(lock, [this] { return woken_ || ending_; });
+    const auto is_due = [this] { return woken_ || ending_; };
+    if (period_.count() == 0) {
+      wanted_.wait(lock, is_due);
+    } else {
+      (void)wanted_.wait_for(lock, period_, is_due);
+    }
     if (ending_) {
       return;
     }

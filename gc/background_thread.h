@@ -6,6 +6,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -15,7 +16,9 @@ namespace echo {
 
 class BackgroundThread {
 public:
-  explicit BackgroundThread(std::function<void()> work) : work_(std::move(work)) {}
+  // With a period it does its work that often without being woken, too.
+  explicit BackgroundThread(std::function<void()> work, std::chrono::milliseconds period = {})
+      : work_(std::move(work)), period_(period) {}
   ~BackgroundThread() { stop(); }
   // False if the system refused a thread.
   bool start();
@@ -32,6 +35,7 @@ private:
   void run();
 
   const std::function<void()> work_;
+  const std::chrono::milliseconds period_;
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable wanted_;

@@ -18,7 +18,8 @@ namespace echo {
 
 namespace {
 constexpr std::size_t kMaxThreads = 1u << 16;
-}
+constexpr std::uint64_t kNsPerMs = 1'000'000;
+} // namespace
 
 Collector::Collector(const Config& c)
     : config(c), memory(c), safepoints(
@@ -26,7 +27,14 @@ Collector::Collector(const Config& c)
                                 [this](Mutator& m) { m.barrier.log.flush(barriers.sink); }, c.permits),
       starts(memory, safepoints, pauses), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)},
       finalizers(memory), marker_(memory), verifier_(memory, roots), audit_(memory, roots),
-      pacing_(c.growth_percent, c.initial_trigger, c.max_heap), service_(memory, c.poison),
+      pacing_({c.policy, c.growth_percent, c.balance, c.initial_trigger}, c.max_heap),
+      idle_(c.idle_ms * kNsPerMs, c.idle_collect && !c.stepping),
+      service_(memory, c.poison, std::chrono::milliseconds(c.idle_by_hand ? 0 : c.idle_ms),
+               [this] {
+                 if (!config.idle_by_hand) {
+                   look_when_idle(os::monotonic_ns());
+                 }
+               }),
       collector_thread_([this] { drive_in_background(); }),
       barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {
   if (assists()) {

@@ -28,7 +28,9 @@
 #include "gc/cpu_meter.h"
 #include "gc/events.h"
 #include "gc/finalizers.h"
+#include "gc/idle_watch.h"
 #include "gc/mark_debt.h"
+#include "gc/mark_room.h"
 #include "gc/marker.h"
 #include "gc/mutator.h"
 #include "gc/pacing.h"
@@ -115,6 +117,8 @@ public:
                    const ObjectVisitor& visit, std::string* why) ECHO_EXCLUDES(driver_mutex_);
   // Any thread, any state: gc/pressure.cpp.
   echo_status add_external(std::int64_t delta, std::string* why);
+  // On the service thread; tests call it with a clock of theirs: gc/idle.cpp.
+  void look_when_idle(std::uint64_t now_ns) ECHO_EXCLUDES(driver_mutex_);
   void set_out_of_memory_handler(echo_out_of_memory_fn handler, void* context) ECHO_EXCLUDES(handler_mutex_);
 
   // Over a fork, on the thread that forks, managed: gc/fork.cpp.
@@ -221,6 +225,8 @@ private:
   void set_pace();
   void sleep_if_slow() const;
   void drive_in_background() ECHO_EXCLUDES(driver_mutex_);
+  void collect_when_idle() ECHO_EXCLUDES(driver_mutex_);
+  std::uint64_t handed_out() const;
   // Its parts. Begins: false if the mark was given up. Marks to the end: false if the heap goes.
   bool begin_beside(echo_cause cause) ECHO_REQUIRES(driver_mutex_);
   bool mark_beside() ECHO_REQUIRES(driver_mutex_);
@@ -239,7 +245,7 @@ private:
   std::uint64_t take_logs(std::size_t most_buffers) ECHO_REQUIRES(marking_mutex_);
   // Marking by the threads of the program: gc/assist.cpp.
   void pay_for_allocation(Mutator& mutator, std::size_t bytes) ECHO_EXCLUDES(marking_mutex_);
-  bool assist_once(Mutator& mutator) ECHO_EXCLUDES(marking_mutex_);
+  bool assist_once(Mutator& mutator, bool given = false) ECHO_EXCLUDES(marking_mutex_);
   std::uint64_t assist_some(std::size_t edges, bool* idle) ECHO_REQUIRES(marking_mutex_);
   void relieve_log(bool full) ECHO_EXCLUDES(marking_mutex_);
   bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
@@ -285,12 +291,10 @@ private:
   std::atomic<std::uint64_t> weak_slots_cleared_{0}, ephemerons_cleared_{0}, finalizers_found_{0};
   Pacing pacing_;
   MarkDebt debt_;
-  // Of the mark that is on: what allocation may use while it runs, from which use on, and the room below which allocation
-  // waits for its end. [assist.end.1]
-  struct Room {
-    std::uint64_t planned = 0, used_before = 0;
-    std::atomic<std::uint64_t> reserve{0};
-  } room_;
+  MarkRoom room_;                                   // of the mark that is on
+  IdleWatch idle_;                                  // of the service thread
+  std::atomic<bool> is_idle_{false};                // the next collection is because of idleness
+  std::atomic<std::uint64_t> handed_out_before_{0}; // at the end of the last collection
   ServiceThread service_;
   BackgroundThread collector_thread_;
   Mutex driver_mutex_;

@@ -190,6 +190,7 @@ void Collector::set_barriers(std::uint8_t phase) {
 void Collector::prepare_cycle(echo_cause cause) {
   cycle_ = {};
   cycle_.cause = cause;
+  cycle_.measure.while_idle = is_idle_.exchange(false);
   events.raise_in_stop(ECHO_EVENT_cycle_begin, cause, 0, 0, memory.pool.used_bytes());
   memory.prepare_cycle();
 }
@@ -248,7 +249,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
     units_at_start_.note(units_);
     if (assists()) {
       plan_room(cycle_.used_before);
-      debt_.begin(cycle_.used_before, room_for_debt());
+      debt_.begin(cycle_.used_before, room_for_debt(), config.mode == MarkMode::Concurrent);
     }
   }
 }
@@ -480,7 +481,7 @@ bool Collector::mark_beside() {
         break;
       }
       safepoints.maybe_yield();
-      if (collector_thread_.is_ending()) {
+      if (collector_thread_.is_ending() || service_.is_ending()) {
         return false;
       }
     }
@@ -533,7 +534,7 @@ void Collector::wake_collector() {
   if (!wanted_.load(std::memory_order_relaxed)) {
     wanted_after_.store(seen, std::memory_order_relaxed);
     if (!wanted_.exchange(true)) {
-      room_.reserve = memory.pool.room_beside() / 4 * 3;
+      room_.want(memory.pool.room_beside());
       collector_thread_.wake();
     }
   }
@@ -549,6 +550,9 @@ void Collector::drive_in_background() {
       }
     } else {
       drive(wanted_cause_.exchange(ECHO_CAUSE_heap_full), Where::AsConfigured);
+      if (cycle_.measure.while_idle) {
+        service_.wake(); // it has waited for that
+      }
     }
     events.wake();
   }

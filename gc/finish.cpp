@@ -90,14 +90,14 @@ void Collector::set_pace() {
   measure.holes = result.hole_bytes;
   measure.cpu_ns = cycle_.cpu_ns;
   measure.total_ns = os::monotonic_ns() - measure.start_ns;
+  if (pacing_.is_tight(measure, cycle_.beside) && memory.supply.admit_dense()) {
+    measure.holes += small.dense_hole_bytes;
+  }
   memory.pool.set_trigger(
       below_soft_limit(pacing_.next_start(measure, cycle_.beside), measure.used, measure.live));
+  handed_out_before_.store(handed_out(), std::memory_order_relaxed);
   external_base_.store(external_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   note_pressure();
-  // With little room left, holes of dense slabs beat another collection soon.
-  if (limit - result.used_bytes + result.hole_bytes < result.live_bytes / 8) {
-    (void)memory.supply.admit_dense();
-  }
   const std::uint64_t room = limit - std::min<std::uint64_t>(limit, result.held_bytes);
   const std::size_t freed = cycle_.used_before - std::min(cycle_.used_before, result.used_bytes);
   const bool poor = freed + result.hole_bytes < limit / 64 && room < limit / 16;

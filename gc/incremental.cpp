@@ -246,7 +246,7 @@ bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
   bool done = true;
   if (config.mode == MarkMode::Concurrent && assists()) {
     while (debt_.is_on() && !debt_.is_idle() && left() > kWaitNs * 2 && !safepoints.stop_asked()) {
-      (void)assist_once(mutator);
+      (void)assist_once(mutator, true);
     }
     done = !debt_.is_on();
   } else if (config.mode == MarkMode::Incremental) {

@@ -5,7 +5,8 @@
 //             up, those of a heap without garbage
 //             rate  = left / (7/8 of the room up to the bound that allocation beside a mark has), edges per byte
 //             a thread owes rate * what it allocates; what the heap's own thread works off pays for all, up to left / 4
-//             in advance. So nobody marks for his memory as long as  marking rate / left  >  allocation rate / room.
+//             in advance; that much is lent to it when a mark starts, so that nobody marks because it has not got a
+//             processor yet. So nobody marks for his memory as long as  marking rate / left  >  allocation rate / room.
 // Invariants  [assist.rate.1] The rate is set anew after each slice, so an estimate that was wrong is found out before the
 //             memory is used up. [assist.off.1] Outside a mark beside the program the rate is 0. It begins and ends in stops:
 //             a managed thread that has seen it on may mark until its next safepoint.
@@ -23,10 +24,11 @@ public:
   // Edges are owed in fractions of 2^-16.
   static constexpr unsigned kFraction = 16;
 
-  // `used`: bytes in use when the mark starts; `room`: what may be allocated beside it.
-  void begin(std::uint64_t used, std::uint64_t room) {
-    credit_.store(0, std::memory_order_relaxed);
+  // `used`: bytes in use when the mark starts; `room`: what may be allocated beside it; `beside`: a thread of the heap's own
+  // marks, and is given time.
+  void begin(std::uint64_t used, std::uint64_t room, bool beside = false) {
     expected_ = expected_next_ != 0 ? expected_next_ : used / kBytesPerUnknownEdge;
+    credit_.store(beside ? expected_ / 4 : 0, std::memory_order_relaxed);
     most_ = std::max<std::uint64_t>(expected_,
                                     static_cast<std::uint64_t>(static_cast<double>(used) * edges_per_byte_));
     on_.store(true, std::memory_order_relaxed);

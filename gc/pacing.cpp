@@ -9,9 +9,6 @@ namespace echo {
 
 namespace {
 
-constexpr std::uint64_t kMinHeadroom = std::uint64_t{1} << 20;
-constexpr std::uint64_t kMaxLeastHeadroom = std::uint64_t{32} << 20;
-constexpr std::uint64_t kBytesPerGcNs = 100;
 constexpr std::uint64_t kReserve = std::uint64_t{512} << 10;
 
 double per_ns(std::uint64_t bytes, std::uint64_t ns) {
@@ -23,6 +20,9 @@ double per_ns(std::uint64_t bytes, std::uint64_t ns) {
 void Pacing::learn(const CycleMeasure& cycle) {
   // The faster of: while it ran, since the one before started. Half of what was known stays.
   double rate = per_ns(cycle.allocated_end - cycle.allocated_start, cycle.total_ns);
+  if (cycle.while_idle) {
+    rate = std::max(rate, allocation_rate_); // it may go on as it did
+  }
   if (last_start_ns_ != 0) {
     rate = std::max(rate, per_ns(cycle.allocated_start - last_allocated_, cycle.start_ns - last_start_ns_));
   }
@@ -37,16 +37,9 @@ void Pacing::learn(const CycleMeasure& cycle) {
 }
 
 std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
-  const std::uint64_t growth = cycle.live / 100 * (growth_percent_ - 100);
-  const std::uint64_t least = fixed_trigger_ != 0
-                                  ? fixed_trigger_
-                                  : std::clamp(cycle.cpu_ns * kBytesPerGcNs, kMinHeadroom, kMaxLeastHeadroom);
-  const std::uint64_t headroom = std::max(growth, least);
-  const std::uint64_t beyond_holes = headroom > cycle.holes ? headroom - cycle.holes : 0;
   // Beside a cycle allocation goes on to the bound, so that is where the memory ends.
   const std::uint64_t end = beside ? bound_ : limit_;
-  const std::uint64_t target =
-      std::min<std::uint64_t>(cycle.used + std::min<std::uint64_t>(beyond_holes, end), end);
+  const std::uint64_t target = sizing_.target(cycle, end);
   target_ = target;
   if (!beside) {
     return target;
@@ -55,7 +48,7 @@ std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
   const std::uint64_t room = target - std::min(target, cycle.used);
   const std::uint64_t start = target - std::min(predicted_, room / 2);
   const std::uint64_t left = end - std::min<std::uint64_t>(end, cycle.used);
-  const std::uint64_t latest = end - std::min<std::uint64_t>(std::max(predicted_, left / 4), end);
+  const std::uint64_t latest = end - std::min<std::uint64_t>(std::max(predicted_, left / 8 * 3), end);
   return std::max(std::min(start, latest), std::min<std::uint64_t>(cycle.used, limit_));
 }
 

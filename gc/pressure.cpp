@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // Purpose     What pushes collections besides allocation, and who is asked before memory is refused.
-// Equations   pressure = max(0, external - base * growth / 100), base = external at the end of the last collection
-//             [external.push.1]
+// Equations   pressure = max(0, external - allowed), allowed = what size.external.1 says of external at the end of the
+//             last collection                                                       [external.push.1]
 //             trigger' = min(trigger, max(soft limit - ahead, used + max(1 MiB, live / 16)))   [limit.soft.1]
 //             ahead = 0, or beside the program what is expected to be allocated during a collection, at most half the limit
 // Invariants  [oom.handler.1] No memory is refused before the handler was asked; while it runs its thread asks nobody.
@@ -19,11 +19,7 @@ constexpr std::size_t kLeastRoom = std::size_t{1} << 20;
 void Collector::note_pressure() {
   const auto now = static_cast<std::uint64_t>(external_.load(std::memory_order_relaxed));
   const auto base = static_cast<std::uint64_t>(external_base_.load(std::memory_order_relaxed));
-  std::uint64_t allowed = 0;
-  if (__builtin_mul_overflow(base, config.growth_percent, &allowed)) {
-    allowed = UINT64_MAX;
-  }
-  allowed /= 100;
+  const std::uint64_t allowed = pacing_.external_allowed(base);
   memory.pool.set_pressure(now - std::min(now, allowed));
 }
 

@@ -20,19 +20,30 @@ void ServiceThread::wake_if_needed() {
   }
 }
 
+template <class Step> void ServiceThread::repeat(Step step) {
+  for (bool more = true; more && !thread_.is_ending();) {
+    const MutexLock gate(gate_); // [fork.prepare.1]
+    more = step();
+  }
+}
+
+void ServiceThread::give_back_when_idle() {
+  const std::size_t keep = memory_.pool.idle_keep();
+  memory_.pool.expect_little();
+  repeat([&] { return memory_.large.return_idle_pages(); });
+  repeat([&] { return memory_.pool.return_one_chunk(keep); });
+  std::size_t chunk = SIZE_MAX;
+  repeat([&] { return memory_.pool.return_free_slabs(&chunk); });
+}
+
 void ServiceThread::work() {
-  const auto repeat = [this](auto step) {
-    for (bool more = true; more && !thread_.is_ending();) {
-      const MutexLock gate(gate_); // [fork.prepare.1]
-      more = step();
-    }
-  };
   repeat([this] { return memory_.pool.populate_step(); }); // first: somebody may be about to need it
   repeat([this] { return memory_.pool.return_one_chunk(memory_.pool.keep()); });
   repeat([this] {
     return memory_.large.free_page_bytes() > memory_.pool.keep() && memory_.large.return_free_pages();
   });
   repeat([this] { return zeroes_ && memory_.large.zero_free_pages(); });
+  look_();
 }
 
 } // namespace echo

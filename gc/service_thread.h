@@ -4,7 +4,7 @@
 //             large objects, and gives empty memory back after a collection; outside stops, in bounded steps (one
 //             chunk, or 64 KiB of pages, at a time).
 // Invariants  [sweep.os.1] No page is given back inside a stop or by a mutator. [service.keep.1] What the next cycle needs
-//             stays.
+//             stays, unless the program is idle [service.idle.1].
 #pragma once
 
 #include "gc/background_thread.h"
@@ -14,8 +14,9 @@ namespace echo {
 
 class ServiceThread {
 public:
-  ServiceThread(Memory& memory, bool poison)
-      : memory_(memory), zeroes_(!poison), thread_([this] { work(); }) {}
+  // `look` is called at the end of its work, and every `period` if that is not 0.
+  ServiceThread(Memory& memory, bool poison, std::chrono::milliseconds period, std::function<void()> look)
+      : memory_(memory), zeroes_(!poison), look_(std::move(look)), thread_([this] { work(); }, period) {}
   // False if the system refused a thread.
   bool start() { return thread_.start(); }
   void stop() { thread_.stop(); }
@@ -23,6 +24,9 @@ public:
   void wake_if_needed();
   // Cheap when the thread is awake.
   void wake() { thread_.wake(); }
+  // The program is idle: gives back what it need not find at once. On the thread itself, or in tests instead of it.
+  void give_back_when_idle();
+  bool is_ending() const { return thread_.is_ending(); }
   std::uint64_t cpu_ns() const { return thread_.cpu_ns(); }
   // Held during each step: whoever holds it finds the thread between two.
   Mutex& gate() { return gate_; }
@@ -30,10 +34,12 @@ public:
 
 private:
   void work();
+  template <class Step> void repeat(Step step);
   bool has_work();
 
   Memory& memory_;
   const bool zeroes_; // else freed pages keep the poison
+  const std::function<void()> look_;
   Mutex gate_;
   BackgroundThread thread_;
 };

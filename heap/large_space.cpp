@@ -85,6 +85,7 @@ Grant LargeSpace::reserve_small(std::size_t pages, Address* out, bool* zeroed) {
   }
   set_bits(map.used, first, pages, true);
   set_bits(map.dirty, first, pages, true);
+  set_bits(map.zeroed, first, pages, false);
   map.free_pages -= pages;
   *out = found->first + first * kPageBytes;
   return Grant::Ok;
@@ -200,14 +201,15 @@ LargeSpace::Swept LargeSpace::sweep(const SideMetadata& bits, const LayoutTable&
   return result;
 }
 
-std::size_t LargeSpace::borrow_dirty_pages(Address* at) {
+std::size_t LargeSpace::borrow_pages(Borrow which, Address* at) {
   constexpr std::size_t kMaxRun = kSlabBytes / kPageBytes;
   const MutexLock lock(mutex_);
   for (auto& [start, map] : shared_chunks_) {
     std::size_t first = 0;
     std::size_t run = 0;
     for (std::size_t i = 0; i < kPagesPerChunk; ++i) {
-      const bool wanted = !test_bit(map.used, i) && test_bit(map.dirty, i);
+      const bool is_there = test_bit(map.dirty, i) || (which == Borrow::There && test_bit(map.zeroed, i));
+      const bool wanted = !test_bit(map.used, i) && is_there;
       if (wanted && run == 0) {
         first = i;
       }
@@ -228,15 +230,16 @@ std::size_t LargeSpace::borrow_dirty_pages(Address* at) {
   return 0;
 }
 
-void LargeSpace::give_borrowed_back(Address at, std::size_t pages, bool clean) {
+void LargeSpace::give_borrowed_back(Address at, std::size_t pages, Became became) {
   const Address chunk = chunk_of(at);
   const std::size_t first = (at - chunk) / kPageBytes;
   const MutexLock lock(mutex_);
   const auto it = shared_chunks_.find(chunk);
   ECHO_CHECK(it != shared_chunks_.end(), "[heap.large.4] a chunk vanished while its pages were borrowed");
   set_bits(it->second.used, first, pages, false);
-  if (clean) {
+  if (became != Became::Nothing) {
     set_bits(it->second.dirty, first, pages, false);
+    set_bits(it->second.zeroed, first, pages, became == Became::Zeroed);
   }
   it->second.free_pages += pages;
   if (it->second.free_pages == kPagesPerChunk) {
@@ -245,25 +248,33 @@ void LargeSpace::give_borrowed_back(Address at, std::size_t pages, bool clean) {
   }
 }
 
-bool LargeSpace::return_free_pages() {
+bool LargeSpace::return_pages(Borrow which) {
   Address at = 0;
-  const std::size_t pages = borrow_dirty_pages(&at);
+  const std::size_t pages = borrow_pages(which, &at);
   if (pages == 0) {
     return false;
   }
   const bool gone = os::discard(reinterpret_cast<void*>(at), pages * kPageBytes);
-  give_borrowed_back(at, pages, gone);
+  give_borrowed_back(at, pages, gone ? Became::Gone : Became::Nothing);
   return gone;
+}
+
+bool LargeSpace::return_free_pages() {
+  return return_pages(Borrow::Dirty);
+}
+
+bool LargeSpace::return_idle_pages() {
+  return return_pages(Borrow::There);
 }
 
 bool LargeSpace::zero_free_pages() {
   Address at = 0;
-  const std::size_t pages = borrow_dirty_pages(&at);
+  const std::size_t pages = borrow_pages(Borrow::Dirty, &at);
   if (pages == 0) {
     return false;
   }
   std::memset(reinterpret_cast<void*>(at), 0, pages * kPageBytes);
-  give_borrowed_back(at, pages, true);
+  give_borrowed_back(at, pages, Became::Zeroed);
   return true;
 }
 

@@ -52,6 +52,9 @@ public:
   // Gives back the dirty free pages of one chunk; true if there may be more. Outside stops.
   bool return_free_pages() ECHO_EXCLUDES(mutex_);
 
+  // For a program that is idle: also those that zero_free_pages has zeroed. True if there may be more. Outside stops.
+  bool return_idle_pages() ECHO_EXCLUDES(mutex_);
+
   // Zeroes dirty free pages of one chunk, at most 64 KiB, so that their next owner need not; true if it did. Outside
   // stops.
   bool zero_free_pages() ECHO_EXCLUDES(mutex_);
@@ -71,15 +74,20 @@ private:
   };
   struct PageMap {
     std::array<std::uint64_t, kPagesPerChunk / 64> used{};
-    std::array<std::uint64_t, kPagesPerChunk / 64> dirty{}; // was written since the system zeroed it
+    std::array<std::uint64_t, kPagesPerChunk / 64> dirty{};  // was written since the system zeroed it
+    std::array<std::uint64_t, kPagesPerChunk / 64> zeroed{}; // free, zeroed here: not dirty, but there
     std::size_t free_pages = kPagesPerChunk;
   };
 
   Grant reserve_small(std::size_t pages, Address* out, bool* zeroed) ECHO_REQUIRES(mutex_);
   void free_extent(Address start, const Extent& extent, bool poison) ECHO_REQUIRES(mutex_);
-  // Dirty free pages of one chunk, marked used meanwhile so that nobody takes them; 0 if there are none.
-  std::size_t borrow_dirty_pages(Address* at) ECHO_EXCLUDES(mutex_);
-  void give_borrowed_back(Address at, std::size_t pages, bool clean) ECHO_EXCLUDES(mutex_);
+  // Free pages of one chunk that are dirty, or also those that were zeroed here, marked used meanwhile so that nobody takes
+  // them; 0 if there are none.
+  enum class Borrow : std::uint8_t { Dirty, There };
+  std::size_t borrow_pages(Borrow which, Address* at) ECHO_EXCLUDES(mutex_);
+  enum class Became : std::uint8_t { Nothing, Zeroed, Gone };
+  bool return_pages(Borrow which) ECHO_EXCLUDES(mutex_);
+  void give_borrowed_back(Address at, std::size_t pages, Became became) ECHO_EXCLUDES(mutex_);
   static bool find_run(const PageMap& map, std::size_t pages, std::size_t* first);
 
   SlabPool& pool_;

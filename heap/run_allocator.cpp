@@ -31,6 +31,7 @@ std::size_t SlabSupply::take_recyclable(SlabIndex* out, std::size_t want) {
       break;
     }
   }
+  handed_out_.fetch_add(count * kSlabBytes, std::memory_order_relaxed);
   return count;
 }
 
@@ -102,6 +103,7 @@ void SlabSupply::look_at(SlabIndex slab, Rebuild* rebuild) {
     rebuild->by_density_[(live * 2 - 1) * kDensities / kGranulesPerSlab].push_back(slab);
     rebuild->result_.hole_bytes += kSlabBytes - live * kGranule;
   } else if (live < kGranulesPerSlab) {
+    rebuild->result_.dense_hole_bytes += kSlabBytes - live * kGranule;
     rebuild->dense_.push_back(slab);
   }
 }

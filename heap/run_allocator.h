@@ -64,7 +64,8 @@ public:
     std::size_t live_bytes = 0; // objects, small
     std::size_t slabs_kept = 0; // slabs with live objects
     std::size_t slabs_freed = 0;
-    std::size_t hole_bytes = 0; // free bytes in slabs that were made recyclable
+    std::size_t hole_bytes = 0;       // free bytes in slabs that were made recyclable
+    std::size_t dense_hole_bytes = 0; // in the others: admit_dense() makes these recyclable too
   };
   // In the stop in which a mark starts, threads having retired: nothing is handed out of swept slabs until rebuild, and
   // the log begins anew; what was in it is to be counted.
@@ -100,6 +101,8 @@ public:
   }
   // After a mark that failed: nothing is known dead, so nothing may be recycled.
   void keep_everything() ECHO_EXCLUDES(mutex_);
+  // Bytes of slabs with holes that threads took: cumulative.
+  std::uint64_t handed_out() const { return handed_out_.load(std::memory_order_relaxed); }
   std::uint64_t retired_bytes() const { return retired_bytes_.load(std::memory_order_relaxed); }
 
   SlabPool& pool() { return pool_; }
@@ -118,6 +121,7 @@ private:
   std::vector<RetiredSpan> retired_ ECHO_GUARDED_BY(mutex_);  // since the last mark started
   std::vector<RetiredSpan> counting_ ECHO_GUARDED_BY(mutex_); // before that
   std::atomic<std::uint64_t> retired_bytes_{0};               // cumulative
+  std::atomic<std::uint64_t> handed_out_{0};
 };
 
 // How far a sweep has come.

@@ -16,7 +16,6 @@ constexpr std::size_t kFirstTrigger = std::size_t{1} << 20;
 constexpr std::uint8_t kNoNode = 255;
 constexpr unsigned kMaxNodes = 255;
 constexpr std::size_t kMaxAhead = 8; // times the option
-constexpr std::size_t kLeastKept = std::size_t{32} << 20;
 } // namespace
 
 SlabPool::~SlabPool() {
@@ -158,6 +157,7 @@ Grant SlabPool::extend(std::size_t count, std::size_t* first) {
   free_mask_.insert(free_mask_.end(), count, kAllFree);
   chunk_state_.insert(chunk_state_.end(), count, ChunkState::Untouched);
   populated_.insert(populated_.end(), count, 0);
+  discarded_.insert(discarded_.end(), count, 0);
   clean_.insert(clean_.end(), count, false);
   if (nodes_ > 1) {
     owner_nodes_.insert(owner_nodes_.end(), count * kSlabsPerChunk, kNoNode);
@@ -237,7 +237,9 @@ void SlabPool::hand_out(SlabIndex slab, unsigned node) {
     --empty_chunks_;
   }
   free_mask_[chunk] &= ~mask;
+  take_back(chunk, mask);
   used_ += kSlabBytes;
+  note_handed_out(kSlabBytes);
   clean_[chunk] = false;
   if ((populated_[chunk] & mask) != 0) {
     const std::size_t ahead = ahead_.load(std::memory_order_relaxed);
@@ -297,6 +299,7 @@ Grant SlabPool::take_chunks(std::size_t count, Address* out, bool* zeroed) {
   }
   for (std::size_t c = first; c < first + count; ++c) {
     free_mask_[c] = 0;
+    take_back(c, kAllFree);
     clean_[c] = false;
     --empty_chunks_;
     for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
@@ -331,6 +334,7 @@ Grant SlabPool::charge(std::size_t bytes, Urgency urgency) {
   const Grant grant = admit(bytes, urgency);
   if (grant == Grant::Ok) {
     used_ += bytes;
+    note_handed_out(bytes);
   }
   return grant;
 }
@@ -412,6 +416,7 @@ bool SlabPool::next_step(Address* at, std::size_t* bytes) {
       (void)topology_->advise_huge(reinterpret_cast<void*>(start), kChunkBytes);
     }
     populated_[chunk] = kAllFree;
+    take_back(chunk, kAllFree);
     *at = start;
     *bytes = kChunkBytes;
     return true;
@@ -420,6 +425,7 @@ bool SlabPool::next_step(Address* at, std::size_t* bytes) {
   const auto first = static_cast<unsigned>(std::countr_zero(missing));
   const auto run = std::min(4u, static_cast<unsigned>(std::countr_one(missing >> first)));
   populated_[chunk] |= ((std::uint32_t{1} << run) - 1) << first;
+  take_back(chunk, ((std::uint32_t{1} << run) - 1) << first);
   *at = start + first * kSlabBytes;
   *bytes = run * kSlabBytes;
   return true;
@@ -481,62 +487,6 @@ std::uint32_t SlabPool::slab_high_water() {
   return static_cast<std::uint32_t>(free_mask_.size() * kSlabsPerChunk);
 }
 
-std::size_t SlabPool::keep() {
-  if (keep_free_ != 0) {
-    return keep_free_;
-  }
-  // What goes back before the program takes it again costs both ways, so the return shrinks as the trigger does.
-  const MutexLock lock(mutex_);
-  return std::max(kLeastKept, trigger_ - std::min(trigger_, used_));
-}
-
-std::size_t SlabPool::empty_bytes() {
-  const MutexLock lock(mutex_);
-  return empty_chunks_ * kChunkBytes;
-}
-
-bool SlabPool::return_one_chunk(std::size_t keep) {
-  std::size_t chunk = 0;
-  {
-    const MutexLock lock(mutex_);
-    if (empty_chunks_ * kChunkBytes <= keep) {
-      return false;
-    }
-    chunk = free_mask_.size();
-    while (chunk > 0) { // the highest: allocation takes the lowest
-      --chunk;
-      if (free_mask_[chunk] == kAllFree && chunk_state_[chunk] == ChunkState::Committed) {
-        break;
-      }
-    }
-    ECHO_CHECK(free_mask_[chunk] == kAllFree && chunk_state_[chunk] == ChunkState::Committed,
-               "[heap.pool.2] an empty chunk is counted but not found");
-    free_mask_[chunk] = 0;
-    chunk_state_[chunk] = ChunkState::Returning;
-    --empty_chunks_;
-    for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
-      slabs_.set_use({static_cast<std::uint32_t>(chunk * kSlabsPerChunk + s)}, SlabUse::Returning);
-    }
-  }
-  const bool gone = os::discard(reinterpret_cast<void*>(slabs_.base() + chunk * kChunkBytes), kChunkBytes);
-  const MutexLock lock(mutex_);
-  free_mask_[chunk] = kAllFree;
-  first_free_hint_ = std::min(first_free_hint_, chunk);
-  for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
-    slabs_.set_use({static_cast<std::uint32_t>(chunk * kSlabsPerChunk + s)}, SlabUse::Empty);
-  }
-  if (gone) {
-    chunk_state_[chunk] = ChunkState::Returned;
-    populated_[chunk] = 0;
-    committed_ -= kChunkBytes;
-    returned_ += kChunkBytes;
-  } else {
-    chunk_state_[chunk] = ChunkState::Committed;
-    ++empty_chunks_;
-  }
-  return gone;
-}
-
 const char* SlabPool::check() {
   const MutexLock lock(mutex_);
   std::size_t empty = 0;
@@ -545,11 +495,16 @@ const char* SlabPool::check() {
   for (std::size_t c = 0; c < free_mask_.size(); ++c) {
     const bool usable = chunk_state_[c] == ChunkState::Committed;
     empty += (usable && free_mask_[c] == kAllFree) ? 1 : 0;
-    committed += (usable || chunk_state_[c] == ChunkState::Returning) ? kChunkBytes : 0;
+    if (usable || chunk_state_[c] == ChunkState::Returning) {
+      committed += kChunkBytes - static_cast<std::size_t>(std::popcount(discarded_[c])) * kSlabBytes;
+    }
     for (std::size_t s = 0; s < kSlabsPerChunk; ++s) {
       const SlabIndex slab{static_cast<std::uint32_t>(c * kSlabsPerChunk + s)};
       const SlabUse use = slabs_.use(slab);
       const bool free_bit = (free_mask_[c] >> s & 1) != 0;
+      if ((discarded_[c] >> s & 1) != 0 && use != SlabUse::Empty && use != SlabUse::Returning) {
+        return "[heap.pool.3] a slab in use was given back";
+      }
       if (free_bit != (use == SlabUse::Empty)) {
         return "[heap.pool.2] free mask and use disagree";
       }

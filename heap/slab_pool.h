@@ -17,7 +17,7 @@
 //             its pages were there, target - target/8 at a collection without that; between the option `populate` and 8
 //             times it
 //             used_bytes = 64 KiB * slabs with objects + pages of large objects
-//             committed  = 2 MiB * (chunks committed - chunks returned)
+//             committed  = 2 MiB * (chunks committed - chunks returned) - 64 KiB * slabs given back of other chunks
 #pragma once
 
 #include "heap/config.h"
@@ -129,6 +129,15 @@ public:
   std::size_t empty_bytes() ECHO_EXCLUDES(mutex_);
   // Gives back one empty chunk if more than `keep` bytes of empty chunks are committed; true if it did.
   bool return_one_chunk(std::size_t keep) ECHO_EXCLUDES(mutex_);
+  // For a program that is idle. Empty memory to keep then: the option keep_free, or populate.
+  std::size_t idle_keep() const { return keep_free_ != 0 ? keep_free_ : populate_; }
+  // Little is populated ahead from now on, until the program is late again.
+  void expect_little() ECHO_EXCLUDES(mutex_);
+  // Gives back the empty slabs of one chunk below *chunk (SIZE_MAX at first) that holds others, but not what is populated
+  // ahead; false: there is none.
+  bool return_free_slabs(std::size_t* chunk) ECHO_EXCLUDES(mutex_);
+  // Bytes that went to the program, cumulative. Any thread, no lock.
+  std::uint64_t handed_out() const { return handed_out_.load(std::memory_order_relaxed); }
 
   // Populates the next free memory that is to be handed out; false if enough of it is there, or the system
   // refuses. At most one chunk.
@@ -149,6 +158,7 @@ public:
 private:
   enum class ChunkState : std::uint8_t { Untouched, Committed, Returned, Returning };
   static constexpr std::uint32_t kAllFree = 0xFFFFFFFFu;
+  static constexpr std::size_t kLeastKept = std::size_t{32} << 20;
 
   std::size_t choose_chunk(std::size_t first, unsigned node) const ECHO_REQUIRES(mutex_);
   void place(std::size_t chunk, unsigned node) ECHO_REQUIRES(mutex_);
@@ -165,6 +175,11 @@ private:
   bool next_step(Address* at, std::size_t* bytes) ECHO_REQUIRES(mutex_);
   Grant make_usable(std::size_t chunk, unsigned node) ECHO_REQUIRES(mutex_);
   void note_free(std::size_t chunk) ECHO_REQUIRES(mutex_);
+  void note_handed_out(std::size_t bytes) ECHO_REQUIRES(mutex_) {
+    handed_out_.store(handed_out_.load(std::memory_order_relaxed) + bytes, std::memory_order_relaxed);
+  }
+  void take_back(std::size_t chunk, std::uint32_t mask) ECHO_REQUIRES(mutex_);
+  void set_uses(std::size_t chunk, std::uint32_t mask, SlabUse use) ECHO_REQUIRES(mutex_);
   Grant extend(std::size_t count, std::size_t* first) ECHO_REQUIRES(mutex_);
 
   Mutex mutex_;
@@ -183,7 +198,9 @@ private:
   std::vector<std::uint32_t> free_mask_ ECHO_GUARDED_BY(mutex_); // per chunk below the high water
   std::vector<ChunkState> chunk_state_ ECHO_GUARDED_BY(mutex_);
   std::vector<std::uint32_t>
-      populated_ ECHO_GUARDED_BY(mutex_);           // per chunk: slabs whose pages are known to be there
+      populated_ ECHO_GUARDED_BY(mutex_); // per chunk: slabs whose pages are known to be there
+  std::vector<std::uint32_t>
+      discarded_ ECHO_GUARDED_BY(mutex_);           // per chunk: its empty slabs that were given back
   std::vector<bool> clean_ ECHO_GUARDED_BY(mutex_); // per chunk: nothing was written since it was zero
   native::Topology plain_machine_;
   native::Topology* topology_ = &plain_machine_;
@@ -203,7 +220,7 @@ private:
   std::size_t populate_ = 0; // the option
   std::atomic<std::size_t> ahead_{0}, wanted_{0};
   std::atomic<std::size_t> pressure_{0};
-  std::atomic<std::uint64_t> populated_bytes_{0}, late_slabs_{0};
+  std::atomic<std::uint64_t> populated_bytes_{0}, late_slabs_{0}, handed_out_{0};
   std::size_t first_free_hint_ ECHO_GUARDED_BY(mutex_) = 0; // no chunk below has a free slab
 };
 

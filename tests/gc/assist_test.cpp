@@ -70,6 +70,19 @@ TEST(MarkDebt, WhatIsMarkedInAdvancePays) {
   EXPECT_EQ(debt.draw(UINT64_MAX), 50'000u) << "a quarter of what is left";
 }
 
+TEST(MarkDebt, TheHeapsThreadIsGivenTimeAndMakesUpForIt) { // [assist.rate.1]
+  MarkDebt debt;
+  debt.end(1'000'000, 24 * kMiB);
+  debt.begin(48 * kMiB, 16 * kMiB, true);
+  EXPECT_EQ(debt.draw(UINT64_MAX), 250'000u) << "a quarter is lent";
+  EXPECT_FALSE(debt.has_credit());
+  debt.progress(512, 0, 16 * kMiB - 4 * kMiB);
+  EXPECT_NEAR(static_cast<double>(edges(debt.owed_for(12 * kMiB / 8 * 7))), 999'488, 1e4)
+      << "nobody has marked meanwhile: the rest of the room pays for all";
+  debt.begin(48 * kMiB, 16 * kMiB);
+  EXPECT_FALSE(debt.has_credit()) << "not in steps, which nobody else takes";
+}
+
 // --- allocation
 
 struct Outcome {

@@ -9,8 +9,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 #include <map>
+#include <sys/mman.h>
 
 namespace echo {
 namespace {
@@ -169,6 +172,34 @@ TEST_F(LargeSpaceTest, FreePagesGoBackInBoundedSteps) { // [heap.large.4]
   bool zeroed = false;
   EXPECT_EQ(reserve(40 * kPageBytes, &zeroed), freed);
   EXPECT_TRUE(zeroed);
+}
+
+// [service.idle.1] What was zeroed for the next owner is there all the same.
+TEST_F(LargeSpaceTest, ZeroedPagesGoBackWhenTheProgramIsIdle) {
+  const Address kept = make(kLargeBytes + 8);
+  const Address freed = make(40 * kPageBytes);
+  memory.bits.mark(kept);
+  (void)sweep();
+  while (memory.large.zero_free_pages()) {
+  }
+  EXPECT_FALSE(memory.large.return_free_pages()) << "none is dirty";
+  const auto resident = [freed] {
+    std::array<unsigned char, 40> pages{};
+    EXPECT_EQ(::mincore(reinterpret_cast<void*>(freed), 40 * kPageBytes, pages.data()), 0);
+    return std::count_if(pages.begin(), pages.end(), [](unsigned char p) { return (p & 1) != 0; });
+  };
+  EXPECT_EQ(resident(), 40);
+  int steps = 0;
+  while (memory.large.return_idle_pages()) {
+    ++steps;
+  }
+  EXPECT_EQ(steps, 3) << "at most 16 pages at a time";
+  EXPECT_EQ(resident(), 0);
+  bool zeroed = false;
+  EXPECT_EQ(reserve(40 * kPageBytes, &zeroed), freed);
+  EXPECT_TRUE(zeroed);
+  EXPECT_FALSE(memory.large.return_idle_pages()) << "in use";
+  EXPECT_EQ(*reinterpret_cast<std::uint64_t*>(kept + 16), ~std::uint64_t{0});
 }
 
 // [alloc.large.1] What the background thread has zeroed, the next owner need not.

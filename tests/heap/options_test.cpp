@@ -28,14 +28,31 @@ std::vector<echo_option_info> rows() {
 // Every field, so that two Configs can be compared.
 std::string fields(const Config& c) {
   std::string text;
-  for (const std::uint64_t n :
-       {std::uint64_t{c.max_heap},        std::uint64_t{c.initial_trigger}, c.growth_percent,
-        std::uint64_t{c.reserve_bytes},   std::uint64_t{c.keep_free},       std::uint64_t{c.populate},
-        std::uint64_t{c.mark_region},     std::uint64_t{c.huge_pages},      std::uint64_t(c.mode),
-        std::uint64_t{c.permits},         std::uint64_t{c.soft_limit},      std::uint64_t{c.stepping},
-        std::uint64_t{c.assists},         std::uint64_t{c.census},          c.stress_collect,
-        std::uint64_t{c.poison},          std::uint64_t{c.verify},          std::uint64_t{c.stress_yield},
-        std::uint64_t{c.stress_barriers}, std::uint64_t{c.stress_frames},   c.seed}) {
+  for (const std::uint64_t n : {std::uint64_t{c.max_heap},
+                                std::uint64_t{c.initial_trigger},
+                                c.growth_percent,
+                                std::uint64_t(c.policy),
+                                c.balance,
+                                c.idle_ms,
+                                std::uint64_t{c.idle_collect},
+                                std::uint64_t{c.reserve_bytes},
+                                std::uint64_t{c.keep_free},
+                                std::uint64_t{c.populate},
+                                std::uint64_t{c.mark_region},
+                                std::uint64_t{c.huge_pages},
+                                std::uint64_t(c.mode),
+                                std::uint64_t{c.permits},
+                                std::uint64_t{c.soft_limit},
+                                std::uint64_t{c.stepping},
+                                std::uint64_t{c.assists},
+                                std::uint64_t{c.census},
+                                c.stress_collect,
+                                std::uint64_t{c.poison},
+                                std::uint64_t{c.verify},
+                                std::uint64_t{c.stress_yield},
+                                std::uint64_t{c.stress_barriers},
+                                std::uint64_t{c.stress_frames},
+                                c.seed}) {
     text += std::to_string(n) + " ";
   }
   return text;

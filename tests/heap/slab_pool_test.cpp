@@ -234,6 +234,59 @@ TEST_F(NodesTest, ReturnedChunksAreBoundAnew) {
   EXPECT_EQ(pool.node_counters().migrated_slabs, 1u);
 }
 
+// A program that is idle. [service.idle.1]
+TEST_F(SlabPoolTest, GivesEmptySlabsOfBegunChunksBackAndTakesThemAgain) {
+  Config config = config_of(16 * kMiB, 16 * kMiB);
+  config.populate = 0;
+  config.huge_pages = false;
+  SlabPool idle;
+  ASSERT_TRUE(idle.open(config));
+  std::vector<SlabIndex> slabs(128);
+  for (SlabIndex& slab : slabs) {
+    ASSERT_EQ(idle.take_slab(Urgency::Forced, &slab), Grant::Ok);
+    std::memset(reinterpret_cast<void*>(idle.slabs().address_of(slab)), 0xFF, kSlabBytes);
+  }
+  EXPECT_EQ(idle.handed_out(), 128 * kSlabBytes);
+  const auto resident = [&] {
+    std::vector<unsigned char> pages(8 * kMiB / kPageBytes);
+    EXPECT_EQ(::mincore(reinterpret_cast<void*>(idle.slabs().base()), 8 * kMiB, pages.data()), 0);
+    return kPageBytes * static_cast<std::size_t>(std::count_if(pages.begin(), pages.end(),
+                                                               [](unsigned char p) { return (p & 1) != 0; }));
+  };
+  EXPECT_EQ(resident(), 8 * kMiB);
+  for (std::size_t i = 0; i < slabs.size(); ++i) {
+    if (i % 4 != 0) {
+      idle.put_slab(slabs[i]);
+    }
+  }
+  std::size_t chunk = SIZE_MAX;
+  int steps = 0;
+  while (idle.return_free_slabs(&chunk)) {
+    ++steps;
+    EXPECT_STREQ(idle.check(), "");
+  }
+  EXPECT_EQ(steps, 4) << "a chunk at a time";
+  EXPECT_EQ(idle.committed_bytes(), 2 * kMiB);
+  EXPECT_EQ(idle.returned_bytes(), 6 * kMiB);
+  EXPECT_EQ(resident(), 2 * kMiB) << "the operating system agrees";
+  SlabIndex again;
+  ASSERT_EQ(idle.take_slab(Urgency::Forced, &again), Grant::Ok);
+  EXPECT_EQ(again.number, 1u);
+  EXPECT_EQ(*reinterpret_cast<std::uint64_t*>(idle.slabs().address_of(again)), 0u);
+  EXPECT_EQ(idle.committed_bytes(), 2 * kMiB + kSlabBytes);
+  EXPECT_EQ(*reinterpret_cast<std::uint64_t*>(idle.slabs().address_of(slabs[4])), ~std::uint64_t{0});
+  for (std::size_t i = 0; i < slabs.size(); i += 4) {
+    idle.put_slab(slabs[i]);
+  }
+  idle.put_slab(again);
+  while (idle.return_one_chunk(0)) {
+  }
+  EXPECT_EQ(idle.committed_bytes(), 0u) << "nothing is counted twice";
+  EXPECT_EQ(idle.returned_bytes(), 8 * kMiB);
+  EXPECT_EQ(idle.peak_committed_bytes(), 8 * kMiB);
+  EXPECT_STREQ(idle.check(), "");
+}
+
 // --- memory populated ahead [heap.ahead.1]
 
 class AheadTest : public ::testing::Test {
@@ -511,7 +564,7 @@ TEST(SlabPoolProperty, AgreesWithAModel) {
   std::size_t charged = 0;
   for (int step = 0; step < 20000; ++step) {
     const std::size_t used = slabs.size() * kSlabBytes + charged;
-    switch (random.below(6)) {
+    switch (random.below(7)) {
     case 0:
     case 1: {
       SlabIndex slab;
@@ -523,7 +576,7 @@ TEST(SlabPoolProperty, AgreesWithAModel) {
         for (const auto& [start, count] : runs) {
           ASSERT_FALSE(a >= start && a < start + count * kChunkBytes) << "inside a run of chunks";
         }
-        *reinterpret_cast<std::uint64_t*>(a) = step; // [heap.pool.3] committed
+        *reinterpret_cast<std::uint64_t*>(a) = step + 1; // [heap.pool.3] committed
       } else if (grant == Grant::OverLimit) {
         ASSERT_GT(used + kSlabBytes, pool.limit());
       }
@@ -570,6 +623,20 @@ TEST(SlabPoolProperty, AgreesWithAModel) {
         runs.erase(it);
       }
       break;
+    case 5: {
+      const std::size_t committed = pool.committed_bytes();
+      const std::size_t returned = pool.returned_bytes();
+      std::size_t chunk = SIZE_MAX;
+      while (pool.return_free_slabs(&chunk)) {
+      }
+      ASSERT_EQ(committed - pool.committed_bytes(), pool.returned_bytes() - returned);
+      ASSERT_GE(pool.committed_bytes(), slabs.size() * kSlabBytes) << "what is in use stays";
+      for (const std::uint32_t s : slabs) {
+        ASSERT_NE(*reinterpret_cast<std::uint64_t*>(pool.slabs().address_of({s})), 0u)
+            << "and keeps its bytes";
+      }
+      break;
+    }
     default:
       (void)pool.return_one_chunk(random.below(8) * kChunkBytes);
       break;

@@ -20,7 +20,7 @@ constexpr std::uint64_t kMaxBytes = 1024 * kGiB;
 constexpr std::size_t kMaxText = 4096;
 constexpr const char* kFileOption = "file";
 
-using Field = std::variant<std::size_t Config::*, bool Config::*, MarkMode Config::*>;
+using Field = std::variant<std::size_t Config::*, bool Config::*, MarkMode Config::*, HeapPolicy Config::*>;
 
 struct Row {
   const char* name;
@@ -38,13 +38,27 @@ constexpr Row kRows[] = {
     {"trigger", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::initial_trigger,
      "what a program with little alive may allocate between collections; less, down to 1m, while they are "
      "cheap"},
+    {"policy", ECHO_OPTION_WORD, "growth", "growth|fixed|membalancer", 0, 2, &Config::policy,
+     "how much the program may use until the next collection is over: in proportion to what is alive (option "
+     "growth); a fixed size (option trigger, or all that max_heap allows); or as much as makes collecting "
+     "cost "
+     "what the memory is worth (option balance)"},
     {"growth", ECHO_OPTION_COUNT, "200", "101..10000", 101, 10000, &Config::growth_percent,
      "the next collection comes when the program has allocated live * (growth - 100) percent"},
+    {"balance", ECHO_OPTION_COUNT, "500", "0..1000000000", 0, 1000000000, &Config::balance,
+     "policy membalancer: the heap grows while a MiB more saves at least so many millionths of the time for "
+     "collecting; less is a larger heap, 0 takes all that max_heap allows"},
     {"reserve", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::reserve_bytes,
      "address space of the heap; 0 takes 64g; at least twice max_heap and 6m are taken"},
     {"keep_free", ECHO_OPTION_BYTES, "0", "0..1024g", 0, kMaxBytes, &Config::keep_free,
      "empty memory that is kept after a collection, the rest goes back to the operating system; 0 keeps what "
      "the program may allocate until the next collection, and at least 32m"},
+    {"idle", ECHO_OPTION_COUNT, "5000", "0..1000000000", 0, 1000000000, &Config::idle_ms,
+     "milliseconds without allocation, up to twice as many, after which empty memory beyond keep_free, or "
+     "beyond "
+     "populate if that is 0, goes back to the operating system; 0 is never"},
+    {"idle_collect", ECHO_OPTION_SWITCH, "off", "on|off", 0, 1, &Config::idle_collect,
+     "collect before that, if an eighth of what is alive, and 1m, was allocated since the last collection"},
     {"populate", ECHO_OPTION_BYTES, "8m", "0..1024g", 0, kMaxBytes, &Config::populate,
      "memory that the background thread brings in ahead of the program, more while the program is faster; 0 "
      "leaves "
@@ -180,6 +194,8 @@ void apply(const Row& row, std::uint64_t value, Config* config) {
     config->** number = value;
   } else if (const auto* mode = std::get_if<MarkMode Config::*>(&row.field)) {
     config->** mode = static_cast<MarkMode>(value);
+  } else if (const auto* policy = std::get_if<HeapPolicy Config::*>(&row.field)) {
+    config->** policy = static_cast<HeapPolicy>(value);
   } else {
     config->*std::get<bool Config::*>(row.field) = value != 0;
   }
