@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""check_test.py CHECKER PLUGIN CC INCLUDE [ECHO_RUN ECHO_CC] - the checker says nothing of good programs, and names each mistake.
+"""check_test.py CHECKER PLUGIN CC INCLUDE [ECHO_RUN ECHO_CC LIBECHO_JIT] - the checker says nothing of good programs, and names each mistake.
 
-Good programs are mutated: the reference VM's source by replacing some text, which must be there, programs for echo-run by their source or by
+Good programs are mutated: the reference VM and the programs of conformance/check/programs, by replacing some text, which must be there, or by
 a switch of the compiler that leaves something out. Invariants: [check.shown.1] Each kind of mistake of conformance/check/report.h is shown on
-a mutated program, with where it happened; the same program without the mutation is told nothing of.
+a mutated program, with function and line; the same program without the mutation is told nothing of. The line is that in which the mutated
+text stands, looked up in the source: of compiled programs as the checker tells it, of C programs by addr2line.
 """
 
 import os
@@ -15,8 +16,9 @@ import tempfile
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-CHECKER = PLUGIN = CC = INCLUDE = RUN = ECHO_CC = ""
-LISP = os.path.join(HERE, "vm", "echo_lisp.c")
+CHECKER = PLUGIN = CC = INCLUDE = RUN = ECHO_CC = JIT = ""
+VM = os.path.join(HERE, "vm")
+CHECKED = os.path.join(HERE, "check", "programs")
 EVERY = "check_every=1,max_heap=16m"
 CONS = """  const echo_handle first_cell = push(v, a);
   const echo_handle rest_cell = push(v, b);
@@ -30,37 +32,38 @@ PROGRAM = """(define kept (cons 1 2))
 (loop 50) (print (first (first kept)))
 """
 
-# kind -> (edits of echo_lisp.c, options, what the line says)
+# kind -> (edits of the VM, options, what the line says, functions that the place is in, text of the source line)
 LISP_MUTANTS = {
     "MISSING_BARRIER": (
         [("  v->api->store(v->self, object, word * sizeof(uint64_t), value);", "  (void)v; ((echo_ref*)(void*)object)[word] = value;")],
-        EVERY, r"offset (8|16) of a '(pair|closure)' was written without the store barrier before this safepoint; at echo-lisp\(\+0x"),
+        EVERY, r"offset (8|16) of a '(pair|closure)' was written without the store barrier before this safepoint", {"make"}, "v->api->allocate"),
     "UNROOTED": (
         [(CONS, "  const echo_ref pair = make(v, v->pair, 0);\n  store(v, pair, FIRST, a);\n  store(v, pair, REST, b);\n")],
-        EVERY, r"a '\w+'[^;]* that no handle, root word, frame or reachable object held"),
+        EVERY, r"what is stored at offset (8|16) of a 'pair' is a '\w+' that no handle, root word, frame or reachable object held", {"store", "cons"},
+        "v->api->store"),
     "NO_OBJECT": (
         [("    prepare(v);\n", "    prepare(v);\n    const echo_ref all = get(v, v->globals), one = field(all, FIRST), rest_of_all = field(all, REST);\n"
           "    store(v, all, REST, (echo_ref)(void*)((char*)one + 8));\n    store(v, all, REST, rest_of_all);\n")],
-        EVERY, r"what is stored at offset 16 of a 'pair' is no object's address"),
+        EVERY, r"what is stored at offset 16 of a 'pair' is no object's address", {"store", "run"}, "v->api->store"),
     "BAD_STORE": (
         [("    prepare(v);\n", "    prepare(v);\n    store(v, get(v, v->globals), SCOPE, NULL);\n")],
-        EVERY, r"a reference is stored at offset 24 of a 'pair' of 24 bytes, whose layout has no reference there; at echo-lisp"),
+        EVERY, r"a reference is stored at offset 24 of a 'pair' of 24 bytes, whose layout has no reference there", {"store", "run"}, "v->api->store"),
     "MISSING_POLL": (
-        [("    v->api->poll(v->self);\n", "    v->api->poll(v->self);\n    static bool late; static volatile uint64_t n;\n"
-          "    for (n = late ? 0 : 400000000u; n != 0; n = n - 1) { }\n    late = true;\n")],
-        "check_poll_ms=100,max_heap=16m", r"thread 1 did not poll for 100 ms while a stop was asked for; its last call was; at echo-lisp\(\+0x"),
+        [("    v->api->poll(v->self);\n", "    v->api->poll(v->self);\n    static bool once;\n    if (!once) {\n      once = true;\n      usleep(500000);\n    }\n"),
+         ("#include <string.h>\n\n/* clang-format off */\n#define FORMS", "#include <string.h>\n#include <unistd.h>\n\n/* clang-format off */\n#define FORMS")],
+        "check_poll_ms=100,max_heap=16m", r"thread 1 did not poll for 100 ms while a stop was asked for; its last call was", {"evaluate"}, "v->api->poll"),
     "WRONG_THREAD": (
         [("    v->api->poll(v->self);\n", "    pthread_t other;\n    static bool once;\n    if (!once && (once = true) && pthread_create(&other, NULL, elsewhere, v) == 0) {\n"
           "      pthread_join(other, NULL);\n    }\n    v->api->poll(v->self);\n"),
-         ("static echo_ref get(vm* v, echo_handle cell) {", "#include <pthread.h>\nstatic void* elsewhere(void* p) {\n  ((vm*)p)->api->poll(((vm*)p)->self);\n  return NULL;\n}\n"
-          "static echo_ref get(vm* v, echo_handle cell) {")],
-        "check_poll_ms=0,max_heap=16m", r"echo_poll is called for thread 1 by another one; at echo-lisp\(\+0x"),
+         ("static echo_ref evaluate(vm* v,", "#include <pthread.h>\nstatic void* elsewhere(void* p) {\n  ((vm*)p)->api->poll(((vm*)p)->self);\n  return NULL;\n}\n"
+          "static echo_ref evaluate(vm* v,")],
+        "check_poll_ms=0,max_heap=16m", r"echo_poll is called for thread 1 by another one", {"elsewhere"}, "((vm*)p)->api->poll"),
     "WRONG_STATE": (
         [("    v->api->poll(v->self);\n", "    v->api->enter_native(v->self);\n    v->api->poll(v->self);\n    v->api->leave_native(v->self);\n")],
-        EVERY, r"echo_poll is called by a thread that is not managed"),
+        EVERY, r"echo_poll is called by a thread that is not managed", {"evaluate"}, "v->api->poll"),
     "HANDLE_MISUSE": (
         [("  const int status = run(&v, arguments[2]);\n", "  const int status = run(&v, arguments[2]);\n  v.api->scope_close(v.self, scope);\n  get(&v, v.globals);\n  v.api->scope_open(v.self, &scope);\n")],
-        EVERY, r"echo_handle_get is given a handle whose scope is closed"),
+        EVERY, r"echo_handle_get is given a handle whose scope is closed", {"get", "main"}, "v->api->handle_get"),
 }
 
 
@@ -72,47 +75,92 @@ def lines(text):
     return [line for line in text.splitlines() if line.startswith("echo-check: ")]
 
 
-def mutated(source, edits):
+def sources(folder, *names):
+    """Text of each file, by its name."""
+    files = {}
+    for name in names:
+        with open(os.path.join(folder, name), encoding="utf-8") as file:
+            files[name] = file.read()
+    return files
+
+
+def mutated(files, edits):
     for old, new in edits:
-        assert source.count(old) == 1, f"the text to mutate is there {source.count(old)} times: {old}"
-        source = source.replace(old, new)
-    return source
+        found = [name for name in files if old in files[name]]
+        assert len(found) == 1 and files[found[0]].count(old) == 1, f"the text to mutate is not there once, but in {found}: {old}"
+        files[found[0]] = files[found[0]].replace(old, new)
+    return files
 
 
-class Lisp(unittest.TestCase):
+class Program(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        with open(LISP, encoding="utf-8") as file:
-            self.source = file.read()
 
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def build(self, files, binary):
+        """A C program of files, in the test's folder."""
+        for name, text in files.items():
+            with open(self.path(name), "w", encoding="utf-8") as file:
+                file.write(text)
+        units = [self.path(name) for name in files if name.endswith(".c")]
+        subprocess.run([CC, "-std=gnu11", "-g", "-O1", f"-I{INCLUDE}", *units, "-o", self.path(binary), "-ldl", "-lpthread"], check=True, timeout=120)
+        return self.path(binary)
+
+    def place(self, told, binary):
+        """Functions and source line of the place of C code that a line of the report ends with."""
+        at = re.search(rf"; at {binary}\(\+0x([0-9a-f]+)\)", told)
+        self.assertTrue(at, f"no place in {binary}: {told}")
+        call = hex(int(at.group(1), 16) - 1)  # it returns behind the call
+        frames = subprocess.run(["addr2line", "-f", "-i", "-e", self.path(binary), call], check=True, capture_output=True, text=True).stdout.split("\n")
+        file, line = frames[1].split(" ")[0].rsplit(":", 1)
+        with open(file, encoding="utf-8") as source:
+            return set(frames[0:-1:2]), source.read().split("\n")[int(line) - 1]
+
+    def named(self, done, kind, says):
+        """The first line that names a mistake of this kind."""
+        mine = [line for line in lines(done.stderr) if line.startswith(f"echo-check: {kind}: ")]
+        self.assertTrue(mine, f"nothing of {kind}: {done.stdout}{done.stderr}")
+        self.assertRegex(mine[0], says)
+        return mine[0]
+
+
+class Lisp(Program):
     def run_mutant(self, edits, options, program=PROGRAM):
-        c, binary, text = (os.path.join(self.folder, name) for name in ("echo_lisp.c", "echo-lisp", "program.lisp"))
-        with open(c, "w", encoding="utf-8") as file:
-            file.write(mutated(self.source, edits))
-        with open(text, "w", encoding="utf-8") as file:
+        binary = self.build(mutated(sources(VM, "echo_lisp.c", "text.c", "primitives.c", "echo_lisp.h"), edits), "echo-lisp")
+        return self.run_program(binary, options, program)
+
+    def run_program(self, binary, options, program=PROGRAM):
+        with open(self.path("program.lisp"), "w", encoding="utf-8") as file:
             file.write(program)
-        subprocess.run([CC, "-std=gnu11", "-O1", f"-I{INCLUDE}", c, "-o", binary, "-ldl", "-lpthread"], check=True, timeout=120)
-        return subprocess.run([binary, CHECKER, text, options], capture_output=True, text=True, errors="replace", timeout=120, env=environment())
+        return subprocess.run([binary, CHECKER, self.path("program.lisp"), options], capture_output=True, text=True, errors="replace", timeout=120,
+                              env=environment())
 
     def test_the_reference_vm_makes_no_mistake(self):
+        binary = self.build(sources(VM, "echo_lisp.c", "text.c", "primitives.c", "echo_lisp.h"), "echo-lisp")
         for options in (EVERY, "max_heap=16m", EVERY + ",stress_collect=7,poison=on,verify=on"):
-            done = self.run_mutant([], options)
+            done = self.run_program(binary, options)
             self.assertEqual((done.returncode, lines(done.stderr), done.stdout), (0, [], "1\n"))
         for name in ("closures", "trees", "sort"):
-            with open(os.path.join(HERE, "vm", "programs", name + ".lisp"), encoding="utf-8") as file:
-                done = self.run_mutant([], "max_heap=16m", file.read())
+            with open(os.path.join(VM, "programs", name + ".lisp"), encoding="utf-8") as file:
+                done = self.run_program(binary, "max_heap=16m", file.read())
             self.assertEqual((done.returncode, lines(done.stderr)), (0, []), name)
 
-    def test_each_mistake_is_named(self):
-        for kind, (edits, options, says) in LISP_MUTANTS.items():
+    def test_each_mistake_is_named_with_its_line(self):
+        for kind, (edits, options, says, functions, line) in LISP_MUTANTS.items():
             with self.subTest(kind=kind):
-                told = lines(self.run_mutant(edits, options).stderr)
-                mine = [line for line in told if line.startswith(f"echo-check: {kind}: ")]
-                self.assertTrue(mine, f"nothing of {kind} among {told}")
-                self.assertRegex(mine[0], says)
-                self.assertRegex(told[-1], r"^echo-check: \d+ mistakes? at \d+ places?$")
+                done = self.run_mutant(edits, options)
+                around, text = self.place(self.named(done, kind, says), "echo-lisp")
+                self.assertTrue(functions <= around, f"in {around} instead of {functions}")
+                self.assertIn(line, text)
+                self.assertRegex(lines(done.stderr)[-1], r"^echo-check: \d+ mistakes? at \d+ places?$")
+
+    def test_every_kind_is_shown(self):
+        with open(os.path.join(HERE, "check", "report.h"), encoding="utf-8") as file:
+            self.assertEqual(set(re.findall(r"^  X\((\w+), \"", file.read(), re.MULTILINE)), set(LISP_MUTANTS))
 
     def test_the_report_goes_to_a_file(self):
         report = os.path.join(self.folder, "report")
@@ -140,90 +188,133 @@ print(entry(1, 0, why), why.raw[4:].split(bytes(1))[0].decode())"""], capture_ou
             self.assertIn(says, done.stdout)
 
 
-LIST = """#include "echo/cc.h"
-#include <stdint.h>
-typedef struct cell ECHO_REF* cell_ref;
-struct cell { ECHO_HEADER; cell_ref next; uint64_t value; };
-ECHO_LAYOUT(cell_layout, struct cell, ECHO_STRONG(struct cell, next));
-__attribute__((noinline)) static void link_to(cell_ref cell, cell_ref next) {
-  cell->next = next; /* the store */
+# name -> (edits of services.c, kind, what the line says, functions that the place is in, text of the source line)
+SERVICES_MUTANTS = {
+    "a word outside the heap": (
+        [("  api->store_outside(self, &outside[at], fresh);", "  __atomic_store_n(&outside[at], fresh, __ATOMIC_RELAXED);")],
+        "MISSING_BARRIER", r"what the trace callback of a 'table' visited was overwritten without the store barrier before this safepoint", {"churn"}, "api->poll(self)"),
+    "a word outside the heap, in a child": (
+        [("  churn(500);\n  int status = 0;", "  churn(70);\n  outside[3] = child == 0 ? NULL : outside[3];\n  churn(500);\n  int status = 0;")],
+        "MISSING_BARRIER", r"what the trace callback of a 'table' visited", {"put"}, "api->allocate(self, node"),
+    "a handler that enters native state": (
+        [("  api->handle_set(thread, ballast, NULL);\n", "  api->handle_set(thread, ballast, NULL);\n  api->leave_native(thread);\n")],
+        "WRONG_STATE", r"echo_leave_native is refused for thread 1", {"drop_ballast"}, "api->leave_native(thread)"),
 }
-int main(void) {
-  cell_ref head = echo_new(cell_layout, cell_ref);
-  for (int i = 0; i < 200; ++i) {
-    cell_ref fresh = echo_new(cell_layout, cell_ref);
-    echo_safepoint();
-    link_to(fresh, head->next);
-    link_to(head, fresh);
-  }
-  return 0;
-}
-"""
-SPIN = """ECHO_LEAF __attribute__((noinline)) static int64_t spin(void) {
-  volatile int64_t n = 400000000;
-  while (n != 0) --n;
-  return n;
-}
-int main(void) {
-"""
 
 
-class Compiled(unittest.TestCase):
-    # (name, edits of LIST, arguments of echo-run, options, kind, what the line says)
+class Services(Program):
+    def run_mutant(self, edits):
+        binary = self.build(mutated(sources(CHECKED, "services.c"), edits), "services")
+        return subprocess.run([binary, CHECKER, "max_heap=32m,check_every=1"], capture_output=True, text=True, errors="replace", timeout=120, env=environment())
+
+    def test_good_services_are_told_nothing_of(self):
+        done = self.run_mutant([])
+        self.assertEqual((done.returncode, done.stderr), (0, "in the child\n"))
+
+    def test_each_mistake_is_named_with_its_line(self):
+        for name, (edits, kind, says, functions, line) in SERVICES_MUTANTS.items():
+            with self.subTest(mutant=name):
+                around, text = self.place(self.named(self.run_mutant(edits), kind, says), "services")
+                self.assertTrue(functions <= around, f"in {around} instead of {functions}")
+                self.assertIn(line, text)
+
+
+class Compiled(Program):
+    # (name, edits of list.c, arguments of echo-run, options, kind, what the line says, function, text of the source line)
     MUTANTS = [
         ("omitted barriers", [], ["--unsafe=omit-barriers"], EVERY, "MISSING_BARRIER",
-         r"offset 8 of a 'struct cell' was written without the store barrier before this safepoint; at (main|link_to|echo\.stub\.poll)( \(list\.c:\d+\))?$"),
+         r"offset 8 of a 'struct cell' was written without the store barrier before this safepoint", "grow", "return fresh"),
+        ("a reference kept as a number over a safepoint",
+         [("  cell_ref fresh = echo_new(cell_layout, cell_ref); /* the allocation */\n  echo_safepoint();\n",
+           "  volatile uint64_t number = (uint64_t)echo_new(cell_layout, cell_ref);\n  echo_safepoint();\n  cell_ref fresh = (cell_ref)number;\n")],
+         ["--unsafe=allow-ref-as-integer"], EVERY, "UNROOTED",
+         r"is a 'struct cell' that no handle, root word, frame or reachable object held at a safepoint before", "link_to", "/* the store */"),
         ("a slot that the layout lacks", [("ECHO_LAYOUT(cell_layout, struct cell, ECHO_STRONG(struct cell, next));", "ECHO_LAYOUT_RAW(cell_layout, struct cell);")], [], EVERY, "BAD_STORE",
-         r"at offset 8 of a 'struct cell' of 24 bytes, whose layout has no reference there; at (link_to( \(list\.c:7\))?|echo\.stub\.store)$"),
-        ("no polls for long", [("int main(void) {\n", SPIN), ("  return 0;", "  return (int)spin();")], [], "check_poll_ms=100,max_heap=16m", "MISSING_POLL",
-         r"did not poll for 100 ms while a stop was asked for; its last call was; at [\w.]+( \(list\.c:\d+\))?$"),
+         r"at offset 8 of a 'struct cell' of 24 bytes, whose layout has no reference there", "link_to", "/* the store */"),
+        ("no polls for long", [("int main(void) {\n", "ECHO_LEAF int usleep(unsigned);\nint main(void) {\n"), ("  return 0;", "  return usleep(500000);")], [], "check_poll_ms=100,max_heap=16m", "MISSING_POLL",
+         r"did not poll for 100 ms while a stop was asked for; its last call was", "main", "for (int i"),
+    ]
+    # (name, edits of compiled_vm.c, kind, what the line says, function of the VM, text of its line)
+    NATIVE_MUTANTS = [
+        ("a handle after its scope", [("  const int64_t is_there = api->handle_get(self, kept) != NULL;\n  api->scope_close(self, scope);\n",
+                                       "  api->scope_close(self, scope);\n  const int64_t is_there = api->handle_get(self, kept) != NULL;\n")],
+         "HANDLE_MISUSE", r"echo_handle_get is given a handle whose scope is closed, or of another thread", "vm_keep", "api->handle_get"),
+        ("the block of another thread", [("api->handle_get(self, kept)", "api->handle_get(first, kept)")],
+         "WRONG_THREAD", r"echo_handle_get is called for thread 1 by another one", "vm_keep", "api->handle_get"),
+        ("a call while native", [("  api->collect(self, ECHO_COLLECT_FULL, NULL);\n", "  api->enter_native(self);\n  api->collect(self, ECHO_COLLECT_FULL, NULL);\n  api->leave_native(self);\n")],
+         "WRONG_STATE", r"echo_collect is refused for thread 1", "vm_keep", "api->collect"),
     ]
 
     def setUp(self):
         if not RUN:
             self.skipTest("built without the JIT")
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+        super().setUp()
 
-    def run_mutant(self, edits, arguments, options, level="-O1"):
-        c, bitcode = os.path.join(self.folder, "list.c"), os.path.join(self.folder, "list.bc")
-        with open(c, "w", encoding="utf-8") as file:
-            file.write(mutated(LIST, edits))
-        subprocess.run([ECHO_CC, "-g", level, c, "-o", bitcode], check=True, timeout=120)
-        return subprocess.run([RUN, f"--heap-plugin={CHECKER}", f"--heap={options}", "--lines", *arguments, bitcode], capture_output=True, text=True,
-                              errors="replace", timeout=120, env=environment())
+    def compile(self, name, edits, level="-O1"):
+        text = mutated(sources(CHECKED, name + ".c"), edits)[name + ".c"]
+        with open(self.path(name + ".c"), "w", encoding="utf-8") as file:
+            file.write(text)
+        subprocess.run([ECHO_CC, "-g", level, self.path(name + ".c"), "-o", self.path(name + ".bc")], check=True, timeout=120)
+        return text.split("\n")
+
+    def run_mutant(self, edits, arguments, options):
+        text = self.compile("list", edits)
+        return text, subprocess.run([RUN, f"--heap-plugin={CHECKER}", f"--heap={options}", "--lines", *arguments, self.path("list.bc")], capture_output=True,
+                                    text=True, errors="replace", timeout=120, env=environment())
 
     def test_good_programs_are_told_nothing_of(self):
-        for options in (EVERY, "max_heap=16m"):
-            for arguments in ([], ["--opt=0"], ["--operations=called"]):
-                done = self.run_mutant([], arguments, options)
-                self.assertEqual((done.returncode, lines(done.stderr)), (0, []), (options, arguments, done.stderr))
+        for options, arguments in ((EVERY, []), (EVERY, ["--opt=0"]), (EVERY, ["--operations=called"]), ("max_heap=16m", [])):
+            done = self.run_mutant([], arguments, options)[1]
+            self.assertEqual((done.returncode, lines(done.stderr)), (0, []), (options, arguments, done.stderr))
 
     def test_good_threads_are_told_nothing_of(self):
         for program, arguments in (("lists_queues", ("300", "2", "2")), ("graph_mutation", ("0", "2", "1")), ("producer_consumer", ("2000", "2", "1")),
                                    ("interpreter", ("6", "2", "1")), ("array_moves", ("300", "2", "1"))):
-            bitcode = os.path.join(self.folder, program + ".bc")
+            bitcode = self.path(program + ".bc")
             subprocess.run([ECHO_CC, "-g", "-O1", os.path.join(HERE, "programs", program + ".c"), "-o", bitcode], check=True, timeout=120)
             for options in ("max_heap=64m", "max_heap=64m,check_every=500,stress_collect=500"):
                 done = subprocess.run([RUN, f"--heap-plugin={CHECKER}", f"--heap={options}", bitcode, "--", *arguments], capture_output=True, text=True,
                                       errors="replace", timeout=200, env=environment())
                 self.assertEqual((done.returncode, lines(done.stderr)), (0, []), (program, options, done.stdout, done.stderr))
 
-    def test_each_mistake_is_named_with_its_line(self):
-        for name, edits, arguments, options, kind, says in self.MUTANTS:
+    def test_each_mistake_is_named_with_function_and_line(self):
+        for name, edits, arguments, options, kind, says, function, line in self.MUTANTS:
+            for level in ([], ["--opt=0"]):
+                with self.subTest(mutant=name, level=level):
+                    text, done = self.run_mutant(edits, arguments + level, options)
+                    told = self.named(done, kind, says)
+                    at = re.search(rf"; at {function} \(list\.c:(\d+)\)$", told)
+                    self.assertTrue(at, told)
+                    self.assertIn(line, text[int(at.group(1)) - 1])
+
+    def run_native(self, edits):
+        text = self.compile("keep", [])
+        binary = self.build(mutated(sources(CHECKED, "compiled_vm.c"), edits), "compiled_vm")
+        return text, subprocess.run([binary, CHECKER, JIT, self.path("keep.bc"), EVERY], capture_output=True, text=True, errors="replace", timeout=120,
+                                    env=environment())
+
+    def test_good_natives_are_told_nothing_of(self):
+        done = self.run_native([])[1]
+        self.assertEqual((done.returncode, lines(done.stderr), done.stdout), (0, [], "2\n2\n"))
+
+    def test_mistakes_of_natives_are_named_with_the_line_that_calls_them(self):
+        for name, edits, kind, says, function, line in self.NATIVE_MUTANTS:
             with self.subTest(mutant=name):
-                done = self.run_mutant(edits, arguments, options)
-                mine = [line for line in lines(done.stderr) if line.startswith(f"echo-check: {kind}: ")]
-                self.assertTrue(mine, f"nothing of {kind}: {done.stderr}")
-                self.assertRegex(mine[0], says)
+                text, done = self.run_native(edits)
+                told = self.named(done, kind, says)
+                around, of_vm = self.place(told, "compiled_vm")
+                self.assertIn(function, around)
+                self.assertIn(line, of_vm)
+                at = re.search(r", called from run \(keep\.c:(\d+)\)$", told)
+                self.assertTrue(at, told)
+                self.assertIn("/* the call */", text[int(at.group(1)) - 1])
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (5, 7):
+    if len(sys.argv) not in (5, 8):
         print(__doc__.splitlines()[0], file=sys.stderr)
         sys.exit(2)
     CHECKER, PLUGIN, CC, INCLUDE = sys.argv[1:5]
-    if len(sys.argv) == 7:
-        RUN, ECHO_CC = sys.argv[5:]
+    if len(sys.argv) == 8:
+        RUN, ECHO_CC, JIT = sys.argv[5:]
     unittest.main(argv=sys.argv[:1])

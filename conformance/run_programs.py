@@ -2,14 +2,16 @@
 # SPDX-License-Identifier: MIT
 """run_programs.py BUILD - compiles the programs with echo-cc, runs them on the heap, compares them with their twins.
 
-  run_programs.py BUILD [--only NAME,...] [--jobs N] [--quick] [--threads N]   every program in every configuration
+  run_programs.py BUILD [--only NAME,...] [--jobs N] [--quick] [--threads N]   every program in every configuration once
+  run_programs.py BUILD --full                                   and at each level, with each number of threads
   run_programs.py --show BUILD [SIZE THREADS ROUNDS]             one program, with echo-run's report
 
 A run passes if the program ends with status 0, its standard output is its twin's, its checksum is its twin's, and the
 report shows what the configuration is for. Invariants: [kit.program.1] program and twin share no header, and twins run
 at test time: no expected number is written down. [kit.program.2] What is printed does not depend on time or on the
 order in which runs end. [kit.program.3] The limited configuration allocates at least 50 times its heap limit and is
-collected only because it allocates.
+collected only because it allocates. [kit.program.4] Without --full each level of optimisation and each number of threads
+meets each kind of configuration, and code that is the same in several runs is compiled once.
 """
 
 import argparse
@@ -26,12 +28,13 @@ TIMEOUT = 300
 FIFTY = 50
 
 # Per program: sizes [size, rounds] for ordinary runs, for a collection at every allocation, and a heap limit that
-# leaves little room. Ordinary sizes are the program's defaults.
+# leaves little room; `every`: how often a verified run collects, where a part of what is alive has a fixed size. Ordinary sizes
+# are the program's defaults.
 PROGRAMS = {
     "binary_trees": {"ordinary": (16, 4), "quick": (12, 2), "stress": (8, 1), "limit": "16m"},
-    "gcbench": {"ordinary": (16384, 24), "quick": (2000, 4), "stress": (20, 2), "limit": "64m"},
+    "gcbench": {"ordinary": (16384, 24), "quick": (2000, 4), "stress": (20, 1), "limit": "64m", "every": 101},
     "lists_queues": {"ordinary": (50000, 20), "quick": (5000, 4), "stress": (400, 2), "limit": "12m"},
-    "graph_mutation": {"ordinary": (64, 2), "quick": (4, 2), "stress": (0, 20), "limit": "192m"},
+    "graph_mutation": {"ordinary": (64, 2), "quick": (4, 2), "stress": (0, 12), "limit": "192m"},
     "deep_recursion": {"ordinary": (100000, 40), "quick": (100000, 2), "stress": (2000, 1), "limit": "24m"},
     "quicksort_boxed": {"ordinary": (60000, 6), "quick": (6000, 4), "stress": (400, 2), "limit": "10m"},
     "string_map": {"ordinary": (40000, 4), "quick": (5000, 2), "stress": (600, 2), "limit": "12m"},
@@ -40,7 +43,7 @@ PROGRAMS = {
     "producer_consumer": {"ordinary": (1000000, 2), "quick": (100000, 2), "stress": (3000, 1), "limit": "4m"},
 }
 STRESS = "max_heap=64m,stress_collect=1,poison=on"
-CHECKED = "max_heap=64m,stress_collect=17,poison=on,verify=on,stress_yield=on,stress_barriers=on"
+CHECKED = "max_heap=64m,stress_collect={every},poison=on,verify=on,stress_yield=on,stress_barriers=on"
 DEMO = ("binary_trees", 16, 2, 4, "16m")  # program, size, threads, rounds, heap limit
 
 
@@ -95,10 +98,11 @@ def run_twin(build, name, size, rounds):
     return result.stdout, int(words[1])
 
 
-def echo_run(build, bitcode, size, threads, rounds, options, opt, report=None, show=False, operations="inline"):
+def echo_run(build, bitcode, size, threads, rounds, options, opt, report=None, show=False, operations="inline", cache=None):
     command = [tool(build, "bin", "echo-run"), bitcode, f"--heap={options}", f"--opt={opt}"]
     command += [] if show else ["--quiet"]
     command += [f"--operations={operations}"] if operations != "inline" else []
+    command += [f"--cache={cache}"] if cache else []
     command += [f"--json={report}"] if report else []
     return command + ["--", str(size), str(threads), str(rounds)]
 
@@ -137,50 +141,56 @@ class Case:
     def __str__(self):
         return f"{self.name} {self.label} opt={self.opt} threads={self.threads} [{self.size} {self.rounds}]"
 
-    def run(self, build, bitcode, expected):
+    def run(self, build, bitcode, expected, cache):
         handle, report = tempfile.mkstemp(suffix=".json", dir=os.path.dirname(bitcode))
         os.close(handle)
         try:
             command = echo_run(
                 build, bitcode, self.size, self.threads, self.rounds, self.options, self.opt, report=report,
-                operations=self.operations,
+                operations=self.operations, cache=cache,
             )
             result = subprocess.run(
                 command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, errors="replace"
             )
             wrong = judge(result, report, expected, self.at_least, self.stressed)
-            return wrong and f"{wrong}\n     command: {' '.join(arg for arg in command if not arg.startswith('--json'))}"
+            return wrong and f"{wrong}\n     command: {' '.join(arg for arg in command if not arg.startswith(('--json', '--cache')))}"
         except subprocess.TimeoutExpired:
             return f"still running after {TIMEOUT} seconds: killed"
         finally:
             os.unlink(report)
 
 
-def cases_of(name, quick, every_threads=(1, 2)):
+def cases_of(name, quick, full, every_threads):
     kind = "quick" if quick else "ordinary"
-    for opt in (0, 2):
-        for threads in every_threads:
-            yield Case(name, "ordinary", kind, "max_heap=512m", opt, threads)
-            yield Case(name, "collect-at-every-allocation", "stress", STRESS, opt, threads, stressed=True)
-        yield Case(name, "verified", "stress", CHECKED, opt, 2, stressed=True)
+    levels = [(opt, threads) for opt in (0, 2) for threads in every_threads]
+    if not full:
+        levels = [(0, every_threads[0]), (2, every_threads[-1])]
+    checked = CHECKED.format(every=PROGRAMS[name].get("every", 17))
+    for opt, threads in levels:
+        yield Case(name, "ordinary", kind if full or opt == 2 else "quick", "max_heap=512m", opt, threads)
+        yield Case(name, "collect-at-every-allocation", "stress", STRESS, opt, threads, stressed=True)
+    for opt in (0, 2) if full else (2,):
+        yield Case(name, "verified", "stress", checked, opt, 2, stressed=True)
+        yield Case(name, "called, verified", "stress", checked, opt, 2, stressed=True, operations="called")
+    for opt in (0, 2) if full else (0,):
         yield Case(name, "called", "quick", "max_heap=512m", opt, 2, operations="called")
-        yield Case(name, "called, verified", "stress", CHECKED, opt, 2, stressed=True, operations="called")
     limit = PROGRAMS[name]["limit"]
     is_demo = name == DEMO[0] and not quick
     at_least = FIFTY * bytes_of(limit) if is_demo else 0
-    for threads in every_threads:
+    for threads in every_threads if full else every_threads[-1:]:
         yield Case(name, f"limit={limit}", kind, f"max_heap={limit}", 2, threads, at_least=at_least if not quick else None)
 
 
-def run_all(build, names, jobs, quick, every_threads):
-    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+def run_all(build, names, jobs, quick, full, every_threads):
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool, tempfile.TemporaryDirectory() as scratch:
+        cache = None if full else scratch
         bitcodes = {name: pool.submit(compile_program, build, name) for name in names}
-        cases = [case for name in names for case in cases_of(name, quick, every_threads)]
+        cases = [case for name in names for case in cases_of(name, quick, full, every_threads)]
         wanted = sorted({(case.name, case.size, case.rounds) for case in cases})
         twins = {key: pool.submit(run_twin, build, *key) for key in wanted}
         bitcodes = {name: future.result() for name, future in bitcodes.items()}
         twins = {key: future.result() for key, future in twins.items()}
-        runs = [pool.submit(case.run, build, bitcodes[case.name], twins[case.name, case.size, case.rounds]) for case in cases]
+        runs = [pool.submit(case.run, build, bitcodes[case.name], twins[case.name, case.size, case.rounds], cache) for case in cases]
         failed = 0
         for case, run in zip(cases, runs):  # [kit.program.2]
             wrong = run.result()
@@ -223,6 +233,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time")
     parser.add_argument("--threads", type=int, choices=(1, 2), help="only with so many threads")
     parser.add_argument("--quick", action="store_true", help="small sizes, for slow builds")
+    parser.add_argument("--full", action="store_true", help="every configuration at each level, with each number of threads")
     options = parser.parse_args()
     unknown = [name for name in options.only.split(",") if name not in PROGRAMS]
     if unknown:
@@ -235,7 +246,7 @@ def main():
     if options.show:
         return show(build, options.arguments)
     every_threads = (options.threads,) if options.threads else (1, 2)
-    return run_all(build, options.only.split(","), options.jobs, options.quick, every_threads)
+    return run_all(build, options.only.split(","), options.jobs, options.quick, options.full, every_threads)
 
 
 if __name__ == "__main__":

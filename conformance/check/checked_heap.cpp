@@ -27,6 +27,10 @@ bool CheckedHeap::open(echo_heap* real) {
   if (api_.recipes(real, ECHO_RECIPES_FASTEST, &real_recipes_) != ECHO_OK)
     return false;
   fill_recipes(*real_recipes_, &recipes_);
+  return start_watch();
+}
+
+bool CheckedHeap::start_watch() {
   if (options_.poll_ms == 0)
     return true;
   try {
@@ -37,7 +41,23 @@ bool CheckedHeap::open(echo_heap* real) {
   return true;
 }
 
-void CheckedHeap::know_layout(echo_layout_id id) {
+TraceCallback& CheckedHeap::trace_callback(echo_trace_fn function, void* context) {
+  const std::lock_guard lock(mutex_);
+  for (TraceCallback& known : traces_)
+    if (known.is(function, context))
+      return known;
+  return traces_.emplace_back(function, context);
+}
+
+OutOfMemoryCallback& CheckedHeap::out_of_memory_callback(echo_out_of_memory_fn handler, void* context) {
+  const std::lock_guard lock(mutex_);
+  for (OutOfMemoryCallback& known : handlers_)
+    if (known.is(handler, context))
+      return known;
+  return handlers_.emplace_back(*this, handler, context);
+}
+
+void CheckedHeap::know_layout(echo_layout_id id, TraceCallback* callback) {
   echo_layout_info info{};
   info.size = sizeof info;
   if (api_.layout_get(real_, id, &info) != ECHO_OK)
@@ -46,6 +66,8 @@ void CheckedHeap::know_layout(echo_layout_id id) {
   layout->name = info.name;
   layout->fixed_bytes = (info.fixed_bytes + 7) / 8 * 8;
   layout->traced_elements = info.kind == ECHO_LAYOUT_REF_ARRAY || info.kind == ECHO_LAYOUT_MIXED_REF;
+  layout->trace = callback;
+  layout->first_word = info.kind == ECHO_LAYOUT_FIXED ? 8 : 16;
   // What reaches an ephemeron's value, or what waits for its finalization, is not followed.
   layout->is_exact = info.kind != ECHO_LAYOUT_AMBIGUOUS && (info.flags & ECHO_LAYOUT_FINALIZABLE) == 0;
   for (std::uint32_t i = 0; i < info.slot_count; ++i) {
@@ -118,6 +140,20 @@ CheckedThread* CheckedHeap::thread_of(const echo_thread* real) {
   return found == threads_.end() ? nullptr : found->second;
 }
 
+std::uintptr_t managed_frame(const echo_thread* thread) {
+  return thread == nullptr
+             ? 0
+             : __atomic_load_n(&reinterpret_cast<const CheckedThread*>(thread)->anchor_pc, __ATOMIC_RELAXED);
+}
+
+std::uintptr_t CheckedHeap::managed_frame_of_caller() {
+  const std::lock_guard lock(threads_mutex_);
+  for (const auto& [real, thread] : threads_)
+    if (thread->is_owner())
+      return thread->anchor_pc;
+  return 0;
+}
+
 void CheckedHeap::born(CheckedThread& thread, echo_ref object, echo_layout_id id) {
   const std::uint64_t bytes = api_.object_bytes(real_, object);
   const auto start = reinterpret_cast<std::uintptr_t>(object);
@@ -174,7 +210,7 @@ void CheckedHeap::stores(CheckedThread& thread, std::uintptr_t slot, std::uintpt
   thread.last_call = site;
   std::uintptr_t start = 0;
   if (Object* const object = shadow_.around(slot, &start); object != nullptr)
-    announce(*object, slot - start, value, site);
+    announce(start, *object, slot - start, value, site);
   else
     report_.add(Mistake::BAD_STORE, "a reference is stored where no object of the heap is", site);
 }
@@ -183,19 +219,51 @@ void CheckedHeap::stores_in(CheckedThread& thread, echo_ref object, std::uint64_
                             const Site& site) {
   const std::lock_guard lock(mutex_);
   thread.last_call = site;
-  if (Object* const found = shadow_.at(reinterpret_cast<std::uintptr_t>(object)); found != nullptr)
-    announce(*found, offset, reinterpret_cast<std::uintptr_t>(value), site);
+  const auto start = reinterpret_cast<std::uintptr_t>(object);
+  if (Object* const found = shadow_.at(start); found != nullptr)
+    announce(start, *found, offset, reinterpret_cast<std::uintptr_t>(value), site);
 }
 
-void CheckedHeap::announce(Object& into, std::uint64_t offset, std::uintptr_t value, const Site& site) {
+// What is stored as a reference is one, to an object that lives.
+template <typename Where>
+void CheckedHeap::expect_stored(std::uintptr_t value, const Where& where, const Site& site) {
+  if (value == 0)
+    return;
+  Object* const target = shadow_.at(value);
+  if (target == nullptr) {
+    report_.add(Mistake::NO_OBJECT, "what is stored " + where() + " is no object's address", site);
+  } else if (is_dead(*target)) {
+    report_.add(Mistake::UNROOTED,
+                "what is stored " + where() + " is " + named(*target) +
+                    " that no handle, root word, frame or reachable object held at a safepoint before",
+                site);
+    target->reached = checks_;
+  }
+}
+
+void CheckedHeap::overwrites(CheckedThread& thread, const echo_ref* slot, echo_ref value, const Site& site) {
+  const std::lock_guard lock(mutex_);
+  thread.last_call = site;
+  overwritten_[load_word(reinterpret_cast<std::uintptr_t>(slot))] = checks_;
+  expect_stored(
+      reinterpret_cast<std::uintptr_t>(value), [] { return std::string("outside the heap"); }, site);
+}
+
+void CheckedHeap::announce(std::uintptr_t start, Object& into, std::uint64_t offset, std::uintptr_t value,
+                           const Site& site) {
   Object* const object = &into;
   if (!object->layout->is_exact)
     return;
+  const bool is_traced_word = object->is_traced_word(offset);
+  if (is_traced_word)
+    overwritten_[load_word(start + offset)] = checks_;
+  const auto where = [&] { return "at offset " + std::to_string(offset) + " of " + named(*object); };
   std::size_t index = 0;
-  if (!object->find_slot(offset, &index)) {
+  const bool is_slot = object->find_slot(offset, &index);
+  if (!is_slot && !is_traced_word) {
     report_.add(Mistake::BAD_STORE,
-                "a reference is stored at offset " + std::to_string(offset) + " of " + named(*object) +
-                    " of " + std::to_string(object->bytes) + " bytes, whose layout has no reference there",
+                "a reference is stored " + where() + " of " + std::to_string(object->bytes) +
+                    " bytes, whose layout has no reference there",
                 site);
     return;
   }
@@ -206,24 +274,9 @@ void CheckedHeap::announce(Object& into, std::uint64_t offset, std::uintptr_t va
                 site);
     object->reached = checks_;
   }
-  const bool is_reference = object->kind_of(index) != ECHO_SLOT_TAGGED || (value & 7) == 0;
-  if (is_reference && value != 0) {
-    Object* const target = shadow_.at(value);
-    if (target == nullptr) {
-      report_.add(Mistake::NO_OBJECT,
-                  "what is stored at offset " + std::to_string(offset) + " of " + named(*object) +
-                      " is no object's address",
-                  site);
-    } else if (is_dead(*target)) {
-      report_.add(Mistake::UNROOTED,
-                  "what is stored at offset " + std::to_string(offset) + " of " + named(*object) + " is " +
-                      named(*target) +
-                      " that no handle, root word, frame or reachable object held at a safepoint before",
-                  site);
-      target->reached = checks_;
-    }
-  }
-  if (!object->is_new)
+  if (!is_slot || object->kind_of(index) != ECHO_SLOT_TAGGED || (value & 7) == 0)
+    expect_stored(value, where, site);
+  if (is_slot && !object->is_new)
     object->announced[index].push_back(value);
 }
 
@@ -240,6 +293,10 @@ void CheckedHeap::obtained(echo_ref object) {
         if (const std::uintptr_t word = load_word(start + grey->offset_of(i)); (word & 7) == 0 && word != 0)
           if (shadow_.at(word) != nullptr)
             visit(word, "");
+    if (grey->layout->trace != nullptr)
+      for (const std::uintptr_t word : grey->layout->trace->references_of(start))
+        if (shadow_.at(word) != nullptr)
+          visit(word, "");
   }
 }
 

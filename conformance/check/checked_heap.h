@@ -7,12 +7,14 @@
 //             announced left in it, else a barrier is missing; an object that is not on the way is dead, and whoever still has
 //             a reference to it kept that where no root is.
 // Invariants  [check.stop.1] A check runs under the mutex while no thread is running; who leaves a call waits for it.
-//             [check.lock.1] Nothing of the real plugin is called under the mutex. [check.exact.1] Where a VM has ambiguous roots,
+//             [check.lock.1] Nothing of the real plugin is called under the mutex, but for what a trace callback asks of a heap. [check.exact.1] Where a VM has ambiguous roots,
 //             or slots that the checker does not follow, nothing is called dead.
 #ifndef ECHO_CHECK_CHECKED_HEAP_H
 #define ECHO_CHECK_CHECKED_HEAP_H
 
+#include "callbacks.h"
 #include "checked_thread.h"
+#include "fork_mark.h"
 #include "options.h"
 #include "report.h"
 #include "shadow.h"
@@ -44,7 +46,10 @@ public:
   const Options& options() const { return options_; }
 
   // What the VM declares.
-  void know_layout(echo_layout_id id);
+  void know_layout(echo_layout_id id, TraceCallback* callback = nullptr);
+  // The same for the same function and context, as long as the heap lives. [check.callback.1]
+  TraceCallback& trace_callback(echo_trace_fn function, void* context);
+  OutOfMemoryCallback& out_of_memory_callback(echo_out_of_memory_fn handler, void* context);
   void add_roots(echo_ref* first, std::uint64_t count);
   void remove_roots(echo_ref* first);
   void be_inexact();
@@ -55,9 +60,20 @@ public:
   void attached(CheckedThread& thread, const Site& site);
   void detached(CheckedThread& thread);
   CheckedThread* thread_of(const echo_thread* real);
+  // Of the calling thread, whatever block it names; 0: it has none.
+  std::uintptr_t managed_frame_of_caller();
   // Around calls that may reach a safepoint, and native states. `counts`: a check may come of it.
   void park(CheckedThread& thread, const Site& site, bool counts);
   void resume(CheckedThread& thread);
+
+  // A fork. [check.fork.1]
+  bool is_forking(const CheckedThread& thread) const { return forking_ == &thread; }
+  void hold_over_fork(CheckedThread& thread);
+  void go_on_in_parent(CheckedThread& thread);
+  // False: there is no thread for the watch.
+  bool go_on_in_child(CheckedThread& thread);
+  // In a child that the heap was not told of. [fork.stranger.1]
+  bool is_stranger() const { return !mark_.is_there(); }
 
   // What the VM does.
   void born(CheckedThread& thread, echo_ref object, echo_layout_id id);
@@ -70,14 +86,21 @@ public:
   bool uses(CheckedThread& thread, echo_ref object, const char* as, const Site& site);
   // A weak load or a resolution gave it: alive from now on.
   void obtained(echo_ref object);
+  // A word that a trace callback visits is about to be overwritten. [check.shadow.4]
+  void overwrites(CheckedThread& thread, const echo_ref* slot, echo_ref value, const Site& site);
   void called(CheckedThread& thread, const Site& site);
 
 private:
-  void announce(Object& into, std::uint64_t offset, std::uintptr_t value, const Site& site);
+  void announce(std::uintptr_t start, Object& into, std::uint64_t offset, std::uintptr_t value,
+                const Site& site);
+  template <typename Where> void expect_stored(std::uintptr_t value, const Where& where, const Site& site);
   void check(); // with the mutex held and nobody running [check.stop.1]
   void visit_frames(CheckedThread& thread);
   void visit(std::uintptr_t word, const char* from);
+  void adopt(std::uintptr_t start, Object& object);
   void look_at(std::uintptr_t start, Object& object);
+  void look_at_traced(std::uintptr_t start, Object& object);
+  bool start_watch();
   void trace();
   void watch();
   bool is_due();
@@ -106,10 +129,16 @@ private:
   std::uint64_t safepoints_ = 0, next_check_ = 16, checks_ = 0, visited_ = 0;
   std::unordered_map<echo_layout_id, std::unique_ptr<Layout>> layouts_;
   std::map<echo_ref*, std::uint64_t> roots_;
+  std::deque<TraceCallback> traces_;
+  std::deque<OutOfMemoryCallback> handlers_;
+  std::unordered_map<std::uintptr_t, std::uint64_t>
+      overwritten_; // words that trace callbacks visit, with the number of the check before
   Shadow shadow_;
   std::vector<std::pair<std::uintptr_t, Object*>> grey_;
   Site checking_for_; // who reached the safepoint of the check that is on
   std::thread watch_;
+  const CheckedThread* forking_ = nullptr; // between prepare and parent or child
+  ForkMark mark_;
 };
 
 } // namespace check

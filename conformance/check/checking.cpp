@@ -20,7 +20,7 @@ void CheckedHeap::park(CheckedThread& thread, const Site& site, bool counts) {
   const std::lock_guard lock(mutex_);
   for (const std::uintptr_t start : thread.born)
     if (Object* const object = shadow_.at(start); object != nullptr && object->is_new)
-      Shadow::adopt(start, *object);
+      adopt(start, *object);
   thread.born.clear();
   thread.last_call = site;
   thread.is_late = false;
@@ -63,6 +63,32 @@ void CheckedHeap::visit(std::uintptr_t word, const char* from) {
     grey_.emplace_back(word, object);
 }
 
+// [check.shadow.3]
+void CheckedHeap::adopt(std::uintptr_t start, Object& object) {
+  Shadow::adopt(start, object);
+  if (object.layout->trace != nullptr)
+    object.traced = object.layout->trace->references_of(start);
+  object.looked_at = checks_;
+}
+
+// [check.shadow.4]
+void CheckedHeap::look_at_traced(std::uintptr_t start, Object& object) {
+  const std::vector<std::uintptr_t> now = object.layout->trace->references_of(start);
+  for (const std::uintptr_t before : object.traced) {
+    const auto told = overwritten_.find(before);
+    if (!std::binary_search(now.begin(), now.end(), before) &&
+        (told == overwritten_.end() || told->second < object.looked_at))
+      report_.add(Mistake::MISSING_BARRIER,
+                  "what the trace callback of " + named(object) +
+                      " visited was overwritten without the store barrier before this safepoint",
+                  last_site());
+  }
+  for (const std::uintptr_t word : now)
+    if (shadow_.at(word) != nullptr) // else it is outside the heap
+      visit(word, "");
+  object.traced = now;
+}
+
 // [check.shadow.2]
 void CheckedHeap::look_at(std::uintptr_t start, Object& object) {
   ++visited_;
@@ -80,6 +106,9 @@ void CheckedHeap::look_at(std::uintptr_t start, Object& object) {
       visit(now, ("offset " + std::to_string(object.offset_of(i)) + " of " + named(object)).c_str());
   }
   object.announced.clear();
+  if (object.layout->trace != nullptr)
+    look_at_traced(start, object);
+  object.looked_at = checks_;
 }
 
 void CheckedHeap::trace() {

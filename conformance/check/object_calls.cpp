@@ -23,11 +23,11 @@ echo_ref allocate_at(echo_thread* thread, echo_layout_id layout, std::uint64_t l
 }
 
 echo_ref allocate_cold(echo_thread* thread, echo_layout_id layout, std::uint64_t length) {
-  return allocate_at(thread, layout, length, "allocate_cold", ECHO_CHECK_SITE());
+  return allocate_at(thread, layout, length, "allocate_cold", ECHO_CHECK_SITE(thread));
 }
 
 void store_cold(echo_thread* thread, echo_ref* slot, echo_ref value) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "store_cold", site))
     return;
@@ -38,7 +38,7 @@ void store_cold(echo_thread* thread, echo_ref* slot, echo_ref value) {
 }
 
 echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "weak_load_cold", site))
     return nullptr;
@@ -50,7 +50,7 @@ echo_ref weak_load_cold(echo_thread* thread, echo_ref* slot) {
 }
 
 std::uint64_t hash_cold(echo_thread* thread, echo_ref object) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "hash_cold", site) || !t.heap->uses(t, object, "what is hashed", site))
     return 0;
@@ -58,7 +58,7 @@ std::uint64_t hash_cold(echo_thread* thread, echo_ref object) {
 }
 
 void poll_cold(echo_thread* thread) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "poll_cold", site))
     return;
@@ -67,7 +67,7 @@ void poll_cold(echo_thread* thread) {
 }
 
 void enter_native_cold(echo_thread* thread) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "enter_native_cold", site))
     return;
@@ -77,7 +77,7 @@ void enter_native_cold(echo_thread* thread) {
 }
 
 void leave_native_cold(echo_thread* thread) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "leave_native_cold", site))
     return;
@@ -115,11 +115,11 @@ void fill_recipes(const echo_recipes& of_real, echo_recipes* out) {
 }
 
 echo_ref allocate(echo_thread* thread, echo_layout_id layout, std::uint64_t length) {
-  return allocate_at(thread, layout, length, "echo_allocate", ECHO_CHECK_SITE());
+  return allocate_at(thread, layout, length, "echo_allocate", ECHO_CHECK_SITE(thread));
 }
 
 echo_status store(echo_thread* thread, echo_ref object, std::uint64_t offset, echo_ref value) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   if (t != nullptr && owns(*t, "echo_store", site) && object != nullptr &&
       t->heap->uses(*t, object, "the object that echo_store stores into", site))
@@ -128,7 +128,7 @@ echo_status store(echo_thread* thread, echo_ref object, std::uint64_t offset, ec
 }
 
 echo_status array_store(echo_thread* thread, echo_ref array, std::uint64_t index, echo_ref value) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   std::uintptr_t slot = 0;
   if (t != nullptr && owns(*t, "echo_array_store", site) && array != nullptr &&
@@ -145,7 +145,7 @@ echo_status array_store(echo_thread* thread, echo_ref array, std::uint64_t index
 }
 
 echo_ref weak_load(echo_thread* thread, echo_ref object, std::uint64_t offset) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   if (t != nullptr && owns(*t, "echo_weak_load", site))
     (void)t->heap->uses(*t, object, "the object of echo_weak_load", site);
@@ -156,7 +156,7 @@ echo_ref weak_load(echo_thread* thread, echo_ref object, std::uint64_t offset) {
 }
 
 echo_ref resolve(echo_thread* thread, std::uintptr_t word) {
-  const echo_ref found = at_safepoint(thread, "echo_resolve", ECHO_CHECK_SITE(),
+  const echo_ref found = at_safepoint(thread, "echo_resolve", ECHO_CHECK_SITE(thread),
                                       [&](echo_thread* mine) { return real->resolve(mine, word); });
   if (found != nullptr)
     CheckedThread::of(thread)->heap->obtained(found);
@@ -164,7 +164,7 @@ echo_ref resolve(echo_thread* thread, std::uintptr_t word) {
 }
 
 std::uint64_t identity_hash(echo_thread* thread, echo_ref object) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   if (t != nullptr && owns(*t, "echo_identity_hash", site))
     (void)t->heap->uses(*t, object, "what is hashed", site);

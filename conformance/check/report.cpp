@@ -42,7 +42,7 @@ void Report::line(const std::string& text) {
 void Report::add(Mistake mistake, const std::string& what, const Site& site) {
   const std::lock_guard lock(mutex_);
   ++count_;
-  if (told_.size() < kMost && told_.emplace(mistake, site.caller, site.beyond).second)
+  if (told_.size() < kMost && told_.emplace(mistake, site.caller, site.beyond, site.managed).second)
     line(std::string(name_of(mistake)) + ": " + what + "; at " + describe(site));
 }
 

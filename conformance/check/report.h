@@ -51,6 +51,9 @@ public:
   // The last line, if there is anything to say.
   void end();
   std::uint64_t count() const { return count_; }
+  // Over a fork.
+  void lock() { mutex_.lock(); }
+  void unlock() { mutex_.unlock(); }
 
 private:
   void line(const std::string& text);
@@ -58,7 +61,7 @@ private:
   std::mutex mutex_;
   std::FILE* file_ = nullptr;
   std::uint64_t count_ = 0;
-  std::set<std::tuple<Mistake, std::uintptr_t, std::uintptr_t>> told_;
+  std::set<std::tuple<Mistake, std::uintptr_t, std::uintptr_t, std::uintptr_t>> told_;
 };
 
 } // namespace check

@@ -37,7 +37,7 @@ echo_status walk(void* context, echo_thread* thread, echo_frame_cursor* cursor, 
 } // namespace
 
 echo_status scope_open(echo_thread* thread, echo_scope* out) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   const bool mine = is_mine(t, "echo_scope_open", site);
   const echo_status status = judged(t, real->scope_open(real_of(thread), out), "echo_scope_open", site);
@@ -47,7 +47,7 @@ echo_status scope_open(echo_thread* thread, echo_scope* out) {
 }
 
 echo_status scope_close(echo_thread* thread, echo_scope scope) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   const bool mine = is_mine(t, "echo_scope_close", site);
   const echo_status status = judged(t, real->scope_close(real_of(thread), scope), "echo_scope_close", site);
@@ -60,7 +60,7 @@ echo_status scope_close(echo_thread* thread, echo_scope scope) {
 }
 
 echo_handle handle_new(echo_thread* thread, echo_ref object) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   const bool mine = is_mine(t, "echo_handle_new", site);
   if (mine && t->scopes.empty())
@@ -76,7 +76,7 @@ echo_handle handle_new(echo_thread* thread, echo_ref object) {
 }
 
 echo_ref handle_get(echo_thread* thread, echo_handle handle) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   if (is_mine(t, "echo_handle_get", site))
     (void)knows(*t, handle, "echo_handle_get", site);
@@ -84,7 +84,7 @@ echo_ref handle_get(echo_thread* thread, echo_handle handle) {
 }
 
 echo_status handle_set(echo_thread* thread, echo_handle handle, echo_ref object) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   const bool known = is_mine(t, "echo_handle_set", site) && knows(*t, handle, "echo_handle_set", site);
   if (known)

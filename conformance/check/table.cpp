@@ -112,7 +112,7 @@ std::uint64_t array_length(echo_heap* heap, echo_ref object) {
 }
 
 echo_status collect(echo_thread* thread, std::uint32_t kind, echo_error* why) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   return judged(CheckedThread::of(thread),
                 at_safepoint(thread, "echo_collect", site,
                              [&](echo_thread* mine) { return real->collect(mine, kind, why); }),
@@ -122,7 +122,7 @@ echo_status statistics(echo_heap* heap, echo_statistics* out) {
   return real->statistics(real_of(heap), out);
 }
 echo_status verify(echo_thread* thread, std::uint32_t level, echo_error* why) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   return judged(CheckedThread::of(thread),
                 at_safepoint(thread, "echo_verify", site,
                              [&](echo_thread* mine) { return real->verify(mine, level, why); }),
@@ -136,7 +136,7 @@ echo_status recipes(echo_heap* heap, std::uint32_t set, const echo_recipes** out
 }
 
 echo_status ambiguous_stack(echo_thread* thread, std::uint32_t on, echo_error* why) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   const echo_status status =
       judged(t, real->ambiguous_stack(real_of(thread), on, why), "echo_ambiguous_stack", site);
@@ -155,28 +155,28 @@ echo_status ambiguous_range_remove(echo_heap* heap, const void* start, echo_erro
 }
 
 echo_status test_cycle_start(echo_thread* thread, echo_error* why) {
-  return at_safepoint(thread, "echo_test_cycle_start", ECHO_CHECK_SITE(),
+  return at_safepoint(thread, "echo_test_cycle_start", ECHO_CHECK_SITE(thread),
                       [&](echo_thread* mine) { return real->test_cycle_start(mine, why); });
 }
 echo_status test_cycle_step(echo_thread* thread, std::uint64_t units, std::uint32_t* state, echo_error* why) {
-  return at_safepoint(thread, "echo_test_cycle_step", ECHO_CHECK_SITE(),
+  return at_safepoint(thread, "echo_test_cycle_step", ECHO_CHECK_SITE(thread),
                       [&](echo_thread* mine) { return real->test_cycle_step(mine, units, state, why); });
 }
 echo_status test_cycle_finish(echo_thread* thread, echo_error* why) {
-  return at_safepoint(thread, "echo_test_cycle_finish", ECHO_CHECK_SITE(),
+  return at_safepoint(thread, "echo_test_cycle_finish", ECHO_CHECK_SITE(thread),
                       [&](echo_thread* mine) { return real->test_cycle_finish(mine, why); });
 }
 echo_status test_cycle_hold(echo_thread* thread, std::uint32_t on, echo_error* why) {
-  return at_safepoint(thread, "echo_test_cycle_hold", ECHO_CHECK_SITE(),
+  return at_safepoint(thread, "echo_test_cycle_hold", ECHO_CHECK_SITE(thread),
                       [&](echo_thread* mine) { return real->test_cycle_hold(mine, on, why); });
 }
 
 echo_status step(echo_thread* thread, std::uint64_t budget_us, std::uint32_t* done) {
-  return at_safepoint(thread, "echo_step", ECHO_CHECK_SITE(),
+  return at_safepoint(thread, "echo_step", ECHO_CHECK_SITE(thread),
                       [&](echo_thread* mine) { return real->step(mine, budget_us, done); });
 }
 echo_status finalizer_next(echo_thread* thread, echo_ref* out) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   if (t != nullptr)
     (void)owns(*t, "echo_finalizer_next", site);
@@ -304,8 +304,7 @@ std::string load_real() {
     return path + " moves objects: the checker knows them by their addresses";
   real = found;
   table = functions;
-  table.features = found->features & ~std::uint64_t{ECHO_FEATURE_TRACE_CALLBACKS |
-                                                    ECHO_FEATURE_OUT_OF_MEMORY_HANDLER | ECHO_FEATURE_FORK};
+  table.features = found->features;
   return "";
 }
 

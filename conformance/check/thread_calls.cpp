@@ -9,17 +9,20 @@
 namespace check {
 
 bool owns(const CheckedThread& thread, const char* function, const Site& site) {
+  if (thread.heap->is_stranger())
+    return false; // the real plugin refuses
   if (thread.is_owner())
     return true;
   thread.heap->report().add(Mistake::WRONG_THREAD,
                             std::string(function) + " is called for thread " + std::to_string(thread.number) +
                                 " by another one",
-                            site);
+                            {site.caller, site.beyond, thread.heap->managed_frame_of_caller()});
   return false;
 }
 
 echo_status judged(const CheckedThread* thread, echo_status status, const char* function, const Site& site) {
-  if (thread != nullptr && (status == ECHO_WRONG_STATE || status == ECHO_HANDLE_MISUSE))
+  if (thread != nullptr && (status == ECHO_WRONG_STATE || status == ECHO_HANDLE_MISUSE) &&
+      !thread->heap->is_stranger())
     thread->heap->report().add(
         status == ECHO_WRONG_STATE ? Mistake::WRONG_STATE : Mistake::HANDLE_MISUSE,
         std::string(function) + " is refused for thread " + std::to_string(thread->number), site);
@@ -27,7 +30,7 @@ echo_status judged(const CheckedThread* thread, echo_status status, const char* 
 }
 
 echo_status attach(echo_heap* heap, echo_thread** out, echo_error* why) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(nullptr);
   if (heap == nullptr || out == nullptr)
     return real->attach(real_of(heap), out, why);
   auto* const thread = new (std::nothrow) CheckedThread;
@@ -52,7 +55,7 @@ echo_status attach(echo_heap* heap, echo_thread** out, echo_error* why) {
 }
 
 echo_status detach(echo_thread* thread, echo_error* why) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread* const t = CheckedThread::of(thread);
   if (t == nullptr || !owns(*t, "echo_detach", site))
     return real->detach(real_of(thread), why);
@@ -103,20 +106,20 @@ echo_status leave(echo_thread* thread, echo_status (*forward)(echo_thread*), con
 } // namespace
 
 echo_status enter_native(echo_thread* thread) {
-  return enter(thread, real->enter_native, "echo_enter_native", ECHO_CHECK_SITE());
+  return enter(thread, real->enter_native, "echo_enter_native", ECHO_CHECK_SITE(thread));
 }
 echo_status leave_native(echo_thread* thread) {
-  return leave(thread, real->leave_native, "echo_leave_native", ECHO_CHECK_SITE());
+  return leave(thread, real->leave_native, "echo_leave_native", ECHO_CHECK_SITE(thread));
 }
 echo_status enter_blocked(echo_thread* thread) {
-  return enter(thread, real->enter_blocked, "echo_enter_blocked", ECHO_CHECK_SITE());
+  return enter(thread, real->enter_blocked, "echo_enter_blocked", ECHO_CHECK_SITE(thread));
 }
 echo_status leave_blocked(echo_thread* thread) {
-  return leave(thread, real->leave_blocked, "echo_leave_blocked", ECHO_CHECK_SITE());
+  return leave(thread, real->leave_blocked, "echo_leave_blocked", ECHO_CHECK_SITE(thread));
 }
 
 void poll(echo_thread* thread) {
-  const Site site = ECHO_CHECK_SITE();
+  const Site site = ECHO_CHECK_SITE(thread);
   CheckedThread& t = *CheckedThread::of(thread);
   if (!owns(t, "echo_poll", site))
     return;

@@ -65,8 +65,13 @@ std::string describe(const Site& site) {
   constexpr std::string_view kStub = "echo.stub."; // of libecho_jit: between compiled code and cold paths
   if (by_compiler(site.caller, &text) && text.compare(0, kStub.size(), kStub) != 0)
     return text;
-  if ((!text.empty() && by_compiler(site.beyond, &text)) || by_loader(site.caller, &text) ||
-      by_compiler(site.beyond, &text))
+  if (!text.empty() && by_compiler(site.beyond, &text))
+    return text;
+  if (by_loader(site.caller, &text)) {
+    std::string from;
+    return by_compiler(site.managed, &from) ? text + ", called from " + from : text;
+  }
+  if (by_compiler(site.beyond, &text))
     return text;
   return "address " + hexadecimal(site.beyond != 0 ? site.beyond : site.caller);
 }

@@ -86,6 +86,22 @@ inline void churn(const Mutator& mutator, std::uint64_t bytes, Random& random) {
   }
 }
 
+// A heap of a plugin that has a feature, an open scope, and nodes; the test is skipped where the plugin lacks it.
+struct FeatureFixture {
+  FeatureFixture(const Context& context, const std::function<std::string(const Plugin&)>& options,
+                 std::uint64_t feature)
+      : f(context, options), scope(checked(f, feature)), nodes(f.mutator) {}
+  Fixture f;
+  Scope scope;
+  const Nodes nodes;
+
+private:
+  static Mutator& checked(Fixture& f, std::uint64_t feature) {
+    f.plugin.skip_without(feature);
+    return f.mutator;
+  }
+};
+
 } // namespace conformance
 
 #endif // ECHO_CONFORMANCE_PATTERNS_H

@@ -169,7 +169,7 @@ void large_objects(Context& context) {
 
 // The live set grows until it hits the limit: null and a code, and everything that exists is intact.
 void limit_is_a_value(Context& context) {
-  Fixture f(context, "max_heap=16m");
+  Fixture f(context, "max_heap=8m");
   Scope scope(f.mutator);
   const Nodes nodes(f.mutator);
   const echo_handle head = f.mutator.root(nullptr);
@@ -178,7 +178,7 @@ void limit_is_a_value(Context& context) {
     const echo_ref node = f.mutator.api().allocate(f.mutator.get(), nodes.layout, 0);
     if (node == nullptr)
       break;
-    EXPECT(++count < 10000000, "16 MB hold 560 MB");
+    EXPECT(++count < 10000000, "8 MB hold 560 MB");
     fill(node, Nodes::kFirst, Nodes::kWords, count);
     f.mutator.store(node, Nodes::kRight, f.mutator.get(head));
     f.mutator.set(head, node);
@@ -187,8 +187,8 @@ void limit_is_a_value(Context& context) {
   EXPECT_STATUS(f.mutator.api().last_error(f.mutator.get(), &why), ECHO_HEAP_LIMIT,
                 "the error of a full heap");
   expect_error(why, ECHO_HEAP_LIMIT, "a full heap");
-  EXPECT(count * Nodes::kBytes >= (16u << 20) / 4,
-         "the limit of 16 MB came after " + show(count * Nodes::kBytes) + " bytes");
+  EXPECT(count * Nodes::kBytes >= (8u << 20) / 4,
+         "the limit of 8 MB came after " + show(count * Nodes::kBytes) + " bytes");
   for (int i = 0; i < 3; ++i) // asking again is refused again
     EXPECT_STATUS(f.mutator.allocate_refused(nodes.layout).code, ECHO_HEAP_LIMIT, "a second attempt");
   echo_ref node = f.mutator.get(head);

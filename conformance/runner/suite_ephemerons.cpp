@@ -41,17 +41,10 @@ struct Pairs {
   echo_ref value(echo_handle pair) const { return load(pair, kValue); }
 };
 
-struct PairFixture {
-  explicit PairFixture(Context& context)
-      : f(context, poisoned), scope(require(f)), nodes(f.mutator), pairs(f.mutator) {}
-  static Mutator& require(Fixture& f) {
-    f.plugin.skip_without(ECHO_FEATURE_EPHEMERONS);
-    return f.mutator;
-  }
-  Fixture f;
-  Scope scope;
-  const Nodes nodes;
+struct PairFixture : FeatureFixture {
   const Pairs pairs;
+  explicit PairFixture(const Context& context)
+      : FeatureFixture(context, poisoned, ECHO_FEATURE_EPHEMERONS), pairs(f.mutator) {}
 };
 
 void values_live_with_their_keys(Context& context) {
@@ -108,7 +101,7 @@ void values_do_not_keep_their_keys(Context& context) {
 // The key of each pair is the value of another one.
 void chains_are_followed(Context& context) {
   PairFixture p(context);
-  constexpr std::uint64_t kLinks = 20000;
+  constexpr std::uint64_t kLinks = 8000;
   for (const bool forwards : {true, false}) {
     Scope inner(p.f.mutator);
     const echo_layout_id refs = p.f.heap.ref_array();

@@ -54,13 +54,10 @@ std::uint64_t take(const Mutator& m) {
   return number;
 }
 
-struct FinalFixture {
-  explicit FinalFixture(Context& context)
-      : f(context, poisoned), scope(require(f)), nodes(f.mutator), finals(f.mutator) {}
-  static Mutator& require(Fixture& f) {
-    f.plugin.skip_without(ECHO_FEATURE_FINALIZERS);
-    return f.mutator;
-  }
+struct FinalFixture : FeatureFixture {
+  const Finals finals;
+  explicit FinalFixture(const Context& context)
+      : FeatureFixture(context, poisoned, ECHO_FEATURE_FINALIZERS), finals(f.mutator) {}
   std::uint64_t due() const { return f.plugin.api().finalizers_due(f.heap.get()); }
   // Nothing that the program does keeps it.
   void drop(std::uint64_t number, std::uint64_t child) const {
@@ -70,10 +67,6 @@ struct FinalFixture {
     f.mutator.store(f.mutator.get(object), Finals::kLeft, node);
     inner.close();
   }
-  Fixture f;
-  Scope scope;
-  const Nodes nodes;
-  const Finals finals;
 };
 
 void due_once(Context& context) {

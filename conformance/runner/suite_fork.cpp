@@ -119,10 +119,11 @@ void the_child_goes_on(Context& context) {
 
 // Other threads allocate, store, sit in native state and destroy handles, and a mark is running, when the fork comes.
 void forks_while_marking(Context& context) {
+  constexpr std::uint64_t kLong = 80000;
   ForkFixture t(context, "max_heap=64m");
   const Nodes nodes(t.f.mutator);
   Scope scope(t.f.mutator);
-  const echo_handle list = nodes.list(200000); // tens of milliseconds of marking
+  const echo_handle list = nodes.list(kLong); // milliseconds of marking
   std::atomic<bool> done{false};
   Workers workers(t.f.heap);
   for (int w = 0; w < 2; ++w)
@@ -149,7 +150,7 @@ void forks_while_marking(Context& context) {
       m.collect();
   });
   try {
-    for (int turn = 0; turn < 12; ++turn) {
+    for (int turn = 0; turn < 6; ++turn) {
       std::this_thread::sleep_for(std::chrono::microseconds(context.random.between(0, 30000)));
       t.f.plugin.api().poll(t.f.mutator.get());
       t.prepare();
@@ -157,7 +158,7 @@ void forks_while_marking(Context& context) {
           [&] {
             t.adopt();
             EXPECT_EQ(t.f.heap.statistics().threads_attached, 1u, "threads attached in the child");
-            use(t.f.mutator, nodes, list, 200000, context.random, "the child's list");
+            use(t.f.mutator, nodes, list, kLong, context.random, "the child's list");
           },
           [&] {
             t.go_on();
@@ -176,7 +177,7 @@ void forks_while_marking(Context& context) {
   }
   if (const std::string failure = noted_failure(); !failure.empty())
     throw Failed{failure};
-  nodes.expect_list(list, 200000, "the parent's list");
+  nodes.expect_list(list, kLong, "the parent's list");
 }
 
 void strangers_are_told(Context& context) {

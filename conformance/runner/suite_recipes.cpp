@@ -105,13 +105,13 @@ void cold_allocation(Context& context) {
 
 // In a loop that allocates only through the recipe, collections must come, and memory be reused.
 void inline_allocation_collects(Context& context) {
-  Fixture f(context, "max_heap=8m");
+  Fixture f(context, "max_heap=2m");
   f.plugin.require(ECHO_FEATURE_COLLECTS);
   Scope scope(f.mutator);
   RecipeMachine machine(f.mutator, ECHO_RECIPES_FASTEST);
   const Nodes nodes(f.mutator);
   const echo_handle kept = nodes.list(1000);
-  for (std::uint64_t bytes = 0; bytes < 50 * (std::uint64_t{8} << 20); bytes += Nodes::kBytes) {
+  for (std::uint64_t bytes = 0; bytes < 50 * (std::uint64_t{2} << 20); bytes += Nodes::kBytes) {
     fill(machine.allocate(nodes.layout), Nodes::kFirst, Nodes::kWords, 1);
     machine.poll();
   }

@@ -388,7 +388,7 @@ void small_live_sets_fit(Context& context) {
       const Nodes nodes(m);
       const echo_layout_id words = m.heap().raw_array("words", 8);
       const echo_handle head = nodes.list(2000); // 112 KB
-      for (int turn = 0; turn < 150; ++turn) {
+      for (int turn = 0; turn < 60; ++turn) {
         Scope inner(m);
         m.root(m.allocate(words, random.between(100, 131072))); // at most 1 MB
         nodes.list(random.between(1, 8000));                    // at most 448 KB

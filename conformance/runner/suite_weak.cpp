@@ -36,17 +36,10 @@ struct Holders {
   }
 };
 
-struct WeakFixture {
-  explicit WeakFixture(Context& context)
-      : f(context, poisoned), scope(require(f)), nodes(f.mutator), holders(f.mutator) {}
-  static Mutator& require(Fixture& f) {
-    f.plugin.skip_without(ECHO_FEATURE_WEAK);
-    return f.mutator;
-  }
-  Fixture f;
-  Scope scope;
-  const Nodes nodes;
+struct WeakFixture : FeatureFixture {
   const Holders holders;
+  explicit WeakFixture(const Context& context)
+      : FeatureFixture(context, poisoned, ECHO_FEATURE_WEAK), holders(f.mutator) {}
 };
 
 void the_dead_are_cleared(Context& context) {
