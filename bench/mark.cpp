@@ -2,7 +2,8 @@
 //
 // Purpose     Marking rate of the plugin: a graph of 64-byte objects with three random edges each.
 // Method      Full collections of a heap whose objects all survive; objects marked per second of wall time of
-//             marking (mark_s), and per second of collector CPU. In the same run the limit of a marker
+//             marking (mark_s), and per second of collector CPU, which is the rate of one processor when several mark
+//             (option `markers`, third argument). In the same run the limit of a marker
 //             with one stack: the traversal (two prefetch queues, a bit per 16 bytes) over a bare array, without headers,
 //             layouts, kinds or live counts. The heap's marker works by regions and may beat it.
 // Output      one JSON object on standard output
@@ -47,14 +48,15 @@ private:
 struct Rates {
   std::vector<double> wall, cpu;
   std::uint64_t objects = 0;
+  std::uint64_t markers = 0; // at most at a time
 };
 
-Rates mark_heap(std::size_t count, int repetitions) {
+Rates mark_heap(std::size_t count, int repetitions, const std::string& markers) {
   echo_error error{};
   echo_heap* heap = nullptr;
   echo_thread* thread = nullptr;
   const std::string bytes = std::to_string(count * kObjectBytes * 2);
-  const std::string options = "max_heap=" + bytes + ",trigger=" + bytes + ",census=off";
+  const std::string options = "max_heap=" + bytes + ",trigger=" + bytes + ",census=off,markers=" + markers;
   if (echo_heap_create(options.c_str(), &heap, &error) != ECHO_OK ||
       echo_attach(heap, &thread, &error) != ECHO_OK) {
     fail("creating the heap", error);
@@ -97,6 +99,7 @@ Rates mark_heap(std::size_t count, int repetitions) {
     rates.wall.push_back(static_cast<double>(rates.objects) / (after.mark_s - before.mark_s));
     rates.cpu.push_back(static_cast<double>(rates.objects) / (after.gc_cpu_s - before.gc_cpu_s));
   }
+  rates.markers = after.markers_peak;
   (void)echo_roots_remove(heap, &root, &error);
   (void)echo_detach(thread, &error);
   (void)echo_heap_destroy(heap, &error);
@@ -204,18 +207,20 @@ std::vector<double> mark_limit(std::size_t count, int repetitions) {
 int main(int argc, char** argv) {
   const std::size_t megabytes = argc > 1 ? std::strtoul(argv[1], nullptr, 10) : 1024;
   const int repetitions = argc > 2 ? std::atoi(argv[2]) : 7;
+  const std::string markers = argc > 3 ? argv[3] : "0";
   if (megabytes == 0 || repetitions <= 0) {
-    std::fprintf(stderr, "usage: echo-bench-mark [megabytes] [repetitions]\n");
+    std::fprintf(stderr, "usage: echo-bench-mark [megabytes] [repetitions] [markers]\n");
     return 2;
   }
   const std::size_t count = (megabytes << 20) / kObjectBytes;
-  const Rates heap = mark_heap(count, repetitions);
+  const Rates heap = mark_heap(count, repetitions, markers);
   const std::vector<double> limit = mark_limit(count, repetitions);
   std::printf(
-      "{\"objects\": %lu, \"repetitions\": %d, \"objects_per_s\": %.0f, \"objects_per_cpu_s\": %.0f, "
+      "{\"objects\": %lu, \"repetitions\": %d, \"markers\": %lu, \"objects_per_s\": %.0f, "
+      "\"objects_per_cpu_s\": %.0f, "
       "\"best_objects_per_s\": %.0f, \"limit_objects_per_s\": %.0f, \"best_limit_objects_per_s\": %.0f}\n",
-      static_cast<unsigned long>(heap.objects), repetitions, median(heap.wall), median(heap.cpu),
-      *std::max_element(heap.wall.begin(), heap.wall.end()), median(limit),
-      *std::max_element(limit.begin(), limit.end()));
+      static_cast<unsigned long>(heap.objects), repetitions, static_cast<unsigned long>(heap.markers),
+      median(heap.wall), median(heap.cpu), *std::max_element(heap.wall.begin(), heap.wall.end()),
+      median(limit), *std::max_element(limit.begin(), limit.end()));
   return 0;
 }

@@ -112,9 +112,9 @@ def echo_programs(build, work, results, quick):
 # --- marking
 
 def marking(build, work, results, quick):
-    print("Marking: 64-byte objects, three random edges each, one thread")
+    print("Marking: 64-byte objects, three random edges each, one marker, then two")
     for megabytes in ((256,) if quick else (256, 1024)):
-        figures = json.loads(run([build / "bin/echo-bench-mark", megabytes, 3 if quick else 7]))
+        figures = json.loads(run([build / "bin/echo-bench-mark", megabytes, 3 if quick else 7, 1]))
         results[f"marking {megabytes} MiB"] = figures
         rate, cpu, limit = (figures[k] / 1e6 for k in ("objects_per_s", "objects_per_cpu_s", "limit_objects_per_s"))
         show(f"{megabytes} MiB: bare traversal from one stack", f"{limit:.1f} M objects/s")
@@ -122,6 +122,10 @@ def marking(build, work, results, quick):
              rate >= 20 if megabytes == 1024 else None)
         show(f"{megabytes} MiB: heap, per CPU second", f"{cpu:.1f} M objects/s")
         show(f"{megabytes} MiB: heap / bare traversal", f"{rate / limit:.2f} x")
+        two = json.loads(run([build / "bin/echo-bench-mark", megabytes, 3 if quick else 7, 2]))
+        results[f"marking {megabytes} MiB, two markers"] = two
+        show(f"{megabytes} MiB: two markers / one", f"{two['objects_per_s'] / figures['objects_per_s']:.2f} x")
+        show(f"{megabytes} MiB: two markers, per CPU second", f"{two['objects_per_cpu_s'] / 1e6:.1f} M objects/s")
 
 
 # --- allocation: collected and native, against the distribution's allocators

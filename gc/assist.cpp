@@ -51,9 +51,10 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
   if (barriers.sink.waiting() != 0) {
     units.records = take_logs(1);
   }
-  const std::uint64_t before = marker_.edges();
-  *idle = marker_.drain(edges) && barriers.sink.waiting() == 0;
-  units.edges = marker_.edges() - before;
+  const std::uint64_t before = marker_.edges_of_lead();
+  const bool nothing = marker_.drain(edges) || marker_.is_starved();
+  *idle = nothing && barriers.sink.waiting() == 0;
+  units.edges = marker_.edges_of_lead() - before;
   units_of_assists_.note(units);
   edges_assisted_.fetch_add(units.edges, std::memory_order_relaxed);
   debt_.progress(marker_.edges(), 0, room_for_debt());

@@ -46,6 +46,7 @@ Collector::Collector(const Config& c)
 
 Collector::~Collector() {
   collector_thread_.stop();
+  marker_.stop_seconds();
   service_.stop();
   if (const std::uint64_t left = roots.persistent.count(); left != 0) {
     events.raise_in_stop(ECHO_EVENT_handles_left, 0, 0, 0, left, roots.pinned.count());
@@ -205,6 +206,8 @@ void Collector::statistics(echo_statistics* out) {
   out->units_of_frames = units_of_frames_.get();
   out->units_of_assists = units_of_assists_.get();
   out->edges_assisted = edges_assisted_.load(std::memory_order_relaxed);
+  out->edges_of_seconds = edges_of_seconds_.load(std::memory_order_relaxed);
+  out->markers_peak = marker_.markers_peak();
   out->log_buffers_peak = barriers.sink.most_waiting();
   out->persistent_handles = roots.persistent.count();
   out->objects_pinned = roots.pinned.count();

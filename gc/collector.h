@@ -134,6 +134,7 @@ public:
   // echo_test_cycle_*: gc/stepping.cpp. On a managed thread. SAFEPOINT. [step.open.1]
   enum class MarkState : std::uint8_t {
     More,
+    Shared,  // what is left is with other markers: wait_for_seconds
     Waiting, // for threads to visit their frames
     Done     // unless more is logged
   };
@@ -237,6 +238,9 @@ private:
   echo_status as_driver(Mutator& mutator, std::string* why, Body body) ECHO_NO_THREAD_ANALYSIS;
   MarkState mark_some(std::size_t edges, std::size_t logs) ECHO_REQUIRES(marking_mutex_);
   void note_exhaustion();
+  std::size_t seconds_wanted();
+  bool is_worth_sharing(std::size_t seconds) const;
+  void adapt_seconds() ECHO_REQUIRES(driver_mutex_);
   MarkState mark_step() ECHO_EXCLUDES(driver_gate_, marking_mutex_);
   bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
   // The ambiguous words that the stop found, about `most` of them; true when all were looked at.
@@ -310,6 +314,8 @@ private:
     bool whole = false;     // roots enumerated, nothing corrupt
     bool ambiguous = false; // there may be ambiguous words
     std::uint64_t cpu_ns = 0;
+    std::size_t seconds = 0; // markers besides the one that leads, allowed when it began
+    std::uint64_t adapted_ns = 0;
     std::size_t used_before = 0;
     CycleMeasure measure;
   } cycle_;
@@ -363,7 +369,7 @@ private:
   std::atomic<std::uint64_t> poor_cycles_{0}; // in a row: freed almost nothing
   std::atomic<std::uint64_t> by_cause_[ECHO_CAUSE_COUNT] = {};
   std::atomic<std::uint64_t> gc_cpu_ns_{0}, mark_ns_{0}, sweep_ns_{0};
-  std::atomic<std::uint64_t> objects_marked_{0}, bytes_marked_{0}, edges_assisted_{0};
+  std::atomic<std::uint64_t> objects_marked_{0}, bytes_marked_{0}, edges_assisted_{0}, edges_of_seconds_{0};
   // Of threads that are gone, and of large objects of all threads.
   std::atomic<std::uint64_t> past_barrier_cold_{0}, past_poll_cold_{0}, past_allocate_cold_{0};
   std::atomic<std::uint64_t> large_objects_allocated_{0}, large_bytes_allocated_{0};

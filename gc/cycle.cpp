@@ -34,6 +34,11 @@ constexpr std::size_t kEdgesWhileCrowded = 512;
 // Between looks at threads that have not visited all of their frames yet.
 constexpr std::chrono::microseconds kWaitForFrames{200};
 
+// Heaps in which a mark is shared, without the option; and how often is asked for how many processors there are.
+constexpr std::size_t kWorthSharing = std::size_t{32} << 20;
+constexpr std::uint64_t kBetweenLooksNs = 1'000'000;
+constexpr std::uint64_t kMostWaitUs = 1000; // for other markers
+
 class CollectWork final : public StopWork {
 public:
   CollectWork(Collector& collector, echo_cause why) : collector_(collector) { cause = why; }
@@ -228,7 +233,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
     audit_.remember(mutators);
   }
   verifier_.begin_mark();
-  marker_.reset(beside);
+  marker_.reset(beside, is_worth_sharing(cycle_.seconds));
   roots_failed_ = false;
   found_words_.clear();
   MarkRoots visitor(marker_, memory, units_, found_words_);
@@ -241,7 +246,9 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   }
   set_failure(status, why);
   cycle_.whole = cycle_.whole && status == ECHO_OK;
+  marker_.allow(cycle_.whole ? cycle_.seconds : 0);
   if (!cycle_.whole) {
+    marker_.dismiss_seconds();
     set_barriers(barrier_phase_ & kBarrierAudit);
     starts.end_mark(false);
   } else if (beside) {
@@ -345,7 +352,8 @@ Collector::MarkState Collector::mark_some(std::size_t edges, std::size_t logs) {
   const bool drained = marker_.drain(edges);
   note_exhaustion();
   if (!drained || barriers.sink.waiting() != 0 || found_roots) {
-    return MarkState::More;
+    const bool is_starved = marker_.is_starved() && barriers.sink.waiting() == 0 && !found_roots;
+    return is_starved ? MarkState::Shared : MarkState::More;
   }
   return untraced_threads_.load() == 0 && !has_orphans() ? MarkState::Done : MarkState::Waiting;
 }
@@ -387,6 +395,9 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
 // True for ever after in this cycle: every object that was reachable when the mark started is marked.
 void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   phase_.store(Phase::Clearing);
+  marker_.dismiss_seconds(); // none is at work, unless the mark is worthless
+  cycle_.cpu_ns += marker_.take_cpu_ns();
+  edges_of_seconds_.fetch_add(marker_.edges_of_seconds(), std::memory_order_relaxed);
   debt_.end(marker_.edges(), marker_.bytes());
   events.raise_in_stop(ECHO_EVENT_phase, cycle_.cause, static_cast<std::uint32_t>(Phase::Clearing), 0);
   if (!marker_.corruption().empty()) {
@@ -424,6 +435,7 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
   // The verifier compares what is marked with what the roots reach now. [verify.mark.1]
   roots.persistent.freeze(config.verify);
   prepare_cycle(cause);
+  cycle_.seconds = marker_.most_markers() - 1; // nobody else runs
   begin_mark(mutators, false);
   if (cycle_.whole) {
     const MutexLock marking(marking_mutex_);
@@ -447,6 +459,34 @@ void Collector::sleep_if_slow() const {
   }
 }
 
+// Markers besides the one that leads: what threads that run managed code leave of the processors.
+std::size_t Collector::seconds_wanted() {
+  const std::size_t most = marker_.most_markers();
+  if (config.markers != 0 || most == 1) {
+    return most - 1;
+  }
+  return most - 1 - std::min(most - 1, safepoints.managed(most));
+}
+
+// A mark of 10 ms or more. A larger heap is marked by regions anyway, and seconds may come later.
+bool Collector::is_worth_sharing(std::size_t seconds) const {
+  if (config.markers != 0 || marker_.most_markers() == 1) {
+    return marker_.most_markers() > 1;
+  }
+  return cycle_.used_before >= (seconds != 0 ? kWorthSharing : EdgeStacks::kOneRegionBytes + 1);
+}
+
+void Collector::adapt_seconds() {
+  if (!marker_.is_shared() || config.markers != 0) {
+    return;
+  }
+  const std::uint64_t now = os::monotonic_ns();
+  if (now - cycle_.adapted_ns >= kBetweenLooksNs) {
+    cycle_.adapted_ns = now;
+    marker_.allow(seconds_wanted());
+  }
+}
+
 void Collector::stop_to_begin() {
   BeginWork begin(*this);
   safepoints.stop(nullptr, begin);
@@ -464,6 +504,7 @@ bool Collector::begin_beside(echo_cause cause) {
   prepare_cycle(cause);
   safepoints.take_those_at_rest([this](Mutator& m) { retire(m); });
   safepoints.maybe_yield();
+  cycle_.seconds = seconds_wanted();
   stop_to_begin();
   return cycle_.whole;
 }
@@ -477,9 +518,13 @@ bool Collector::mark_beside() {
   for (bool ended = false; !ended;) {
     for (;;) {
       sleep_if_slow();
-      if (mark_step() != MarkState::More) {
+      const MarkState state = mark_step();
+      if (state == MarkState::Shared) {
+        marker_.wait_for_seconds(kMostWaitUs);
+      } else if (state != MarkState::More) {
         break;
       }
+      adapt_seconds();
       safepoints.maybe_yield();
       if (collector_thread_.is_ending() || service_.is_ending()) {
         return false;
@@ -507,6 +552,9 @@ void Collector::finish_beside() {
 
 void Collector::drive(echo_cause cause, Where where) {
   finish_open_cycle();
+  if (config.markers > 1 || memory.pool.used_bytes() >= kWorthSharing) {
+    marker_.make_seconds(marker_.most_markers() - 1);
+  }
   // Collections by the number of allocations leave nothing of a cycle to run beside: a stop costs less.
   const bool by_count = cause == ECHO_CAUSE_stress && !config.stress_yield;
   if (where == Where::InStop ||

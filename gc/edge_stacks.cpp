@@ -8,9 +8,8 @@
 
 namespace echo {
 
-void EdgeStacks::use(void* memory, std::size_t bytes, Address heap_base, std::size_t heap_bytes) {
-  first_block_ = static_cast<char*>(memory);
-  end_ = first_block_ + bytes / kBlockBytes * kBlockBytes;
+void EdgeStacks::use(EdgeBlocks& blocks, Address heap_base, std::size_t heap_bytes) {
+  blocks_ = &blocks;
   base_ = heap_base;
   heap_bytes_ = heap_bytes;
   ECHO_CHECK(heap_bytes <= kMaxRegions << 32, "[mark.edge.1] a region has more than 4 GiB");
@@ -18,12 +17,8 @@ void EdgeStacks::use(void* memory, std::size_t bytes, Address heap_base, std::si
 }
 
 void EdgeStacks::begin(std::size_t high_water, std::size_t covered, std::size_t region_bytes) {
-  next_block_ = first_block_;
   covered_ = std::min(covered, heap_bytes_);
-  wild_ = 0;
-  free_blocks_ = nullptr;
-  tops_.fill(nullptr);
-  tops_[kMaxRegions] = &dropped_[1];
+  forget();
   std::size_t bytes = region_bytes;
   if (bytes == 0) {
     bytes = high_water <= kOneRegionBytes ? std::max(covered_, kChunkBytes) : kRegionBytes;
@@ -35,28 +30,37 @@ void EdgeStacks::begin(std::size_t high_water, std::size_t covered, std::size_t 
   last_region_ = covered_ == 0 ? 0 : (covered_ - 1) >> shift_;
 }
 
+void EdgeStacks::begin_like(const EdgeStacks& other) {
+  covered_ = other.covered_;
+  shift_ = other.shift_;
+  last_region_ = other.last_region_;
+  forget();
+}
+
+void EdgeStacks::forget() {
+  wild_ = 0;
+  current_ = kNone;
+  spare_ = nullptr;
+  spares_ = 0;
+  tops_.fill(nullptr);
+  tops_[kMaxRegions] = &dropped_[1];
+}
+
 bool EdgeStacks::is_empty() const {
-  return std::all_of(tops_.begin(), tops_.end() - 1, [](const std::uint32_t* top) { return top == nullptr; });
+  return std::all_of(tops_.begin(), tops_.begin() + kMaxRegions,
+                     [](const std::uint32_t* top) { return top == nullptr; });
 }
 
 EdgeStacks::Top EdgeStacks::grow(Top below) {
-  char* block = free_blocks_;
-  if (block != nullptr) {
-    free_blocks_ = *reinterpret_cast<char**>(block);
-  } else {
-    ECHO_CHECK(next_block_ != end_, "[mark.bound.1] more edges than traced slots");
-    block = next_block_;
-    next_block_ += kBlockBytes;
-  }
-  *reinterpret_cast<Top*>(block) = below;
-  return reinterpret_cast<Top>(block + sizeof(void*));
+  char* const block = blocks_->take();
+  EdgeBlocks::below(block) = below;
+  return EdgeBlocks::bottom_of(block);
 }
 
-EdgeStacks::Top EdgeStacks::shrink(const std::uint32_t* top) {
-  char* const block = first_block_ + (reinterpret_cast<const char*>(top) - first_block_) - sizeof(void*);
-  const Top below = *reinterpret_cast<Top*>(block);
-  *reinterpret_cast<char**>(block) = free_blocks_;
-  free_blocks_ = block;
+EdgeStacks::Top EdgeStacks::shrink(Top top) {
+  char* const block = EdgeBlocks::block_of(top);
+  const Top below = EdgeBlocks::below(block);
+  blocks_->give(block);
   return below;
 }
 

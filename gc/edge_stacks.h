@@ -5,20 +5,18 @@
 //             marker works on one region until nothing waits there. What is touched together lies together: caches and
 //             TLB hold the mark bits and page-table entries of one region, not of the heap. A heap that a cache level
 //             covers anyway has one region, whose top stays in a register.
-// Drawing     a block of 4 KiB, aligned:  | below (8 bytes) | edge 0 | edge 1 | ... | edge 1021 |
-//             an edge: 4 bytes, the distance of the word from the start of its region, which has at most 4 GiB
-//             below: the top of the full block under this one, or null at the bottom
-//             a top: null, or one past the last edge. A multiple of the block's size means: no room above it.
+// Drawing     an edge: 4 bytes, the distance of the word from the start of its region, which has at most 4 GiB; its blocks:
+//             gc/edge_blocks.h
 // Why so      16 M objects with three random edges each: 12 M objects/s from one stack, 19 from stacks of whole words, 23
 //             from these; in 64 MiB one stack is the fastest (29 against 21).
 //
 // Invariants  [mark.edge.1] Only words into the memory where objects lie are kept. Null, immortal objects and module
 //             data are dropped when pushed; a word into the rest of the reservation is wrong, and remembered.
-//             [mark.edge.2] A region without edges has no block. [mark.edge.3] Only the topmost block of a stack is not
-//             full.
+//             [mark.edge.2] A region without edges has no block.
 // Equations   blocks <= edges / 1022 + regions
 #pragma once
 
+#include "gc/edge_blocks.h"
 #include "heap/assert.h"
 #include "heap/words.h"
 
@@ -28,49 +26,48 @@ namespace echo {
 
 class EdgeStacks {
 public:
-  static constexpr std::size_t kBlockBytes = 4096;
-  static constexpr std::size_t kBlockEdges = (kBlockBytes - sizeof(void*)) / sizeof(std::uint32_t);
+  static constexpr std::size_t kBlockBytes = EdgeBlocks::kBytes;
+  static constexpr std::size_t kBlockEdges = EdgeBlocks::kEdges;
   static constexpr std::size_t kMaxRegions = 1024;
   // Up to this size a heap is one region; larger ones have regions of kRegionBytes, or larger if there were too many.
   static constexpr std::size_t kOneRegionBytes = std::size_t{256} << 20;
   static constexpr std::size_t kRegionBytes = std::size_t{32} << 20;
 
-  static constexpr std::size_t bytes_for(std::size_t edges) {
-    return (edges / kBlockEdges + kMaxRegions + 1) * kBlockBytes;
+  // `stacks`: how many stacks a region has.
+  static constexpr std::size_t bytes_for(std::size_t edges, std::size_t stacks = 1) {
+    return (edges / kBlockEdges + stacks * kMaxRegions + 1) * kBlockBytes;
   }
   EdgeStacks() = default;
   EdgeStacks(const EdgeStacks&) = delete; // a top points inside
   EdgeStacks& operator=(const EdgeStacks&) = delete;
-  // `memory`: bytes_for(edges) zeroed bytes, aligned to a block; it is not owned.
-  void use(void* memory, std::size_t bytes, Address heap_base, std::size_t heap_bytes);
-  // Forgets all edges. Objects lie in the first `high_water` bytes and, where the program allocates beside the marker,
+  // `blocks`: of bytes_for(edges) bytes; they are not owned, and may be those of other stacks too.
+  void use(EdgeBlocks& blocks, Address heap_base, std::size_t heap_bytes);
+  // Forgets all edges; the blocks are begun anew by whoever has them. Objects lie in the first `high_water` bytes and, where the program allocates beside the marker,
   // in the first `covered` ones before the mark ends; region_bytes 0: as above.
   void begin(std::size_t high_water, std::size_t covered, std::size_t region_bytes);
   void begin(std::size_t high_water, std::size_t region_bytes) {
     begin(high_water, high_water, region_bytes);
   }
+  // The same regions as others, without edges.
+  void begin_like(const EdgeStacks& other);
   bool has_one_region() const { return last_region_ == 0; }
   bool is_empty() const;
   // A word into the reservation, but beyond all objects; 0: none was pushed.
   Address wild() const { return wild_; }
-  // Bytes of the memory that were ever touched since begin.
-  std::size_t touched_bytes() const { return static_cast<std::size_t>(next_block_ - first_block_); }
-
   // The stacks as a marking loop uses them: copies in registers, valid until finish(). `push` takes any word.
   class One;
   class Many;
 
 private:
-  using Top = std::uint32_t*;
-  static bool is_boundary(const std::uint32_t* top) {
-    return (reinterpret_cast<std::uintptr_t>(top) & (kBlockBytes - 1)) == 0;
-  }
-  static bool has_emptied_block(const std::uint32_t* top) {
-    return (reinterpret_cast<std::uintptr_t>(top) & (kBlockBytes - 1)) == sizeof(void*);
-  }
+  friend class EdgePool;
+  friend class SharedEdges;
+  using Top = EdgeBlocks::Top;
+  static bool is_boundary(const std::uint32_t* top) { return EdgeBlocks::is_boundary(top); }
+  static bool has_emptied_block(const std::uint32_t* top) { return EdgeBlocks::has_emptied_block(top); }
   // A new block above a boundary; the end of a block that holds nothing any more, which is freed.
   Top grow(Top below);
-  Top shrink(const std::uint32_t* top);
+  Top shrink(Top top);
+  void forget();
 
   // What both kinds of stacks know, copied into the registers of a loop.
   struct Common {
@@ -92,18 +89,23 @@ private:
   Address wild_ = 0;
   unsigned shift_ = 0;
   std::size_t last_region_ = 0;
-  char* first_block_ = nullptr;
-  char* next_block_ = nullptr;
-  char* end_ = nullptr;
-  char* free_blocks_ = nullptr; // linked by their first word
-  // One more, for the words that are dropped: its top stays where it is, which is no boundary.
-  std::array<Top, kMaxRegions + 1> tops_{};
+  EdgeBlocks* blocks_ = nullptr;
+  // Shared: the region that is worked on, kNone or owned; free blocks at hand, linked by their first word.
+  static constexpr std::size_t kNone = kMaxRegions + 1;
+  std::size_t current_ = kNone;
+  std::size_t from_ = 0; // behind it the next is looked for
+  char* spare_ = nullptr;
+  std::size_t spares_ = 0;
+  unsigned turns_ = 0; // between regions
+  // Two more: for the words that are dropped, a top that stays where it is, which is no boundary; and one without edges.
+  std::array<Top, kMaxRegions + 2> tops_{};
   alignas(8) std::array<std::uint32_t, 2> dropped_{};
 };
 
 // One region.
 class EdgeStacks::One {
 public:
+  static constexpr bool kIsShared = false;
   static constexpr std::size_t kMarkQueue = 16; // its mark bits are spread over all caches
   explicit One(EdgeStacks& stacks) : common_(stacks.common()), top_(stacks.tops_[0]) {}
   bool is_empty() const { return top_ == nullptr; }
@@ -141,6 +143,7 @@ private:
 // Any number of regions; pop takes from the current one.
 class EdgeStacks::Many {
 public:
+  static constexpr bool kIsShared = false;
   static constexpr std::size_t kMarkQueue = 4; // a region's mark bits are near
   explicit Many(EdgeStacks& stacks)
       : common_(stacks.common()), tops_(stacks.tops_.data()), shift_(stacks.shift_),

@@ -7,7 +7,8 @@
 // Algorithm   Locks are tried one after the other; where one is taken all are given back and tried again: whoever holds it may
 //             wait for another of them. Threads in native state hold one only inside a call.
 // Invariants  [fork.prepare.1] When the fork happens no lock of the heap is held by another thread, no managed thread runs, and
-//             the background threads are between steps or inside a listener. [thread.2] Preparing owns a stop; the child drops the
+//             the background threads are between steps or inside a listener. Seconds of a mark may be anywhere without a lock:
+//             what they hold is of the cycle, and goes with it. [thread.2] Preparing owns a stop; the child drops the
 //             cycle. [fork.child.1]
 #include "gc/collector.h"
 
@@ -74,14 +75,15 @@ echo_status Collector::fork_child(Mutator& mutator, std::string* why) {
   }
   mutator.barrier.log.flush(barriers.sink);
   wanted_.store(false);
+  marker_.forget_seconds(); // what they were at goes with the cycle
   drop_cycle();
   mutator.phase = barrier_phase_;
   mutator.to_trace.frames = false;
   mutator.to_trace.mark = mark_number_;
   mutator.watermark.clear();
   safepoints.release(mutator);
-  if (!service_.restart() || (config.mode == MarkMode::Concurrent && !collector_thread_.restart()) ||
-      !events.restart()) {
+  if (!service_.restart() || !marker_.restart_seconds() ||
+      (config.mode == MarkMode::Concurrent && !collector_thread_.restart()) || !events.restart()) {
     *why = "the operating system refused the heap's background threads";
     return ECHO_SYSTEM_MEMORY;
   }

@@ -205,6 +205,15 @@ public:
     const MutexLock frozen(list_mutex_);
     return body();
   }
+  // Of the threads, how many run managed code just now; `most` if it is more.
+  std::size_t managed(std::size_t most) ECHO_EXCLUDES(registry_mutex_) {
+    const MutexLock lock(registry_mutex_);
+    std::size_t found = 0;
+    for (auto m = active_.begin(); m != active_.end() && found < most; ++m) {
+      found += (*m)->state.load(std::memory_order_relaxed) == ThreadState::Managed ? 1 : 0;
+    }
+    return found;
+  }
   std::size_t attached() ECHO_EXCLUDES(registry_mutex_) {
     const MutexLock lock(registry_mutex_);
     return mutators_.size();

@@ -40,6 +40,7 @@ struct Config {
   bool huge_pages = true;      // advise transparent huge pages
   MarkMode mode = MarkMode::Concurrent;
   std::size_t permits = 0; // threads that are managed at a time; 0: any number
+  std::size_t markers = 0; // threads that mark together; 0: adapts to the processors that are idle
   bool assists = true;     // threads that allocate faster than is marked mark themselves
   bool census = true;      // count allocated objects exactly
   // stress
@@ -54,6 +55,8 @@ struct Config {
   // Tests only, no option: the heap's own thread sleeps before each slice of marking.
   std::uint64_t slow_marker_us = 0;
   bool idle_by_hand = false; // Collector::look_when_idle is called by the test, and by nobody else
+  // Tests only: whoever leads a mark leaves to the other markers what they can do.
+  bool seconds_first = false;
 };
 
 } // namespace echo

@@ -25,9 +25,11 @@ protected:
   void open(std::size_t edges, std::size_t high_water, std::size_t region) {
     const std::size_t bytes = EdgeStacks::bytes_for(edges);
     memory_.reset(static_cast<char*>(std::aligned_alloc(EdgeStacks::kBlockBytes, bytes)));
-    stacks.use(memory_.get(), bytes, kBase, kHeapBytes);
+    blocks.use(memory_.get(), bytes);
+    stacks.use(blocks, kBase, kHeapBytes);
     stacks.begin(high_water, region);
   }
+  EdgeBlocks blocks;
   EdgeStacks stacks;
 
 private:
@@ -38,14 +40,14 @@ private:
 };
 
 // [mark.edge.1]
-template <class Edges> void drops_what_is_not_in_the_heap(EdgeStacks& stacks) {
+template <class Edges> void drops_what_is_not_in_the_heap(EdgeStacks& stacks, const EdgeBlocks& blocks) {
   Edges edges(stacks);
   for (const Address word : {Address{0}, Address{8}, kBase - 8, kBase + kHeapBytes, ~Address{0}}) {
     edges.push(word);
   }
   edges.finish();
   EXPECT_TRUE(stacks.is_empty());
-  EXPECT_EQ(stacks.touched_bytes(), 0u) << "[mark.edge.2]";
+  EXPECT_EQ(blocks.touched_bytes(), 0u) << "[mark.edge.2]";
   edges.push(kBase);
   edges.push(0);
   EXPECT_TRUE(!edges.is_empty() || edges.next_region());
@@ -56,13 +58,13 @@ template <class Edges> void drops_what_is_not_in_the_heap(EdgeStacks& stacks) {
 TEST_F(EdgeStacksTest, OneDropsWhatIsNotInTheHeap) {
   open(1000, kHeapBytes, kHeapBytes);
   ASSERT_TRUE(stacks.has_one_region());
-  drops_what_is_not_in_the_heap<EdgeStacks::One>(stacks);
+  drops_what_is_not_in_the_heap<EdgeStacks::One>(stacks, blocks);
 }
 
 TEST_F(EdgeStacksTest, ManyDropWhatIsNotInTheHeap) {
   open(1000, kHeapBytes, kChunkBytes);
   ASSERT_FALSE(stacks.has_one_region());
-  drops_what_is_not_in_the_heap<EdgeStacks::Many>(stacks);
+  drops_what_is_not_in_the_heap<EdgeStacks::Many>(stacks, blocks);
 }
 
 // Pushes and pops at random, in bursts that cross blocks; the bound on blocks is used to the last one.

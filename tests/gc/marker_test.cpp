@@ -44,6 +44,9 @@ void mark_random_graphs(Config config, int rounds, std::size_t most_nodes) {
       heap.collect();
       const echo_statistics after = heap.statistics();
       ASSERT_EQ(after.objects_marked - before.objects_marked, objects) << "round " << round;
+      if (config.seconds_first && objects != 0) { // a root at least was an edge
+        ASSERT_GT(after.edges_of_seconds, before.edges_of_seconds);
+      }
       ASSERT_EQ(after.bytes_marked - before.bytes_marked, bytes);
       ASSERT_EQ(after.live_bytes, bytes) << "[stats.live.1]";
       for (std::size_t n = 0; n < count; ++n) {
@@ -56,19 +59,37 @@ void mark_random_graphs(Config config, int rounds, std::size_t most_nodes) {
   }
 }
 
-// The argument: bytes of a region. The whole heap is one, or each has a few objects.
-class Marker : public ::testing::TestWithParam<std::size_t> {
+// Bytes of a region: the whole heap is one (0), or each has a few objects. Threads that mark, and whether the one that leads
+// leaves to the others what they can do. [mark.parallel.1] [mark.parallel.2]
+struct Way {
+  const char* name;
+  std::size_t region;
+  std::size_t markers;
+  bool seconds_first;
+  MarkMode mode;
+};
+constexpr Way kWays[] = {
+    {"One", 0, 1, false, MarkMode::Concurrent},
+    {"8192", std::size_t{8} << 10, 1, false, MarkMode::Concurrent},
+    {"2097152", kChunkBytes, 1, false, MarkMode::Concurrent},
+    {"TwoMarkers", 0, 2, false, MarkMode::Concurrent},
+    {"TwoMarkersSecondFirst", 0, 2, true, MarkMode::Stw},
+    {"ThreeMarkersSecondsFirst", std::size_t{64} << 10, 3, true, MarkMode::Concurrent},
+    {"FourMarkersInOneStop", std::size_t{64} << 10, 4, false, MarkMode::Stw},
+};
+class Marker : public ::testing::TestWithParam<Way> {
 protected:
   static Config config() {
     Config c = quiet_config();
-    c.mark_region = GetParam();
+    c.mark_region = GetParam().region;
+    c.markers = GetParam().markers;
+    c.seconds_first = GetParam().seconds_first;
+    c.mode = GetParam().mode;
     return c;
   }
 };
-INSTANTIATE_TEST_SUITE_P(Regions, Marker, ::testing::Values(0, std::size_t{8} << 10, kChunkBytes),
-                         [](const auto& region) {
-                           return region.param == 0 ? std::string("One") : std::to_string(region.param);
-                         });
+INSTANTIATE_TEST_SUITE_P(Regions, Marker, ::testing::ValuesIn(kWays),
+                         [](const auto& way) { return std::string(way.param.name); });
 
 TEST_P(Marker, RandomGraphs) {
   mark_random_graphs(config(), 60, 1500);

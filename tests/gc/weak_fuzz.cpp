@@ -43,6 +43,7 @@ constexpr Configuration kConfigurations[] = {
     {"barriers", "max_heap=16m,poison=on,verify=on,stress_barriers=on", 2, 20000},
     {"stress", "max_heap=16m,poison=on,verify=on,stress_collect=50", 2, 15000},
     {"stw", "max_heap=16m,poison=on,verify=on,mode=stw", 2, 50000},
+    {"markers", "max_heap=16m,trigger=512k,poison=on,verify=on,markers=3,mark_region=64k", 2, 50000},
 };
 
 std::string context;

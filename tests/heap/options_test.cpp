@@ -44,6 +44,7 @@ std::string fields(const Config& c) {
                                 std::uint64_t{c.permits},
                                 std::uint64_t{c.soft_limit},
                                 std::uint64_t{c.stepping},
+                                std::uint64_t{c.markers},
                                 std::uint64_t{c.assists},
                                 std::uint64_t{c.census},
                                 c.stress_collect,

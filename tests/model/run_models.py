@@ -52,6 +52,7 @@ M10, M10_WATERMARK = "m10_nobody_runs", "watermark_is_current"
 M11 = "m11_mark_ends"
 M13_LOADED, M13_STORED = "m13_dead_is_not_loaded", "m13_stored_stays"
 M14_VALUE, M14_LOADED = "m14_value_is_alive", "m14_loaded_is_alive"
+M15_MARKED, M15_ONCE, M15_BESIDE = "m15_all_is_marked", "m15_scanned_once", "m15_nobody_beside"
 
 MANAGED_ONLY = ("NOFRAMES", "NOTHREADS")
 WEAK = ("WEAK", "NOFRAMES")
@@ -137,6 +138,17 @@ MODELS = {
         Violates("M10", M10, "REGISTERLATE"),
         Violates("M10", M10, "REGISTERONCE"),
         Violates("M10", M10_WATERMARK, "BESIDE", "VISITUNLOCKED"),
+    ]),
+    "markers": ("markers.pml", [
+        Holds("M15"),
+        Violates("M15", M15_MARKED, "LEAVEHOLDING"),
+        Violates("M15", M15_MARKED, "ENDBESIDE"),
+        Violates("M15", M15_MARKED, "HANDNOTHING"),
+        Violates("M15", M15_MARKED, "COMESHELD"),
+        Violates("M15", M15_BESIDE, "LOOKBESIDE"),
+        Violates("M15", M15_ONCE, "TAKESHARED"),
+        Violates("M15", DEAD_END, "LEAVESILENT"),
+        Violates("M15", DEAD_END, "SLEEPLATE"),
     ]),
     "termination": ("termination.pml", [
         Holds("M11", claim=M11),

@@ -76,6 +76,9 @@ constexpr Row kRows[] = {
      "how many threads run managed code at a time, the others waiting for their turn at rest: with as many "
      "as processors "
      "stops stay short, whatever the number of threads; 0 lets all run"},
+    {"markers", ECHO_OPTION_COUNT, "0", "0..16", 0, 16, &Config::markers,
+     "threads that mark together, if a mark is not done in steps; 0 takes up to 8, as long as there are "
+     "processors for them and for the threads that run managed code, and one for a small heap"},
     {"assists", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::assists,
      "threads that allocate faster than is marked mark slices themselves; off lets them wait at the limit"},
     {"census", ECHO_OPTION_SWITCH, "on", "on|off", 0, 1, &Config::census,

@@ -107,6 +107,8 @@ typedef struct echo_statistics {
   uint64_t persistent_handles, objects_pinned;     /* by calls (echo/persistent.h) */
   uint64_t external_bytes;                         /* echo_external_memory */
   uint64_t soft_limit_passed;                      /* collections that ended with more in use; cumulative */
+  uint64_t edges_of_seconds; /* marked by threads besides the one that leads the mark; cumulative */
+  uint64_t markers_peak;     /* threads that marked together, the most so far */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
@@ -177,7 +179,9 @@ typedef struct echo_statistics {
   X(persistent_handles, "handles", "that exist now, those of pins included")                                 \
   X(objects_pinned, "objects", "pinned by calls now")                                                        \
   X(external_bytes, "bytes", "outside the heap, as the VM announced them")                                   \
-  X(soft_limit_passed, "collections", "that ended with more in use than the soft limit; cumulative")
+  X(soft_limit_passed, "collections", "that ended with more in use than the soft limit; cumulative")         \
+  X(edges_of_seconds, "edges", "that threads besides the one that leads a mark worked off; cumulative")      \
+  X(markers_peak, "threads", "that marked together, the most so far")
 
 ECHO_END_DECLS
 
