@@ -465,7 +465,8 @@ std::size_t Collector::seconds_wanted() {
   if (config.markers != 0 || most == 1) {
     return most - 1;
   }
-  return most - 1 - std::min(most - 1, safepoints.managed(most));
+  const std::size_t processors = marker_.processors();
+  return std::min(most - 1, processors - std::min(processors, safepoints.managed(processors) + 1));
 }
 
 // A mark of 10 ms or more. A larger heap is marked by regions anyway, and seconds may come later.

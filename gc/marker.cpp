@@ -18,16 +18,15 @@ namespace {
 // A second looks this often whether it is to go. [mark.parallel.3]
 constexpr std::size_t kEdgesOfSecond = 4096;
 // Of a heap that is marked by several: each finds a region.
-constexpr std::size_t kRegionsPerMarker = 8;
+constexpr std::size_t kRegionsPerMarker = 4;
 constexpr std::size_t kLeastRegionBytes = std::size_t{1} << 20;
 constexpr std::uint64_t kLookUs = 1000;
 constexpr std::size_t kMostByItself = 8; // without the option
 
-std::size_t most_markers(const Config& config) {
+std::size_t most_markers(const Config& config, std::size_t processors) {
   if (config.mode == MarkMode::Incremental || config.stepping) { // steps are the program's
     return 1;
   }
-  const std::size_t processors = std::max(std::thread::hardware_concurrency(), 1u);
   return config.markers != 0 ? config.markers : std::min(processors, kMostByItself);
 }
 
@@ -48,7 +47,8 @@ Marker::~Marker() {
 bool Marker::open(const Config& config) {
   region_bytes_ = config.mark_region;
   seconds_first_ = config.seconds_first;
-  most_seconds_ = std::min(echo::most_markers(config) - 1, EdgePool::kMostSeconds);
+  processors_ = std::max(std::thread::hardware_concurrency(), 1u);
+  most_seconds_ = std::min(echo::most_markers(config, processors_) - 1, EdgePool::kMostSeconds);
   const std::size_t edges = config.max_heap / sizeof(Address) + 2 * kMostRoots;
   const std::size_t edge_bytes =
       most_seconds_ == 0 ? EdgeStacks::bytes_for(edges) : EdgePool::bytes_for(edges, most_seconds_ + 1);

@@ -62,6 +62,8 @@ public:
 
   // As the options and the machine allow.
   std::size_t most_markers() const { return most_seconds_ + 1; }
+  // That this process may run on, when the heap was made.
+  std::size_t processors() const { return processors_; }
   // Before a mark that may be shared: has so many seconds, or as many as the system gives.
   void make_seconds(std::size_t count);
   // Starts a new mark; `beside`: mutators allocate meanwhile. `shared`: seconds may take part, once they are allowed.
@@ -103,7 +105,8 @@ private:
   MarkWorker lead_;
   std::vector<std::unique_ptr<Second>> seconds_;
   std::size_t most_seconds_ = 0; // that memory was set aside for
-  void* mapped_ = nullptr;       // blocks of edges, then slices
+  std::size_t processors_ = 1;
+  void* mapped_ = nullptr; // blocks of edges, then slices
   std::size_t mapped_bytes_ = 0;
   std::size_t trimmed_ = 0;      // bytes, since the mark ended
   std::size_t roots_ = 0;        // since the last drain

@@ -92,14 +92,14 @@ INSTANTIATE_TEST_SUITE_P(Regions, Marker, ::testing::ValuesIn(kWays),
                          [](const auto& way) { return std::string(way.param.name); });
 
 TEST_P(Marker, RandomGraphs) {
-  mark_random_graphs(config(), 60, 1500);
+  mark_random_graphs(config(), GetParam().markers == 1 ? 60 : 20, 1500);
 }
 
 TEST_P(Marker, RandomGraphsPoisonedAndVerified) {
   Config config = Marker::config();
   config.poison = true;
   config.verify = true;
-  mark_random_graphs(config, 20, 600);
+  mark_random_graphs(config, GetParam().markers == 1 ? 20 : 8, 600);
 }
 
 TEST_P(Marker, ALongListNeedsNoStack) {

@@ -68,33 +68,33 @@ inline own_it(m, r) {
 #endif
 
 inline next_region(m, found) {
-    found = true;
-    if
-    :: current[m] != NONE && inbox[current[m]] != 0 ->
-         OWN(m, current[m]) = inbox[current[m]]; inbox[current[m]] = 0
-    :: else ->
-         if
-         :: current[m] != NONE -> has[current[m]] = NONE; current[m] = NONE
-         :: else
-         fi;
-         if
-         :: FREE(m, 0) && (OWN(m, 0) | inbox[0]) != 0 -> own_it(m, 0)
-         :: FREE(m, 1) && (OWN(m, 1) | inbox[1]) != 0 -> own_it(m, 1)
-         :: else -> hand(m, 0); hand(m, 1); found = false
-         fi
-    fi
+  found = true;
+  if
+  :: current[m] != NONE && inbox[current[m]] != 0 ->
+       OWN(m, current[m]) = inbox[current[m]]; inbox[current[m]] = 0
+  :: else ->
+       if
+       :: current[m] != NONE -> has[current[m]] = NONE; current[m] = NONE
+       :: else
+       fi;
+       if
+       :: FREE(m, 0) && (OWN(m, 0) | inbox[0]) != 0 -> own_it(m, 0)
+       :: FREE(m, 1) && (OWN(m, 1) | inbox[1]) != 0 -> own_it(m, 1)
+       :: else -> hand(m, 0); hand(m, 1); found = false
+       fi
+  fi
 }
 
 inline push(m, o) { OWN(m, REGION(o)) = OWN(m, REGION(o)) | SET(o) }
 
 inline scan(m, o) {
-    m15_scanned_once = m15_scanned_once && (scanned & SET(o)) == 0;
-    scanned = scanned | SET(o);
-    if
-    :: o == 1 -> push(m, 2)
-    :: o == 2 && !in_log -> push(m, KEY)
-    :: else
-    fi
+  m15_scanned_once = m15_scanned_once && (scanned & SET(o)) == 0;
+  scanned = scanned | SET(o);
+  if
+  :: o == 1 -> push(m, 2)
+  :: o == 2 && !in_log -> push(m, KEY)
+  :: else
+  fi
 }
 
 /* object 0: its edges, and its pair is noted */
@@ -116,10 +116,10 @@ inline pop(m, r, o, word) {
 }
 
 inline share(m) {
-    if
-    :: current[m] != 0 -> hand(m, 0)
-    :: current[m] != 1 -> hand(m, 1)
-    fi
+  if
+  :: current[m] != 0 -> hand(m, 0)
+  :: current[m] != 1 -> hand(m, 1)
+  fi
 }
 
 /* The lead shares what it has for regions that it has not, or keeps it. */
