@@ -46,8 +46,8 @@ Collector::Collector(const Config& c)
 
 Collector::~Collector() {
   collector_thread_.stop();
+  service_.stop(); // it may have driven a cycle
   marker_.stop_seconds();
-  service_.stop();
   if (const std::uint64_t left = roots.persistent.count(); left != 0) {
     events.raise_in_stop(ECHO_EVENT_handles_left, 0, 0, 0, left, roots.pinned.count());
   }
