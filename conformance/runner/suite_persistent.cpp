@@ -2,6 +2,7 @@
 //
 // suite_persistent.cpp - handles that belong to no scope, and pins: what they keep, from which threads they are made and
 // destroyed, and what misuse they notice.
+#include "instructions.h"
 #include "patterns.h"
 #include "workers.h"
 
@@ -216,28 +217,51 @@ void many_threads_use_them(Context& context) {
   p.f.mutator.verify();
 }
 
-// Creating and destroying cost the same with a million handles as with few.
+// Creating and destroying cost the same with a million handles as with few: instructions are counted.
 void a_million(Context& context) {
   PersistentFixture p(context);
   constexpr std::size_t kMany = 1000000;
-  std::vector<echo_persistent> handles(kMany);
+  constexpr std::uint64_t kTurns = 300;
+  echo_thread* const self = p.f.mutator.get();
+  std::vector<echo_persistent> handles;
+  handles.reserve(kMany + 2 * kTurns);
   Scope scope(p.f.mutator);
   const echo_handle node = p.f.mutator.root(p.nodes.make(3));
-  for (echo_persistent& handle : handles)
-    handle = p.make(p.f.mutator.get(node));
-  p.f.mutator.collect();
-  const auto turn = [&](std::size_t count) {
-    const auto start = std::chrono::steady_clock::now();
-    for (std::size_t i = 0; i < count; ++i) {
-      echo_persistent& handle = handles[(i * 7919) % kMany];
-      p.destroy(handle);
-      handle = p.make(p.f.mutator.get(node));
-    }
-    return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count() /
-           static_cast<double>(count);
+  const auto again = [&](std::uint64_t i) { // of any of them
+    echo_persistent& handle = handles[(i * 7919) % handles.size()];
+    (void)p.api.persistent_destroy(p.f.heap.get(), handle, nullptr);
+    (void)p.api.persistent_of(self, node, &handle, nullptr);
   };
-  const double ns = turn(100000);
-  EXPECT(ns < 20000, "destroying and creating one of a million handles took " + show(ns) + " ns");
+  const auto more = [&](std::uint64_t) {
+    (void)p.api.persistent_of(self, node, &handles.emplace_back(), nullptr);
+  };
+  struct Cost {
+    std::uint64_t more, again, native, copies;
+  };
+  const auto measured = [&] {
+    Cost cost{};
+    cost.more = instructions_of(kTurns, more);
+    cost.again = instructions_of(kTurns, again);
+    EXPECT_STATUS(p.api.enter_native(self), ECHO_OK, "enter_native");
+    cost.native = instructions_of(kTurns, again);
+    cost.copies = instructions_of(kTurns, [&](std::uint64_t i) {
+      echo_persistent copy = nullptr;
+      (void)p.api.persistent_copy(p.f.heap.get(), handles[(i * 7919) % handles.size()], &copy, nullptr);
+      (void)p.api.persistent_destroy(p.f.heap.get(), copy, nullptr);
+    });
+    EXPECT_STATUS(p.api.leave_native(self), ECHO_OK, "leave_native");
+    return cost;
+  };
+  const Cost few = measured();
+  while (handles.size() < kMany)
+    more(0);
+  p.f.mutator.collect();
+  const Cost many = measured();
+  expect_same_cost(few.more, many.more, "creating");
+  expect_same_cost(few.again, many.again, "destroying and creating");
+  expect_same_cost(few.native, many.native, "destroying and creating in native state");
+  expect_same_cost(few.copies, many.copies, "copying in native state");
+  EXPECT_EQ(p.f.heap.statistics().persistent_handles, std::uint64_t{handles.size()}, "persistent_handles");
   for (const echo_persistent handle : handles)
     p.destroy(handle);
   EXPECT_EQ(p.f.heap.statistics().persistent_handles, std::uint64_t{0}, "persistent_handles");
@@ -284,7 +308,7 @@ Suite persistent_suite() {
            "[handles.persistent.1] [abi.error.1]", misuse_of_persistents},
           {"many_threads_use_them", "threads make, copy and destroy them while marks run",
            "[handles.persistent.4]", many_threads_use_them},
-          {"a_million", "creating and destroying one costs the same beside a million",
+          {"a_million", "creating and destroying take as many instructions among a million as among few",
            "[handles.persistent.2]", a_million},
           {"pins_are_counted", "an object stays, alive and in place, until it is unpinned as often as pinned",
            "[pin.count.1]", pins_are_counted},
