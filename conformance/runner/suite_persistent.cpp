@@ -221,7 +221,7 @@ void many_threads_use_them(Context& context) {
 void a_million(Context& context) {
   PersistentFixture p(context);
   constexpr std::size_t kMany = 1000000;
-  constexpr std::uint64_t kTurns = 300;
+  constexpr std::uint64_t kTurns = 15;
   echo_thread* const self = p.f.mutator.get();
   std::vector<echo_persistent> handles;
   handles.reserve(kMany + 2 * kTurns);
@@ -257,10 +257,10 @@ void a_million(Context& context) {
     more(0);
   p.f.mutator.collect();
   const Cost many = measured();
-  expect_same_cost(few.more, many.more, "creating");
-  expect_same_cost(few.again, many.again, "destroying and creating");
-  expect_same_cost(few.native, many.native, "destroying and creating in native state");
-  expect_same_cost(few.copies, many.copies, "copying in native state");
+  expect_same_cost(kTurns, few.more, many.more, "creating");
+  expect_same_cost(kTurns, few.again, many.again, "destroying and creating");
+  expect_same_cost(kTurns, few.native, many.native, "destroying and creating in native state");
+  expect_same_cost(kTurns, few.copies, many.copies, "copying in native state");
   EXPECT_EQ(p.f.heap.statistics().persistent_handles, std::uint64_t{handles.size()}, "persistent_handles");
   for (const echo_persistent handle : handles)
     p.destroy(handle);
