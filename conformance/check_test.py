@@ -196,6 +196,9 @@ SERVICES_MUTANTS = {
     "a word outside the heap, in a child": (
         [("  churn(500);\n  int status = 0;", "  churn(70);\n  outside[3] = child == 0 ? NULL : outside[3];\n  churn(500);\n  int status = 0;")],
         "MISSING_BARRIER", r"what the trace callback of a 'table' visited", {"put"}, "api->allocate(self, node"),
+    "a handler that does not poll": (
+        [("  api->handle_set(thread, ballast, NULL);\n", "  api->handle_set(thread, ballast, NULL);\n  usleep(500000);\n")],
+        "MISSING_POLL", r"thread 1 did not poll for 100 ms", {"drop_ballast"}, "api->handle_set"),
     "a handler that enters native state": (
         [("  api->handle_set(thread, ballast, NULL);\n", "  api->handle_set(thread, ballast, NULL);\n  api->leave_native(thread);\n")],
         "WRONG_STATE", r"echo_leave_native is refused for thread 1", {"drop_ballast"}, "api->leave_native(thread)"),
@@ -205,7 +208,7 @@ SERVICES_MUTANTS = {
 class Services(Program):
     def run_mutant(self, edits):
         binary = self.build(mutated(sources(CHECKED, "services.c"), edits), "services")
-        return subprocess.run([binary, CHECKER, "max_heap=32m,check_every=1"], capture_output=True, text=True, errors="replace", timeout=120, env=environment())
+        return subprocess.run([binary, CHECKER, "max_heap=32m,check_every=1,check_poll_ms=100"], capture_output=True, text=True, errors="replace", timeout=120, env=environment())
 
     def test_good_services_are_told_nothing_of(self):
         done = self.run_mutant([])
