@@ -34,6 +34,7 @@ NOTICED_BY = {
     "recipe_changes": ["recipes.recipes_are_constant"],
     "no_barrier": ["recipes.recipes_are_complete", "recipes.stores_by_recipe"],
     "stale_handles": ["roots.misuse_of_handles"],
+    "handles_are_counted_up": ["roots.many_handles"],
     "handles_forget": ["roots.handles_keep_alive", "collection.wide_arrays_are_marked"],
     "scopes_in_any_order": ["roots.misuse_of_scopes"],
     "roots_forget": ["roots.root_words_keep_alive", "threads.objects_change_hands"],

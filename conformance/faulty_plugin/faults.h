@@ -34,6 +34,7 @@
   X(no_barrier, "the recipes say that stores need no barrier")                                               \
   X(stale_handles, "a handle after its scope still answers")                                                 \
   X(handles_forget, "a handle holds null while a collection runs")                                           \
+  X(handles_are_counted_up, "each new handle takes the longer the more there are")                           \
   X(scopes_in_any_order, "accepts any scope number for closing")                                             \
   X(roots_forget, "takes root words and does not register them")                                             \
   X(roots_unbounded, "takes any number of root words")                                                       \

@@ -49,6 +49,15 @@ void break_roots() {
     };
     table.collect = collect_without_handles;
     break;
+  case Fault::handles_are_counted_up:
+    table.handle_new = [](echo_thread* thread, echo_ref object) {
+      static std::uint64_t made = 0; // by the one thread of the test
+      for (std::uint64_t i = 0; i < made; i += 512)
+        asm volatile("" ::"r"(i));
+      ++made;
+      return inner->handle_new(thread, object);
+    };
+    break;
   case Fault::scopes_in_any_order:
     table.scope_close = [](echo_thread* thread, echo_scope scope) {
       inner->scope_close(thread, scope);
