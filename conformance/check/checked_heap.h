@@ -137,7 +137,7 @@ private:
   std::vector<std::pair<std::uintptr_t, Object*>> grey_;
   Site checking_for_; // who reached the safepoint of the check that is on
   std::thread watch_;
-  const CheckedThread* forking_ = nullptr; // between prepare and parent or child
+  std::atomic<const CheckedThread*> forking_ = nullptr; // between prepare and parent or child
   ForkMark mark_;
 };
 
