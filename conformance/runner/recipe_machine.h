@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// recipe_machine.h - does what a compiler would emit, from the recipes alone.
+// recipe_machine.h - does what a compiler would emit, from the recipes alone (echo/inline.h).
 //
 // Invariants  [kit.recipe.1] It reads nothing of a thread block but what the recipes name. [kit.recipe.2] It
 //             zeroes from zero_from on, as an emitted allocation that cannot prove more must.
@@ -9,12 +9,15 @@
 
 #include "plugin.h"
 
+#include "echo/inline.h"
+
 #include <cstring>
 
 namespace conformance {
 
 class RecipeMachine {
 public:
+  static constexpr std::uint64_t kElements = 16; // of arrays that are references and nothing else
   RecipeMachine(const Mutator& mutator, std::uint32_t set)
       : mutator_(&mutator), recipes_(&read(mutator, set)) {}
 
@@ -29,19 +32,7 @@ public:
   // A fixed layout. SAFEPOINT.
   echo_ref allocate(echo_layout_id layout) const {
     const echo_layout_info info = mutator_->heap().info(layout);
-    const std::uint64_t size =
-        (info.fixed_bytes + recipes_->granule - 1) / recipes_->granule * recipes_->granule;
-    if (size <= recipes_->max_inline_bytes && info.alignment <= recipes_->granule) {
-      const std::uint64_t cursor = block_word(recipes_->cursor_offset);
-      if (cursor + size <= block_word(recipes_->limit_offset)) {
-        block_word(recipes_->cursor_offset) = cursor + size;
-        const auto object = reinterpret_cast<echo_ref>(cursor);
-        word(object, recipes_->header_offset / 8) = info.header_word;
-        std::memset(bytes_of(object) + recipes_->zero_from, 0, size - std::min(size, recipes_->zero_from));
-        return object;
-      }
-    }
-    const echo_ref object = recipes_->allocate_cold(mutator_->get(), layout, 0);
+    const echo_ref object = echo_inline_allocate(recipes_, mutator_->get(), &info);
     if (object == nullptr) {
       echo_error why = untouched_error();
       const echo_status status = mutator_->api().last_error(mutator_->get(), &why);
@@ -51,24 +42,28 @@ public:
   }
   // NO-SAFEPOINT.
   void store(std::uint64_t* slot_word, echo_ref value) const {
-    auto* slot = reinterpret_cast<echo_ref*>(slot_word);
-    if (recipes_->store_kind == ECHO_STORE_PHASE_TEST && bytes_of_block()[recipes_->phase_offset] != 0)
-      recipes_->store_cold(mutator_->get(), slot, value);
-    *slot = value;
+    echo_inline_store(recipes_, mutator_->get(), reinterpret_cast<echo_ref*>(slot_word), value);
   }
   // NO-SAFEPOINT.
   echo_ref weak_load(std::uint64_t* slot_word) const {
-    auto* slot = reinterpret_cast<echo_ref*>(slot_word);
-    if (bytes_of_block()[recipes_->phase_offset] != 0)
-      return recipes_->weak_load_cold(mutator_->get(), slot);
-    return *slot;
+    return echo_inline_weak_load(recipes_, mutator_->get(), reinterpret_cast<echo_ref*>(slot_word));
   }
   // SAFEPOINT. The frame is this function's: younger than any watermark, so only a wanted stop takes the cold
   // path.
-  void poll() const {
-    const auto frame = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
-    if (frame > __atomic_load_n(&block_word(recipes_->poll_offset), __ATOMIC_RELAXED))
-      recipes_->poll_cold(mutator_->get());
+  void poll() const { echo_inline_poll(recipes_, mutator_->get()); }
+  // Elements of arrays of references, rooted in the words that are named. SAFEPOINT.
+  void array_copy(const echo_ref& to, std::uint64_t to_index, const echo_ref& from, std::uint64_t from_index,
+                  std::uint64_t count) const {
+    echo_inline_array_copy(recipes_, mutator_->get(), &to, kElements, to_index, &from, kElements, from_index,
+                           count);
+  }
+  void array_fill(const echo_ref& array, std::uint64_t index, std::uint64_t count,
+                  const echo_ref& value) const {
+    echo_inline_array_fill(recipes_, mutator_->get(), &array, kElements, index, count, &value);
+  }
+  // NO-SAFEPOINT.
+  echo_ref exchange(std::uint64_t* slot_word, echo_ref value) const {
+    return echo_inline_exchange(recipes_, mutator_->get(), reinterpret_cast<echo_ref*>(slot_word), value);
   }
   // Publishes the anchor of a managed frame; all 0 takes it back.
   void publish_anchor(std::uint64_t sp, std::uint64_t fp, std::uint64_t pc) const {

@@ -4,7 +4,10 @@
 #include "patterns.h"
 #include "recipe_machine.h"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
+#include <vector>
 
 namespace conformance {
 
@@ -150,6 +153,73 @@ void stores_by_recipe(Context& context) {
   mutator.verify();
 }
 
+// Copies, moves, fills and exchanges of array elements by the inline functions, against a model, on a heap that checks its
+// barrier; collections come at polls in the middle of long copies.
+void bulk_by_recipe(Context& context) {
+  Plugin plugin(context.plugin_path);
+  plugin.skip_without(ECHO_FEATURE_STORE_BARRIER);
+  const Heap heap(plugin,
+                  plugin.options_with("max_heap=64m", {"stress_barriers=on", "verify=on", "poison=on"}));
+  const Mutator mutator(heap);
+  Scope scope(mutator);
+  RecipeMachine machine(mutator, ECHO_RECIPES_FASTEST);
+  const Nodes nodes(mutator);
+  constexpr std::uint64_t kLength = 1500;
+  constexpr std::size_t kArrays = 3;
+  std::array<echo_ref, kArrays + 1> roots{}; // the last: what is stored
+  echo_error why = untouched_error();
+  EXPECT_STATUS(plugin.api().roots_add(heap.get(), roots.data(), roots.size(), &why), ECHO_OK, "roots_add");
+  std::array<std::vector<std::uint64_t>, kArrays> model; // number of the node, 0: null
+  for (std::size_t a = 0; a < kArrays; ++a) {
+    model[a].assign(kLength, 0);
+    roots[a] = mutator.allocate(heap.ref_array(), kLength);
+  }
+  std::uint64_t made = 0;
+  for (int step = 0; step < 600; ++step) {
+    const std::size_t to = context.random.below(kArrays);
+    const std::size_t from = context.random.below(kArrays);
+    const std::uint64_t count = context.random.below(kLength);
+    const std::uint64_t to_index = context.random.below(kLength - count);
+    const std::uint64_t from_index = context.random.below(kLength - count);
+    switch (context.random.below(3)) {
+    case 0: {
+      const std::vector<std::uint64_t> source = model[from];
+      machine.array_copy(roots[to], to_index, roots[from], from_index, count);
+      std::copy_n(source.begin() + static_cast<std::ptrdiff_t>(from_index), count,
+                  model[to].begin() + static_cast<std::ptrdiff_t>(to_index));
+      break;
+    }
+    case 1:
+      roots[kArrays] = nodes.make(++made);
+      machine.array_fill(roots[to], to_index, count, roots[kArrays]);
+      std::fill_n(model[to].begin() + static_cast<std::ptrdiff_t>(to_index), count, made);
+      break;
+    default:
+      for (std::uint64_t i = 0; i < 100; ++i) {
+        const std::uint64_t at = context.random.below(kLength);
+        const echo_ref node = nodes.make(++made);
+        const echo_ref old = machine.exchange(&word(roots[to], 2 + at), node);
+        EXPECT((old == nullptr) == (model[to][at] == 0), "an exchange returned what was not there");
+        if (old != nullptr)
+          nodes.expect(old, model[to][at], "what an exchange returned");
+        model[to][at] = made;
+      }
+    }
+    if (step % 50 == 0)
+      mutator.collect();
+  }
+  mutator.collect();
+  for (std::size_t a = 0; a < kArrays; ++a)
+    for (std::uint64_t i = 0; i < kLength; ++i) {
+      const auto node = reinterpret_cast<echo_ref>(word(roots[a], 2 + i));
+      EXPECT((node == nullptr) == (model[a][i] == 0), "element " + show(i) + " is not what was stored last");
+      if (node != nullptr)
+        nodes.expect(node, model[a][i], "element " + show(i));
+    }
+  mutator.verify();
+  EXPECT_STATUS(plugin.api().roots_remove(heap.get(), roots.data(), &why), ECHO_OK, "roots_remove");
+}
+
 } // namespace
 
 Suite recipes_suite() {
@@ -170,6 +240,8 @@ Suite recipes_suite() {
            "[abi.collect.1]", inline_allocation_collects},
           {"stores_by_recipe", "stores by the recipe keep what a checking heap requires (random)",
            "[abi.recipe.3] [abi.collect.2]", stores_by_recipe},
+          {"bulk_by_recipe", "copies, moves, fills and exchanges of elements keep the same (random)",
+           "[abi.recipe.3] [abi.inline.3] [abi.inline.4]", bulk_by_recipe},
       }};
 }
 

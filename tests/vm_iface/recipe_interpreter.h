@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The recipes of echo/recipes.h executed in C++, with nothing but the data of echo_recipes: what
-// a compiler
-//             that trusts them would emit.
+// Purpose     The recipes of echo/recipes.h executed by echo/inline.h, with nothing but the data of echo_recipes: what a
+//             compiler that trusts them would emit.
 #pragma once
 
 #include "echo/heap.h"
+#include "echo/inline.h"
 
 #include <cstdint>
 #include <cstring>
@@ -16,34 +16,14 @@ class RecipeInterpreter {
 public:
   RecipeInterpreter(const echo_recipes& recipes, echo_thread* thread) : r_(recipes), thread_(thread) {}
 
-  // `bytes` of the object, unrounded; `alignment` of its layout; header word as echo_layout_get tells it.
+  // `bytes` of the object, unrounded; header word as echo_layout_get tells it.
   echo_ref allocate(const echo_layout_info& layout, std::uint64_t bytes, std::uint64_t length,
                     bool is_array) {
-    const std::uint64_t size = (bytes + r_.granule - 1) / r_.granule * r_.granule;
-    if (size > r_.max_inline_bytes || layout.alignment > r_.granule) {
-      return r_.allocate_cold(thread_, layout.id, length);
-    }
-    const std::uint64_t cursor = load(r_.cursor_offset);
-    const std::uint64_t next = cursor + size;
-    if (next > load(r_.limit_offset)) {
-      return r_.allocate_cold(thread_, layout.id, length);
-    }
-    store_word(r_.cursor_offset, next);
-    auto* object = reinterpret_cast<char*>(cursor);
-    __atomic_store_n(reinterpret_cast<std::uint64_t*>(object + r_.header_offset), layout.header_word,
-                     __ATOMIC_RELAXED);
-    std::memset(object + r_.zero_from, 0, size - r_.zero_from);
-    if (is_array) {
-      std::memcpy(object + r_.length_offset, &length, sizeof length);
-    }
-    return reinterpret_cast<echo_ref>(object);
+    return is_array ? echo_inline_allocate_array(&r_, thread_, &layout, length)
+                    : echo_inline_allocate_bytes(&r_, thread_, &layout, bytes, 0);
   }
   void store(echo_ref object, std::uint64_t offset, echo_ref value) {
-    auto* slot = reinterpret_cast<echo_ref*>(reinterpret_cast<char*>(object) + offset);
-    if (r_.store_kind == ECHO_STORE_PHASE_TEST && address(r_.phase_offset)[0] != 0) {
-      r_.store_cold(thread_, slot, value);
-    }
-    __atomic_store_n(slot, value, __ATOMIC_RELAXED);
+    echo_inline_store(&r_, thread_, echo_inline_slot(object, offset), value);
   }
   void poll() {
     // A frame pointer of a frame younger than any watermark.
