@@ -10,7 +10,7 @@ namespace echo {
 bool ServiceThread::has_work() {
   const std::size_t keep = memory_.pool.keep();
   const std::size_t worth_a_wake = zeroes_ ? std::min(kSlabBytes, keep) : keep;
-  return memory_.pool.is_behind() || memory_.pool.empty_bytes() > keep ||
+  return memory_.pool.is_behind() || memory_.lacks_bitmaps() || memory_.pool.empty_bytes() > keep ||
          memory_.large.free_page_bytes() > worth_a_wake;
 }
 
@@ -38,6 +38,7 @@ void ServiceThread::give_back_when_idle() {
 
 void ServiceThread::work() {
   repeat([this] { return memory_.pool.populate_step(); }); // first: somebody may be about to need it
+  repeat([this] { return memory_.bring_in_bitmaps(); });
   repeat([this] { return memory_.pool.return_one_chunk(memory_.pool.keep()); });
   repeat([this] {
     return memory_.large.free_page_bytes() > memory_.pool.keep() && memory_.large.return_free_pages();

@@ -42,7 +42,8 @@ echo_status StartIndex::open(std::string* why) {
         "resolved after the next one that can";
     return ECHO_WRONG_STATE;
   }
-  if (!memory_.words.starts().is_open() && !memory_.words.starts().open(slabs.base(), slabs.bytes())) {
+  if (!memory_.words.starts().is_open() &&
+      !memory_.words.starts().open(slabs.base(), slabs.bytes(), memory_.bitmap_pages())) {
     *why = "the operating system refused address space for the starts of objects";
     return ECHO_SYSTEM_MEMORY;
   }

@@ -24,7 +24,29 @@ public:
 
   // False if the operating system refused address space.
   bool open() {
-    return layouts.open() && pool.open(config_) && bits.open(pool.slabs().base(), pool.slabs().bytes());
+    return layouts.open() && pool.open(config_) &&
+           bits.open(pool.slabs().base(), pool.slabs().bytes(), bitmap_pages());
+  }
+  // How the bitmaps of this heap are brought in: the smaller ones are not worth large pages, and without the background
+  // thread nobody brings them in.
+  SideMetadata::LargePages bitmap_pages() const {
+    return !config_.huge_pages || config_.max_heap <= kMostSmallPagedBitmaps ? SideMetadata::LargePages::Never
+           : config_.populate == 0 ? SideMetadata::LargePages::AtOnce
+                                   : SideMetadata::LargePages::AsBroughtIn;
+  }
+  // By the background thread, ahead of the mark that will need them; false: nothing is missing. [heap.meta.4]
+  bool bring_in_bitmaps() {
+    if (config_.populate == 0) {
+      return false;
+    }
+    const std::size_t bytes = bytes_with_bitmaps();
+    return bits.bring_in_step(bytes, true) ||
+           (words.starts().is_open() && words.starts().bring_in_step(bytes));
+  }
+  bool lacks_bitmaps() {
+    const std::size_t bytes = bytes_with_bitmaps();
+    return config_.populate != 0 &&
+           (!bits.is_brought_in(bytes) || (words.starts().is_open() && !words.starts().is_brought_in(bytes)));
   }
   // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records. Of pins at most.
   std::size_t metadata_bytes() {
@@ -69,6 +91,12 @@ public:
   PinSet pins;
 
 private:
+  static constexpr std::size_t kMostSmallPagedBitmaps = std::size_t{128} << 20; // 1 MiB of each
+  // What is used now, and what is used soon.
+  std::size_t bytes_with_bitmaps() {
+    return std::size_t{pool.slab_high_water()} * kSlabBytes + config_.populate;
+  }
+
   const Config config_;
 };
 

@@ -37,14 +37,14 @@ ObjectStarts::~ObjectStarts() {
   }
 }
 
-bool ObjectStarts::open(Address heap_base, std::size_t heap_bytes) {
+bool ObjectStarts::open(Address heap_base, std::size_t heap_bytes, SideMetadata::LargePages large_pages) {
   base_ = heap_base;
   epoch_bytes_ = round_up(heap_bytes / kSlabBytes * sizeof(std::uint32_t), kPageBytes);
   void* const table = os::map_zeroed(epoch_bytes_, kPageBytes);
   if (table == nullptr) {
     return false;
   }
-  if (!bits_.is_open() && !bits_.open(heap_base, heap_bytes)) {
+  if (!bits_.is_open() && !bits_.open(heap_base, heap_bytes, large_pages)) {
     os::release(table, epoch_bytes_);
     return false;
   }

@@ -28,7 +28,8 @@ public:
   ObjectStarts& operator=(const ObjectStarts&) = delete;
 
   // False if the operating system refused the address space; may be tried again.
-  bool open(Address heap_base, std::size_t heap_bytes);
+  bool open(Address heap_base, std::size_t heap_bytes,
+            SideMetadata::LargePages large_pages = SideMetadata::LargePages::Never);
   bool is_open() const { return open_.load(std::memory_order_acquire); } // any thread
 
   void forget_all() { ++epoch_; }
@@ -43,6 +44,10 @@ public:
   static std::size_t bytes_for(std::size_t heap_bytes) {
     return SideMetadata::bytes_for(heap_bytes) + heap_bytes / kSlabBytes * sizeof(std::uint32_t);
   }
+
+  // As those of the mark bits. [heap.meta.4]
+  bool bring_in_step(std::size_t heap_bytes) { return bits_.bring_in_step(heap_bytes, false); }
+  bool is_brought_in(std::size_t heap_bytes) const { return bits_.is_brought_in(heap_bytes); }
 
 private:
   std::size_t index_of(Address slab) const { return (slab - base_) / kSlabBytes; }

@@ -5,6 +5,7 @@
 
 #include "heap/os_memory.h"
 
+#include <algorithm>
 #include <initializer_list>
 #include <utility>
 
@@ -32,15 +33,41 @@ bool SideMetadata::map(MarkBits* bits, Address heap_base) const {
     if (*words == nullptr) {
       return false;
     }
-    // A bitmap on small pages costs the marker a second TLB miss per object.
-    (void)os::advise_huge(*words, mapped_bytes_);
+    if (large_pages_ == LargePages::AtOnce) {
+      (void)os::advise_huge(*words, mapped_bytes_);
+    }
   }
   return true;
 }
 
-bool SideMetadata::open(Address heap_base, std::size_t heap_bytes) {
+bool SideMetadata::open(Address heap_base, std::size_t heap_bytes, LargePages large_pages) {
   mapped_bytes_ = round_up(bytes_for(heap_bytes) / 2, kChunkBytes);
-  return map(this, heap_base) && map(&previous_, heap_base);
+  large_pages_ = large_pages;
+  if (!map(this, heap_base) || !map(&previous_, heap_base)) {
+    return false;
+  }
+  mapped_ = {marks_, odd_, previous_.marks_, previous_.odd_};
+  return true;
+}
+
+// A bitmap on small pages costs the marker a second TLB miss per object.
+bool SideMetadata::bring_in_step(std::size_t heap_bytes, bool both_cycles) {
+  const std::size_t from = brought_in_.load(std::memory_order_relaxed);
+  std::size_t to = bytes_of_each(heap_bytes);
+  if (from >= to) {
+    return false;
+  }
+  const std::size_t end = (from / kChunkBytes + 1) * kChunkBytes;
+  to = large_pages_ == LargePages::AsBroughtIn ? end : std::min(to, end);
+  for (std::size_t i = 0; i < (both_cycles ? mapped_.size() : 2); ++i) {
+    void* const at = reinterpret_cast<char*>(mapped_[i]) + from;
+    if (large_pages_ == LargePages::AsBroughtIn) {
+      (void)os::advise_huge(at, to - from);
+    }
+    (void)os::populate(at, to - from); // refused: the first touch brings it in
+  }
+  brought_in_.store(to, std::memory_order_relaxed);
+  return true;
 }
 
 void SideMetadata::swap_cycles() {

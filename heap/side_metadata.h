@@ -19,12 +19,17 @@
 //             the starts of the objects found. [heap.cell.1] Starts of two objects differ by at least 16.
 //             [heap.meta.3] Only the marker writes M and O of small objects; M of a large object, whose word no other
 //             object shares, is set by its birth too. Words are read by other threads: relaxed atomics.
+//             [heap.meta.4] Whoever marks for his memory never waits for a large page of a bitmap to be zeroed (100 us and
+//             more): large pages are asked for piece by piece by the background thread just before it brings the piece in,
+//             ahead of the first mark; what it has not come to is faulted in by small pages.
 // Equations   word(p) = base + 8 * ((p - heap base) >> 10);  2 * 0.78 % of the heap, while both cycles' are in use twice
 //             that
 #pragma once
 
 #include "heap/words.h"
 
+#include <array>
+#include <atomic>
 #include <cstring>
 
 namespace echo {
@@ -84,7 +89,9 @@ public:
     }
   }
   // Of the bitmaps of one cycle.
-  static std::size_t bytes_for(std::size_t heap_bytes) { return 2 * (heap_bytes / (kCellBytes * 8)); }
+  static constexpr std::size_t bytes_for(std::size_t heap_bytes) {
+    return 2 * (heap_bytes / (kCellBytes * 8));
+  }
   void prefetch(Address a) const { __builtin_prefetch(&marks_[index_of(a)], 1); }
 
 protected:
@@ -105,13 +112,24 @@ protected:
 // The bitmaps of a heap, mapped and owned.
 class SideMetadata : public MarkBits {
 public:
+  // Whether large pages are asked for: where the bitmaps in use are small they would only cost memory.
+  enum class LargePages : std::uint8_t { Never, AsBroughtIn, AtOnce };
+
   ~SideMetadata();
   // False if the operating system refused; may be tried again.
-  bool open(Address heap_base, std::size_t heap_bytes);
+  bool open(Address heap_base, std::size_t heap_bytes, LargePages large_pages = LargePages::Never);
   bool is_open() const {
     return marks_ != nullptr && odd_ != nullptr && previous_.marks_ != nullptr && previous_.odd_ != nullptr;
   }
   MarkBits view() const { return *this; }
+
+  // Brings in the next piece, at most 2 MiB, of each bitmap for the first `heap_bytes` of the heap: of the current cycle
+  // alone, or of both. False: nothing is missing. One thread at a time. [heap.meta.4]
+  bool bring_in_step(std::size_t heap_bytes, bool both_cycles);
+  // Any thread.
+  bool is_brought_in(std::size_t heap_bytes) const {
+    return brought_in_.load(std::memory_order_relaxed) >= bytes_of_each(heap_bytes);
+  }
 
   // In a stop: the other bitmaps, which are clear below, become those of the current cycle.
   void swap_cycles();
@@ -125,9 +143,16 @@ public:
 private:
   bool map(MarkBits* bits, Address heap_base) const;
   void unmap(const MarkBits& bits) const;
+  std::size_t bytes_of_each(std::size_t heap_bytes) const {
+    const std::size_t pages = (bytes_for(heap_bytes) / 2 + kPageBytes - 1) / kPageBytes * kPageBytes;
+    return pages < mapped_bytes_ ? pages : mapped_bytes_;
+  }
 
   MarkBits previous_;
-  std::size_t mapped_bytes_ = 0; // of each bitmap
+  std::size_t mapped_bytes_ = 0;           // of each bitmap
+  std::array<std::uint64_t*, 4> mapped_{}; // all, whichever cycle's they are just now
+  LargePages large_pages_ = LargePages::Never;
+  std::atomic<std::size_t> brought_in_{0}; // bytes of each
 };
 
 } // namespace echo

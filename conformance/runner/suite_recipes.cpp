@@ -241,7 +241,7 @@ Suite recipes_suite() {
           {"stores_by_recipe", "stores by the recipe keep what a checking heap requires (random)",
            "[abi.recipe.3] [abi.collect.2]", stores_by_recipe},
           {"bulk_by_recipe", "copies, moves, fills and exchanges of elements keep the same (random)",
-           "[abi.recipe.3] [abi.inline.3] [abi.inline.4]", bulk_by_recipe},
+           "[abi.recipe.3] [abi.inline.2] [abi.inline.3]", bulk_by_recipe},
       }};
 }
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <sys/mman.h>
 #include <vector>
 
 namespace echo {
@@ -97,6 +98,47 @@ TEST_F(SideMetadataTest, ClearingASlabLeavesItsNeighbours) {
 
 TEST_F(SideMetadataTest, CostsOneSixtyFourthOfTheHeap) {
   EXPECT_EQ(SideMetadata::bytes_for(kChunkBytes), kChunkBytes / 64);
+}
+
+// Pages of a mapping that are there.
+std::size_t resident(const void* from, std::size_t bytes) {
+  const std::size_t pages = bytes / kPageBytes;
+  std::vector<unsigned char> there(pages);
+  EXPECT_EQ(::mincore(const_cast<void*>(from), bytes, there.data()), 0);
+  return static_cast<std::size_t>(
+      std::count_if(there.begin(), there.end(), [](unsigned char c) { return (c & 1) != 0; }));
+}
+
+// [heap.meta.4] Steps bring in what a heap of that size needs, once, and change no bit; a heap that grows gets the rest.
+TEST(SideMetadataPages, AreBroughtInAheadOfTheMark) {
+  constexpr std::size_t kHeap = std::size_t{1} << 30;
+  constexpr std::size_t kPerMiB = MarkBits::bytes_for(std::size_t{1} << 20) / 2; // of each bitmap
+  for (const auto pages : {SideMetadata::LargePages::Never, SideMetadata::LargePages::AsBroughtIn}) {
+    SideMetadata bits;
+    ASSERT_TRUE(bits.open(kBase, kHeap, pages));
+    (void)bits.mark(kBase);
+    const auto* first = bits.slab_marks(kBase);
+    ASSERT_LE(resident(first, kChunkBytes), 1u) << "nothing but what was touched";
+    EXPECT_FALSE(bits.is_brought_in(std::size_t{16} << 20));
+    EXPECT_TRUE(bits.bring_in_step(std::size_t{16} << 20, true));
+    EXPECT_FALSE(bits.bring_in_step(std::size_t{16} << 20, true)) << "nothing is missing";
+    EXPECT_TRUE(bits.is_brought_in(std::size_t{16} << 20));
+    EXPECT_TRUE(bits.is_marked(kBase));
+    if (const std::size_t found = resident(first, kChunkBytes);
+        found > 1) { // a kernel before 5.14 brings in nothing
+      EXPECT_EQ(found, (pages == SideMetadata::LargePages::Never ? 16 * kPerMiB : kChunkBytes) / kPageBytes);
+      const auto* previous = bits.previous().slab_marks(kBase);
+      EXPECT_EQ(resident(previous, kChunkBytes), found) << "those of the next mark too";
+    }
+    std::size_t steps = 0;
+    while (bits.bring_in_step(kHeap, false)) {
+      ++steps;
+    }
+    // 8 MiB of each bitmap, 2 MiB at a time; the first is there, or was begun.
+    EXPECT_EQ(steps, pages == SideMetadata::LargePages::Never ? 4u : 3u);
+    EXPECT_TRUE(bits.is_brought_in(kHeap));
+    EXPECT_FALSE(bits.is_marked(kBase + kGranule * 2));
+  }
 }
 
 } // namespace

@@ -99,7 +99,7 @@ struct FakeArray {
   std::vector<echo_ref> words;
 };
 
-TEST(Inline, StoresCallTheColdPathFirstAndOnlyWhileTheHeapListens) { // [abi.inline.2]
+TEST(Inline, StoresCallTheColdPathFirstAndOnlyWhileTheHeapListens) { // [abi.inline.1]
   for (const bool listens : {false, true}) {
     FakeBlock fake(listens);
     const echo_recipes* r = &fake.recipes;
@@ -142,7 +142,7 @@ TEST(Inline, AHeapThatNeverListensIsNotAsked) {
 }
 
 // Against std::vector, with the heap listening or not, in one array and between two.
-TEST(Inline, CopiesAreMoves) { // [abi.inline.3]
+TEST(Inline, CopiesAreMoves) { // [abi.inline.2]
   std::mt19937_64 random(1);
   for (int round = 0; round < 400; ++round) {
     const bool listens = round % 2 == 0;
@@ -178,7 +178,7 @@ TEST(Inline, CopiesAreMoves) { // [abi.inline.3]
   }
 }
 
-TEST(Inline, LongCopiesAndFillsPollBetweenSlices) { // [abi.inline.4]
+TEST(Inline, LongCopiesAndFillsPollBetweenSlices) { // [abi.inline.3]
   for (const std::size_t count : {0u, 1u, 255u, 256u, 257u, 512u, 1000u}) {
     FakeBlock fake;
     fake.set_stop(true);
@@ -199,7 +199,7 @@ TEST(Inline, LongCopiesAndFillsPollBetweenSlices) { // [abi.inline.4]
 
 // At each poll the arrays move, as a collector may move them: the words in which they are rooted change, and what was there
 // becomes unreadable. In the second slice the heap begins to listen.
-TEST(Inline, ArraysMayMoveAndTheBarrierBeginAtEachPoll) { // [abi.inline.2] [abi.inline.4]
+TEST(Inline, ArraysMayMoveAndTheBarrierBeginAtEachPoll) { // [abi.inline.1] [abi.inline.3]
   constexpr std::size_t kLength = 2000;
   for (const bool same : {false, true}) {
     FakeBlock fake;

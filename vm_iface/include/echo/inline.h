@@ -7,12 +7,12 @@
  *             Everything is read from the recipes: nothing here depends on the plugin that is loaded.
  * Use         echo_get_recipes(heap, ECHO_RECIPES_FASTEST, &r) once per heap; then r and the thread block are the first
  *             two arguments everywhere. Keep both in local variables, so that the compiler keeps them in registers.
+ *             Nothing is checked: slots belong to the object, indices are within its length, kinds match. (echo_store,
+ *             echo_array_store and echo_weak_load of the plugin's table check.)
  *
- * Invariants  [abi.inline.1] Nothing is checked: slots belong to the object, indices are within its length, kinds match.
- *             (echo_store, echo_array_store and echo_weak_load of the plugin's table check.)
- *             [abi.inline.2] The test of the phase, the cold path and the store stand in this order with no safepoint in
- *             between. [abi.inline.3] References move one by one and whole: neither the marker nor another thread sees half
- *             of one. [abi.inline.4] A copy or fill of any length polls at least every ECHO_INLINE_SLICE elements, and
+ * Invariants  [abi.inline.1] The test of the phase, the cold path and the store stand in this order with no safepoint in
+ *             between. [abi.inline.2] References move one by one and whole: neither the marker nor another thread sees half
+ *             of one. [abi.inline.3] A copy or fill of any length polls at least every ECHO_INLINE_SLICE elements, and
  *             reads its arrays again from where they are rooted behind each poll.
  *             Functions that are not marked SAFEPOINT are NO-SAFEPOINT. All are called on the thread itself, managed,
  *             unless they say otherwise. A thread with compiled frames below publishes its anchor before what is marked
