@@ -39,6 +39,7 @@
 #include "gc/safepoint.h"
 #include "gc/service_thread.h"
 #include "gc/start_index.h"
+#include "gc/step_cost.h"
 #include "gc/verifier.h"
 #include "gc/work_units.h"
 #include "heap/config.h"
@@ -209,7 +210,6 @@ private:
   std::size_t advance(std::size_t units) ECHO_REQUIRES(driver_mutex_);
   void end_steps() ECHO_REQUIRES(driver_mutex_);
   bool step_within(std::uint64_t left_ns) ECHO_REQUIRES(driver_mutex_);
-  void note_step_cost(std::uint64_t ns, std::size_t units) ECHO_REQUIRES(driver_mutex_);
   bool next_is_stop() const;
   bool must_wait_for_frames() const;
   bool is_step_due() const;
@@ -322,7 +322,7 @@ private:
   enum class CycleStep : std::uint8_t { None, Retire, Begin, Mark, End, Finish };
   std::atomic<CycleStep> step_{CycleStep::None}; // the next; written by whoever holds driver_mutex_
   std::atomic<std::uint64_t> last_end_ns_{0};
-  std::uint64_t stop_ns_ = 0, unit_ns_ = 200; // what steps cost of late
+  StepCost step_cost_;
   enum class FinishPart : std::uint8_t { None, Weak, Count, Large, Small, Pace, Keep, Clear, Trim };
   struct Finishing {
     FinishPart part = FinishPart::None;

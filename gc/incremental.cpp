@@ -24,14 +24,12 @@ namespace echo {
 
 namespace {
 
-constexpr std::size_t kUnitsPerStep = 512; // about as many edges: tens of microseconds
+constexpr std::size_t kUnitsPerStep = StepCost::kMostUnits;
 constexpr std::size_t kUnitsToTheEnd = 4096;
-constexpr std::size_t kLeastUnits = 16;
 constexpr std::size_t kThreadsPerStep = 16;
 constexpr std::uint64_t kWaitNs = 40'000;
 constexpr std::uint64_t kBetweenEndsNs =
-    200'000; // looks at threads that have not visited all of their frames
-constexpr std::uint64_t kStopNsAtFirst = 50'000;
+    200'000;                                // looks at threads that have not visited all of their frames
 constexpr std::uint64_t kReturnNs = 20'000; // of a budget: for coming to rest and back
 
 } // namespace
@@ -191,36 +189,24 @@ bool Collector::is_step_due() const {
 
 // --- idle time
 
-// Costs of late, with a bias to the larger.
-void Collector::note_step_cost(std::uint64_t ns, std::size_t units) {
-  if (units == 0) {
-    stop_ns_ = std::max(ns, stop_ns_ - stop_ns_ / 8);
-  } else {
-    unit_ns_ = std::max(ns / units + 1, unit_ns_ - unit_ns_ / 8);
-  }
-}
-
 // One step that fits `left_ns`; false: none does, or there is none.
 bool Collector::step_within(std::uint64_t left_ns) {
   if (must_wait_for_frames()) {
     return false;
   }
-  std::size_t units = 0;
-  if (next_is_stop()) {
-    if (left_ns < std::max(stop_ns_, kStopNsAtFirst) * 3 / 2) {
-      stop_ns_ -= stop_ns_ / 8; // one that was slow is forgotten
-      return false;
-    }
-  } else {
-    units = std::min<std::size_t>(kUnitsPerStep, left_ns / 2 / std::max<std::uint64_t>(unit_ns_, 1));
-    if (units < kLeastUnits) {
-      unit_ns_ -= unit_ns_ / 8;
-      return false;
-    }
+  const bool stop = next_is_stop();
+  const std::size_t units = stop ? 0 : step_cost_.units_that_fit(left_ns);
+  if (stop ? !step_cost_.stop_fits(left_ns) : units == 0) {
+    return false;
   }
   const std::uint64_t start = os::monotonic_ns();
   (void)advance(units);
-  note_step_cost(os::monotonic_ns() - start, units);
+  const std::uint64_t ns = os::monotonic_ns() - start;
+  if (stop) {
+    step_cost_.note_stop(ns);
+  } else {
+    step_cost_.note_step(ns, units);
+  }
   return true;
 }
 
