@@ -89,7 +89,8 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
   // gc/run_permits.h. The flags: under the lock over permits, read by the thread itself.
   std::atomic<bool> has_permit{false};
   std::atomic<bool> gives_up{false}; // it was asked to, at its next poll
-  std::atomic<bool> resumes{false};  // on its way to managed: a permit that it has is not taken [permit.resume.1]
+  std::atomic<bool> resumes{
+      false}; // on its way to managed: a permit that it has is not taken [permit.resume.1]
   std::uint64_t permit_since_ns = 0;
   std::uint64_t permit_wait_ns = 0; // of the hold that is on
   std::unique_ptr<MachineStack>
