@@ -316,6 +316,12 @@ void MarkWorker::push(Address word, bool shared) {
   }
 }
 
+// By scan_general: the rest of a long array is a slice, with a price of its own.
+std::size_t MarkWorker::words_scanned(Address object, const LayoutRecord& record) {
+  const bool has_elements = record.traced_elements || record.ambiguous_elements;
+  return record.slot_count + (has_elements ? std::min<std::size_t>(load_length({object}), kSliceWords) : 0);
+}
+
 // The queues are empty at the end, whatever is left on the stacks.
 template <class Edges> bool MarkWorker::drain_into(Edges edges, std::size_t budget) {
   DelayLine<Edges::kMarkQueue> waiting_for_mark;
@@ -424,11 +430,13 @@ template <class Edges> bool MarkWorker::drain_into(Edges edges, std::size_t budg
     const std::size_t bytes = record.fixed_bytes;
     if (__builtin_expect(!record.is_simple || (object & (kSlabBytes - 1)) + bytes > kSlabBytes, 0)) {
       edges = scan_general(object, record, edges);
+      budget -= std::min(budget, words_scanned(object, record) / kWordsPerEdge); // [mark.budget.1]
       continue;
     }
     if (has_fault(Fault::MarkBitCleared) && (object / MarkBits::kCellBytes) % 97 == 0) {
       bits.clear_mark(object);
     }
+    budget -= std::min(budget, (bytes - 1) / (kWordsPerEdge * sizeof(Address))); // [mark.budget.1]
     simple_bytes += bytes;
     std::uint16_t& granules = live[(object - base) / kSlabBytes];
     granules = static_cast<std::uint16_t>(granules + bytes / kGranule);

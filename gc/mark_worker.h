@@ -26,6 +26,7 @@ namespace echo {
 class MarkWorker {
 public:
   static constexpr std::size_t kSliceWords = 256;
+  static constexpr std::size_t kWordsPerEdge = 8; // a cache line costs about what an edge costs
 
   // The lead alone looks into weak slots, ephemerons, and objects with trace callbacks or ambiguous words.
   MarkWorker(Memory& memory, EdgePool& pool, bool leads)
@@ -76,6 +77,7 @@ private:
   template <class Edges> Edges scan_ephemerons(Address object, const LayoutRecord& record, Edges edges);
   template <class Edges> bool may_look_at_ephemerons();
   void hand(Address object);
+  static std::size_t words_scanned(Address object, const LayoutRecord& record);
   bool accept_unusual(Address word, SlabKind kind);
   void reject_header(Address object);
   void corrupt(Address object, const char* what);

@@ -58,7 +58,6 @@ bool Marker::open(const Config& config) {
   if (mapped_ == nullptr || !weak().open(config)) {
     return false;
   }
-  (void)os::advise_huge(mapped_, mapped_bytes_);
   pool_.use(mapped_, edge_bytes, slices, [this](std::size_t i) { seconds_[i]->thread.wake(); });
   const SlabTable& slabs = memory_.pool.slabs();
   lead_.stacks().use(pool_.blocks(), slabs.base(), slabs.bytes());
