@@ -74,16 +74,16 @@ public:
   static constexpr std::size_t kCrowded = 64;
   static constexpr std::size_t kFull = 256;
 
-  // Called on the thread that fills a log while kCrowded or more wait; `full`: while kFull or more do. NO-SAFEPOINT.
-  using Relief = void (*)(void* owner, bool full);
+  // Called on the thread that fills its log while kCrowded or more wait; `full`: while kFull or more do. NO-SAFEPOINT.
+  using Relief = void (*)(void* owner, void* thread, bool full);
   void set_relief(Relief relief, void* owner) {
     relief_ = relief;
     owner_ = owner;
   }
   // Not to be called in a stop, or with a lock held.
-  void relieve() {
+  void relieve(void* thread) {
     if (const std::size_t now = waiting(); now >= kCrowded && relief_ != nullptr) {
-      relief_(owner_, now >= kFull);
+      relief_(owner_, thread, now >= kFull);
     }
   }
 
@@ -111,11 +111,13 @@ class DeletionLog {
 public:
   static constexpr std::size_t kRecords = 512;
 
+  // Whose log it is, for relief.
+  void set_owner(void* thread) { owner_ = thread; }
   void add(DeletionRecord record, DeletionSink& sink) {
     const bool is_full = count_ == records_.size();
     add_under_lock(record, sink);
     if (is_full) {
-      sink.relieve();
+      sink.relieve(owner_);
     }
   }
   // For callers that hold a lock for which whoever marks may wait: relief waits for who marks. The next log makes up for it.
@@ -136,6 +138,7 @@ public:
 private:
   std::array<DeletionRecord, kRecords> records_;
   std::size_t count_ = 0;
+  void* owner_ = nullptr;
 };
 
 } // namespace echo

@@ -79,6 +79,9 @@ NOTICED_BY = {
     "stays_loaded": ["heaps.loads_again"],
     "miscounts_objects": ["statistics.allocation_is_counted"],
     "miscounts_live": ["statistics.live_bytes_are_reachable_bytes", "roots.closing_frees"],
+    "net_over_raw": ["statistics.pauses_are_distributions"],
+    "works_over_cap": ["statistics.allocation_is_counted", "statistics.pauses_are_distributions"],
+    "utilisation_over_one": ["statistics.pauses_are_distributions"],
     "writes_behind_size": ["statistics.older_structs_are_filled"],
 }
 # Tests that hang with their fault are killed after 60 s times this.

@@ -196,9 +196,9 @@ ObjectRef Collector::allocate_large(Mutator& mutator, LayoutId layout, std::uint
     service_.wake();
   }
   for (std::size_t done = 0; !zeroed && done < bytes; done += kZeroSlice) {
-    const std::uint64_t start = os::monotonic_ns();
+    const std::uint64_t start = Safepoints::begin_hold(mutator, true);
     std::memset(reinterpret_cast<void*>(at + done), 0, bytes - done < kZeroSlice ? bytes - done : kZeroSlice);
-    pauses.record(ECHO_CAUSE_large_object, os::monotonic_ns() - start);
+    safepoints.record_hold(mutator, ECHO_CAUSE_large_object, start);
     if (mutator.poll_word.load(std::memory_order_relaxed) == 0) {
       safepoints.poll(mutator);
     }

@@ -44,7 +44,7 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
   WorkUnits units;
   if (!look_at_words(edges)) { // logs and ambiguous objects wait for the starts [starts.mark.1]
     units.edges = edges;
-    units_of_assists_.note(units);
+    held_.note(Hold::assist, units);
     *idle = false;
     return edges;
   }
@@ -55,7 +55,7 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
   const bool nothing = marker_.drain(edges) || marker_.is_starved();
   *idle = nothing && barriers.sink.waiting() == 0;
   units.edges = marker_.edges_of_lead() - before;
-  units_of_assists_.note(units);
+  held_.note(Hold::assist, units);
   edges_assisted_.fetch_add(units.edges, std::memory_order_relaxed);
   debt_.progress(marker_.edges(), 0, room_for_debt());
   if (*idle && config.mode != MarkMode::Incremental) {
@@ -65,8 +65,7 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
 }
 
 // One slice, or a wait for whoever marks; false: neither brought anything. `given`: in time that the VM gives, whatever is owed.
-bool Collector::assist_once(Mutator& mutator, bool given) {
-  const std::uint64_t start = os::monotonic_ns();
+bool Collector::mark_or_wait(Mutator& mutator, std::uint64_t start, bool given) {
   bool helped = false;
   bool idle = false;
   std::uint64_t paid = 0;
@@ -88,9 +87,13 @@ bool Collector::assist_once(Mutator& mutator, bool given) {
     ::sched_yield();
   }
   mutator.owed = idle ? 0 : mutator.owed - std::min(mutator.owed, paid << MarkDebt::kFraction);
-  if (!given) { // else it is part of a step
-    pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
-  }
+  return helped;
+}
+
+bool Collector::assist_once(Mutator& mutator) {
+  const std::uint64_t start = Safepoints::begin_hold(mutator, true);
+  const bool helped = mark_or_wait(mutator, start, false);
+  safepoints.record_hold(mutator, ECHO_CAUSE_assist, start);
   return helped;
 }
 
@@ -130,13 +133,13 @@ void Collector::wait_for_end(Mutator& mutator, std::uint64_t bytes) {
   if (!is_low) {
     return;
   }
-  const std::uint64_t start = os::monotonic_ns();
+  const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   const Phase phase = phase_.load(std::memory_order_relaxed);
   do {
     ::sched_yield();
   } while (phase_.load(std::memory_order_relaxed) == phase && !safepoints.stop_asked() &&
            os::monotonic_ns() - start < kWaitNs);
-  pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+  safepoints.record_hold(mutator, ECHO_CAUSE_assist, start);
 }
 
 // Whom allocation pays just now, in a mark or in steps; null: nobody.
@@ -213,11 +216,11 @@ void Collector::pay_for_allocation(Mutator& mutator, std::size_t bytes) {
 }
 
 // On a thread that has filled a log: a leaf, it does not poll.
-void Collector::relieve_log(bool full) {
+void Collector::relieve_log(Mutator& mutator, bool full) {
   if (!debt_.is_on()) {
     return; // an audit: the next stop takes them
   }
-  const std::uint64_t start = os::monotonic_ns();
+  const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   if (full) {
     marking_mutex_.lock(); // whoever has it is in a slice, and waits for nobody
   } else if (!marking_mutex_.try_lock()) {
@@ -229,7 +232,7 @@ void Collector::relieve_log(bool full) {
     (void)assist_some(edges_per_assist(), &idle);
   }
   marking_mutex_.unlock();
-  pauses.record(ECHO_CAUSE_assist, os::monotonic_ns() - start);
+  safepoints.record_hold(mutator, ECHO_CAUSE_assist, start);
 }
 
 } // namespace echo

@@ -38,8 +38,11 @@ Collector::Collector(const Config& c)
       collector_thread_([this] { drive_in_background(); }),
       barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {
   if (assists()) {
-    barriers.sink.set_relief([](void* self, bool full) { static_cast<Collector*>(self)->relieve_log(full); },
-                             this);
+    barriers.sink.set_relief(
+        [](void* self, void* thread, bool full) {
+          static_cast<Collector*>(self)->relieve_log(*static_cast<Mutator*>(thread), full);
+        },
+        this);
   }
   registering_.end();
 }
@@ -87,6 +90,7 @@ echo_status Collector::attach(Mutator** out, std::string* why) {
     *why = "no memory for a thread block";
     return ECHO_SYSTEM_MEMORY;
   }
+  mutator->run_queue.open();
   safepoints.attach(mutator.get(), [&] {
     mutator->phase = has_fault(Fault::PhaseNotSetAtAttach) ? std::uint8_t{kBarrierIdle} : barrier_phase();
     mutator->to_trace.mark = mark_number_; // it had no roots when the mark started
@@ -201,10 +205,11 @@ void Collector::statistics(echo_statistics* out) {
   out->slabs_remote = nodes.remote_slabs;
   out->slabs_migrated = nodes.migrated_slabs;
   out->bind_refusals = nodes.bind_refusals;
-  out->units_at_mark_start = units_at_start_.get();
-  out->units_at_mark_end = units_at_end_.get();
-  out->units_of_frames = units_of_frames_.get();
-  out->units_of_assists = units_of_assists_.get();
+  out->units_at_mark_start = held_.largest(Hold::mark_start);
+  out->units_at_mark_end = held_.largest(Hold::mark_end);
+  out->units_of_frames = held_.largest(Hold::frames);
+  out->units_of_assists = held_.largest(Hold::assist);
+  out->holds_over_cap = held_.over_cap();
   out->edges_assisted = edges_assisted_.load(std::memory_order_relaxed);
   out->edges_of_seconds = edges_of_seconds_.load(std::memory_order_relaxed);
   out->markers_peak = marker_.markers_peak();

@@ -36,6 +36,7 @@
 #include "gc/pacing.h"
 #include "gc/pauses.h"
 #include "gc/roots.h"
+#include "gc/run_queue.h"
 #include "gc/safepoint.h"
 #include "gc/service_thread.h"
 #include "gc/start_index.h"
@@ -160,6 +161,7 @@ public:
   void finish_cycle() ECHO_EXCLUDES(marking_mutex_);
   std::string verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment, bool objects);
 
+  const HeldUnits& held() const { return held_; }
   std::uint64_t cycles() const { return cycles_.load(std::memory_order_acquire); }
   // ECHO_OK, or why the last cycle freed nothing.
   echo_status failure(std::string* why) ECHO_EXCLUDES(failure_mutex_);
@@ -236,7 +238,16 @@ private:
   echo_status steps_of(std::string* why) const;
   template <class Body>
   echo_status as_driver(Mutator& mutator, std::string* why, Body body) ECHO_NO_THREAD_ANALYSIS;
-  MarkState mark_some(std::size_t edges, std::size_t logs) ECHO_REQUIRES(marking_mutex_);
+  // What a slice may do besides following edges: logs taken, root words and frames traced.
+  struct SliceBounds {
+    std::size_t logs;
+    std::uint32_t cells, frames;
+  };
+  static SliceBounds bounds_for(std::size_t edges);
+  MarkState mark_some(std::size_t edges, const SliceBounds& bounds, WorkUnits* done)
+      ECHO_REQUIRES(marking_mutex_);
+  bool has_roots_to_trace();
+  std::uint64_t* frames_in(WorkUnits& units) const;
   void note_exhaustion();
   std::size_t seconds_wanted();
   bool is_worth_sharing(std::size_t seconds) const;
@@ -249,9 +260,10 @@ private:
   std::uint64_t take_logs(std::size_t most_buffers) ECHO_REQUIRES(marking_mutex_);
   // Marking by the threads of the program: gc/assist.cpp.
   void pay_for_allocation(Mutator& mutator, std::size_t bytes) ECHO_EXCLUDES(marking_mutex_);
-  bool assist_once(Mutator& mutator, bool given = false) ECHO_EXCLUDES(marking_mutex_);
+  bool assist_once(Mutator& mutator) ECHO_EXCLUDES(marking_mutex_);
+  bool mark_or_wait(Mutator& mutator, std::uint64_t start, bool given) ECHO_EXCLUDES(marking_mutex_);
   std::uint64_t assist_some(std::size_t edges, bool* idle) ECHO_REQUIRES(marking_mutex_);
-  void relieve_log(bool full) ECHO_EXCLUDES(marking_mutex_);
+  void relieve_log(Mutator& mutator, bool full) ECHO_EXCLUDES(marking_mutex_);
   bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
   std::size_t edges_per_assist() const;
   void plan_room(std::uint64_t used);
@@ -267,8 +279,9 @@ private:
   void visit_own_frames(Mutator& mutator, std::uint32_t most);
   void finish_frames(Mutator& mutator);
   void leave_roots(Mutator& mutator);
-  bool trace_roots() ECHO_REQUIRES(marking_mutex_);
-  bool trace_thread(Mutator& mutator); // marking_mutex_ and the registry lock held
+  bool trace_roots(const SliceBounds& bounds, WorkUnits* done) ECHO_REQUIRES(marking_mutex_);
+  // marking_mutex_ and the registry lock held
+  bool trace_thread(Mutator& mutator, const SliceBounds& bounds, WorkUnits* done);
   void one_part_done(Mutator& mutator);
   void roots_failed(echo_status status, const std::string& why);
   void end_of_mark(const std::vector<Mutator*>& mutators) ECHO_REQUIRES(marking_mutex_);
@@ -353,8 +366,9 @@ private:
   std::vector<FoundWord> found_words_ ECHO_GUARDED_BY(marking_mutex_);
   Mutex orphans_mutex_;
   std::vector<Orphan> orphans_ ECHO_GUARDED_BY(orphans_mutex_);
-  WorkUnits units_; // of the stop that is on
-  LargestUnits units_at_start_, units_at_end_, units_of_frames_, units_of_assists_;
+  WorkUnits units_; // of the stop that is on, or of the last step
+  HeldUnits held_;
+  RunQueue driver_queue_;           // of the heap's own thread
   std::size_t next_thread_ = 0;     // whose roots are looked at next; under marking_mutex_
   std::atomic<bool> wanted_{false}; // a cycle was asked for and has not begun
   std::atomic<bool> failed_{

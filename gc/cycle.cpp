@@ -23,13 +23,20 @@ constexpr std::size_t kEdgesUnderStress = 2;
 // Frames that a thread visits at a poll.
 constexpr std::uint32_t kFramesPerPoll = 128;
 // What the stop at the end may still mark itself: less than another stop would cost. Of the logs, those of the threads
-// that ran and a few more.
+// that ran and a few more. Roots that wait to be traced are left to the next slice.
 constexpr std::size_t kEdgesAtEnd = 128;
-constexpr std::size_t kMoreLogsAtEnd = 4;
-// Full logs that a slice of the heap's own thread takes.
-constexpr std::size_t kLogsPerSlice = 8;
+constexpr std::size_t kMoreLogsAtEnd = 2;
 // While logs pile up slices are short: somebody may wait for one. [mark.log.2]
 constexpr std::size_t kEdgesWhileCrowded = 512;
+constexpr std::size_t kLogsWhileCrowded = 2;
+constexpr std::uint64_t kThread = 16, kFrame = 4, kWordsPerUnit = 8, kEdgesPerUnit = 2; // gc/work_units.h
+static_assert(cap_of(Hold::mark_start).of(1) == GlobalRoots::kMaxWords / kWordsPerUnit + kThread +
+                                                    DeletionLog::kRecords / kWordsPerUnit +
+                                                    Watermark::kFramesAtStop * kFrame);
+static_assert(cap_of(Hold::mark_end).of(1) == kEdgesAtEnd / kEdgesPerUnit +
+                                                  kMoreLogsAtEnd * DeletionLog::kRecords / kWordsPerUnit +
+                                                  kThread + DeletionLog::kRecords / kWordsPerUnit);
+static_assert(cap_of(Hold::frames).of(0) == kFramesPerPoll * kFrame);
 
 // Between looks at threads that have not visited all of their frames yet.
 constexpr std::chrono::microseconds kWaitForFrames{200};
@@ -108,10 +115,12 @@ template <class Words> struct MarkRoots final : RootVisitor {
   WorkUnits& units;
   Words& found;
   bool has_room = true;
+  bool is_bounded = true; // what comes are registered root words
   void root(ObjectRef ref) override {
-    ++units.words;
+    ++(is_bounded ? units.words : units.others);
     marker.push_root(ref);
   }
+  void end_of_words() override { is_bounded = false; }
   void ambiguous(AmbiguousWord word, echo_pin where) override {
     try {
       found.push_back({word, where});
@@ -120,7 +129,7 @@ template <class Words> struct MarkRoots final : RootVisitor {
     }
   }
   void looked_at(std::uint64_t words) override {
-    units.words += words;
+    units.others += words;
     memory.pins.saw(words);
   }
 };
@@ -128,7 +137,7 @@ template <class Words> struct MarkRoots final : RootVisitor {
 } // namespace
 
 echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* why, Where where) {
-  const std::uint64_t start = os::monotonic_ns();
+  const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   const std::uint64_t seen = cycles();
   bool drove = true;
   safepoints.at_rest(mutator, [&] {
@@ -140,7 +149,7 @@ echo_status Collector::collect(Mutator& mutator, echo_cause cause, std::string* 
       drive(cause, where);
     }
   });
-  pauses.record(cause, Safepoints::held_ns(mutator, start));
+  safepoints.record_hold(mutator, cause, start);
   events.wake();
   if (!drove) {
     pauses.record_stall(Safepoints::held_ns(mutator, start));
@@ -161,9 +170,9 @@ void Collector::set_watermarks(const std::vector<Mutator*>& mutators) {
 void Collector::poll(Mutator& mutator) {
   safepoints.poll(mutator);
   if (mutator.to_trace.frames) {
-    const std::uint64_t start = os::monotonic_ns();
+    const std::uint64_t start = Safepoints::begin_hold(mutator, true);
     visit_own_frames(mutator, kFramesPerPoll);
-    pauses.record(ECHO_CAUSE_frames, os::monotonic_ns() - start);
+    safepoints.record_hold(mutator, ECHO_CAUSE_frames, start);
     if (!mutator.to_trace.frames) {
       safepoints.rearm(mutator);
     }
@@ -253,7 +262,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
     starts.end_mark(false);
   } else if (beside) {
     memory.pool.lift_trigger();
-    units_at_start_.note(units_);
+    held_.note(Hold::mark_start, units_);
     if (assists()) {
       plan_room(cycle_.used_before);
       debt_.begin(cycle_.used_before, room_for_debt(), config.mode == MarkMode::Concurrent);
@@ -278,7 +287,7 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
   echo_status status = enumerate_words(roots, mutators, starts.is_used(), visitor, why);
   for (Mutator* m : safepoints.active()) {
     if (status == ECHO_OK) {
-      status = notice_mark(*m, visitor, &units_.frames, why);
+      status = notice_mark(*m, visitor, frames_in(units_), why);
     }
   }
   return status;
@@ -338,24 +347,36 @@ bool Collector::has_orphans() {
   return !orphans_.empty();
 }
 
-Collector::MarkState Collector::mark_some(std::size_t edges, std::size_t logs) {
+// A step on a thread of the program does no more besides its edges than half of them.
+Collector::SliceBounds Collector::bounds_for(std::size_t edges) {
+  return edges <= kEdgesWhileCrowded ? SliceBounds{1, 256, 16} : SliceBounds{8, 1024, 64};
+}
+
+// No bounds for roots: they are left alone.
+Collector::MarkState Collector::mark_some(std::size_t edges, const SliceBounds& bounds, WorkUnits* done) {
   if (!marker_.corruption().empty() || roots_failed_.load()) {
     return MarkState::Done;
   }
   if (!look_at_words(edges)) {
+    done->edges += edges;
     return MarkState::More;
   }
   if (barriers.sink.waiting() != 0) {
-    (void)take_logs(logs);
+    done->records += take_logs(bounds.logs);
   }
-  const bool found_roots = trace_roots();
-  const bool drained = marker_.drain(edges);
+  const bool traces = bounds.cells != 0;
+  const bool found_roots = traces && trace_roots(bounds, done);
+  const std::uint64_t before = marker_.edges_of_lead();
+  const std::uint64_t spent = traces ? kEdgesPerUnit * done->capped() : 0;
+  const bool drained =
+      marker_.drain(std::max<std::uint64_t>(edges - std::min<std::uint64_t>(edges, spent), 1));
+  done->edges += marker_.edges_of_lead() - before;
   note_exhaustion();
   if (!drained || barriers.sink.waiting() != 0 || found_roots) {
     const bool is_starved = marker_.is_starved() && barriers.sink.waiting() == 0 && !found_roots;
     return is_starved ? MarkState::Shared : MarkState::More;
   }
-  return untraced_threads_.load() == 0 && !has_orphans() ? MarkState::Done : MarkState::Waiting;
+  return has_roots_to_trace() ? MarkState::Waiting : MarkState::Done;
 }
 
 Collector::MarkState Collector::mark_slice(std::size_t edges) {
@@ -363,8 +384,13 @@ Collector::MarkState Collector::mark_slice(std::size_t edges) {
   const CpuMeter meter(cycle_.cpu_ns);
   const std::uint64_t before = marker_.edges();
   const bool crowded = barriers.sink.waiting() >= DeletionSink::kCrowded;
-  const MarkState state =
-      mark_some(crowded ? std::min(edges, kEdgesWhileCrowded) : edges, crowded ? 2 : kLogsPerSlice);
+  SliceBounds bounds = bounds_for(edges);
+  if (crowded) {
+    edges = std::min(edges, kEdgesWhileCrowded);
+    bounds.logs = std::min(bounds.logs, kLogsWhileCrowded);
+  }
+  units_ = {};
+  const MarkState state = mark_some(edges, bounds, &units_);
   debt_.progress(marker_.edges(), marker_.edges() - before, room_for_debt());
   if (state != MarkState::More) {
     debt_.idle();
@@ -378,14 +404,14 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
   units_ = {};
   for (Mutator* m : safepoints.active()) {
     ++units_.threads;
-    units_.records += m->barrier.log.size();
     if (!has_fault(Fault::LogLeftAtEnd)) {
       m->barrier.log.flush(barriers.sink);
     }
   }
-  units_.edges = kEdgesAtEnd;
-  units_at_end_.note(units_);
-  if (mark_some(kEdgesAtEnd, safepoints.active().size() + kMoreLogsAtEnd) != MarkState::Done) {
+  const MarkState state =
+      mark_some(kEdgesAtEnd, {safepoints.active().size() + kMoreLogsAtEnd, 0, 0}, &units_);
+  held_.note(Hold::mark_end, units_);
+  if (state != MarkState::Done) {
     return false; // [mark.end.1]
   }
   end_of_mark(mutators);
@@ -590,6 +616,9 @@ void Collector::wake_collector() {
 }
 
 void Collector::drive_in_background() {
+  if (RunQueue::mine() == nullptr) {
+    driver_queue_.open();
+  }
   const MutexLock driver(driver_mutex_);
   if (wanted_.load() && !is_open_ && wanted_after_.load(std::memory_order_relaxed) == cycles()) {
     if (is_held_) {

@@ -60,8 +60,6 @@ private:
 
 class FinalizerQueue {
 public:
-  static constexpr std::size_t kTracedBeside = 256;
-
   // Outside marking. [final.root.1]
   void append(FinalizableList& due) ECHO_EXCLUDES(mutex_);
   // The oldest; false: nothing is due.
@@ -85,11 +83,11 @@ public:
     traced_ = due_.front();
     next_ = head_;
   }
-  // At most kTracedBeside objects; false: nothing was left.
-  template <class Visit> bool trace_some(Visit visit) ECHO_EXCLUDES(mutex_) {
+  // At most `most` objects; false: nothing was left.
+  template <class Visit> bool trace_some(std::size_t most, Visit visit) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
     const bool some = traced_ != nullptr;
-    for (std::size_t left = kTracedBeside; left != 0 && traced_ != nullptr; --left) {
+    for (std::size_t left = most; left != 0 && traced_ != nullptr; --left) {
       visit(ObjectRef{traced_->objects[next_]});
       if (++next_ == traced_->count) {
         traced_ = traced_->next;
@@ -97,6 +95,11 @@ public:
       }
     }
     return some;
+  }
+
+  bool has_untraced() ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return traced_ != nullptr;
   }
 
 private:

@@ -67,6 +67,7 @@ echo_status Collector::fork_child(Mutator& mutator, std::string* why) {
   mutator.forks = false;
   mutexes_.renew_all();
   safepoints.permits().keep_only(mutator);
+  mutator.run_queue.open(); // the file is of the parent's thread
   for (Mutator* gone : safepoints.keep_only(mutator)) {
     const std::unique_ptr<Mutator> owned(gone);
     retire(*gone);

@@ -50,6 +50,7 @@ std::size_t Collector::advance(std::size_t units) {
     if (safepoints.take_those_at_rest([this](Mutator& m) { retire(m); }, kThreadsPerStep)) {
       step_.store(CycleStep::Begin);
     }
+    units_.threads = kThreadsPerStep;
     return kThreadsPerStep;
   case CycleStep::Begin: {
     stop_to_begin();
@@ -68,6 +69,7 @@ std::size_t Collector::advance(std::size_t units) {
     return 0;
   }
   case CycleStep::Finish:
+    units_.edges = units;
     if (finish_some(units)) {
       step_.store(CycleStep::None);
       wanted_.store(false);
@@ -102,7 +104,7 @@ void Collector::end_steps() {
 
 // One step, for what the thread owes; false: another thread was at it and did not finish in time.
 bool Collector::step_once(Mutator& mutator, std::size_t units) {
-  const std::uint64_t start = os::monotonic_ns();
+  const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   echo_cause cause = ECHO_CAUSE_assist;
   bool stepped = false;
   safepoints.at_rest(mutator, [&] {
@@ -116,17 +118,15 @@ bool Collector::step_once(Mutator& mutator, std::size_t units) {
             : step_.load() == CycleStep::End ? ECHO_CAUSE_mark_end
                                              : ECHO_CAUSE_assist;
     if (!must_wait_for_frames()) {
-      const std::size_t done = advance(units);
-      if (done != 0) {
-        WorkUnits work;
-        work.edges = done;
-        units_of_assists_.note(work);
+      units_ = {};
+      if (advance(units) != 0) { // else a stop, which has a count of its own
+        held_.note(Hold::assist, units_);
       }
     }
     stepped = true;
     driver_mutex_.unlock();
   });
-  pauses.record(cause, Safepoints::held_ns(mutator, start));
+  safepoints.record_hold(mutator, cause, start);
   return stepped;
 }
 
@@ -200,7 +200,10 @@ bool Collector::step_within(std::uint64_t left_ns) {
     return false;
   }
   const std::uint64_t start = os::monotonic_ns();
-  (void)advance(units);
+  units_ = {};
+  if (advance(units) != 0) {
+    held_.note(Hold::assist, units_);
+  }
   const std::uint64_t ns = os::monotonic_ns() - start;
   if (stop) {
     step_cost_.note_stop(ns);
@@ -222,7 +225,7 @@ bool Collector::is_due_when_idle() {
 }
 
 bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
-  const std::uint64_t start = os::monotonic_ns();
+  const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   const std::uint64_t given = std::min<std::uint64_t>(budget_us, 1'000'000'000) * 1000;
   const std::uint64_t budget = given - std::min(given / 8, kReturnNs);
   const auto left = [&] {
@@ -232,7 +235,7 @@ bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
   bool done = true;
   if (config.mode == MarkMode::Concurrent && assists()) {
     while (debt_.is_on() && !debt_.is_idle() && left() > kWaitNs * 2 && !safepoints.stop_asked()) {
-      (void)assist_once(mutator, true);
+      (void)mark_or_wait(mutator, os::monotonic_ns(), true);
     }
     done = !debt_.is_on();
   } else if (config.mode == MarkMode::Incremental) {
@@ -250,7 +253,7 @@ bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
       driver_mutex_.unlock();
     });
   }
-  pauses.record(ECHO_CAUSE_step, os::monotonic_ns() - start);
+  safepoints.record_hold(mutator, ECHO_CAUSE_step, start);
   return done;
 }
 

@@ -13,6 +13,8 @@
 #include "gc/finalizer_queue.h"
 #include "gc/handles.h"
 #include "gc/machine_stack.h"
+#include "gc/run_queue.h"
+#include "gc/utilisation.h"
 #include "gc/watermark.h"
 #include "heap/run_allocator.h"
 #include "heap/thread_block.h"
@@ -38,6 +40,7 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
       : collector(owner), allocator(supply), os_thread(::pthread_self()),
         allocates_inline(inline_allocation) {
     self = this;
+    barrier.log.set_owner(this);
   }
 
   echo_thread* as_handle() { return reinterpret_cast<echo_thread*>(static_cast<ThreadBlock*>(this)); }
@@ -93,6 +96,9 @@ struct alignas(kCacheLine) Mutator : ThreadBlock {
       false}; // on its way to managed: a permit that it has is not taken [permit.resume.1]
   std::uint64_t permit_since_ns = 0;
   std::uint64_t permit_wait_ns = 0; // of the hold that is on
+  std::uint64_t seen_idle_ns = 0;   // likewise: when it saw that the stop it waited for was over
+  RunQueue run_queue;               // opened by its thread
+  Utilisation utilisation;
   std::unique_ptr<MachineStack>
       stack; // of a thread whose stack is ambiguous: changed by the managed thread itself
   echo_error last_error{};

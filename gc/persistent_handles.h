@@ -74,6 +74,10 @@ public:
     }
     return true;
   }
+  bool has_untraced() ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return next_ != end_ || !leaving_.empty();
+  }
   // In a stop: every cell, for a mark that is one stop, and for the verifier.
   template <class Visit> void for_each(Visit visit) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);

@@ -106,6 +106,7 @@ echo_status enumerate_words(RootSet& roots, const std::vector<Mutator*>& mutator
       visitor.root(ref);
     }
   });
+  visitor.end_of_words();
   roots.callbacks.enumerate(visitor);
   return ambiguous ? roots.ambiguous.enumerate(mutators, visitor, why) : ECHO_OK;
 }

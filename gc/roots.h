@@ -58,6 +58,8 @@ struct RootVisitor {
   virtual void root(ObjectRef ref) = 0;
   // A word that points into the heap's reservation, but perhaps at no object.
   virtual void ambiguous(AmbiguousWord word, echo_pin where) = 0;
+  // All registered root words were visited; of what comes now the VM's own code decides how much it is. [stop.budget.1]
+  virtual void end_of_words() {}
   // Ambiguous words were read, most of which point elsewhere.
   virtual void looked_at(std::uint64_t) {}
 };

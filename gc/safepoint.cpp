@@ -47,7 +47,13 @@ void Safepoints::arrive() {
   if (!stop_word_.compare_exchange_strong(word, (word & ~3u) | kWorking)) {
     return; // another thread works, or the stop is over
   }
-  pauses_.record_time_to_safepoint(os::monotonic_ns() - asked_ns_);
+  const std::uint64_t arrived = os::monotonic_ns();
+  pauses_.record_time_to_safepoint(arrived - asked_ns_);
+  RunQueue* const queue = RunQueue::mine();
+  std::uint64_t waited = waited_to_arrive(queue, arrived);
+  if (queue != nullptr) {
+    queue->look();
+  }
   work_->run(mutators_);
   {
     const MutexLock lock(registry_mutex_);
@@ -59,25 +65,108 @@ void Safepoints::arrive() {
     }
     active_.clear();
   }
+  if (queue != nullptr && os::monotonic_ns() - arrived >= RunQueue::kWorthNs) {
+    waited += queue->waited_since(arrived);
+  }
+  last_stop_ = {asked_ns_, os::monotonic_ns(), waited};
   last_cause_.store(work_->cause);
   stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
   futex_wake_all(&stop_word_);
 }
 
-void Safepoints::wait_for_idle() {
-  const std::uint32_t sequence = sequence_of(stop_word_.load());
+std::uint64_t Safepoints::wait_for_idle(RunQueue* queue) {
+  const std::uint32_t first = stop_word_.load();
+  if (phase_of(first) == kIdle) {
+    return 0;
+  }
   const std::uint64_t start = os::monotonic_ns();
+  if (queue != nullptr) {
+    queue->look(); // nobody waits for this thread now
+  }
   for (;;) {
     const std::uint32_t word = stop_word_.load();
-    if (phase_of(word) == kIdle || sequence_of(word) != sequence) {
-      return;
+    if (phase_of(word) == kIdle || sequence_of(word) != sequence_of(first)) {
+      return os::monotonic_ns();
     }
     if (os::monotonic_ns() - start < kYieldNs) {
       ::sched_yield();
-    } else {
-      futex_wait(&stop_word_, word);
+      continue;
+    }
+    if (queue != nullptr) {
+      queue->look();
+    }
+    futex_wait(&stop_word_, word);
+  }
+}
+
+// --- what a pause owes to the machine
+
+// Behind the request: whoever is managed now may be the last to arrive. One that waits for a processor now has waited longer than
+// the kernel says: hence its processor time too.
+void Safepoints::note_asked_threads() {
+  std::array<const Mutator*, kMostAsked> managed{};
+  std::size_t count = 0;
+  {
+    const MutexLock lock(registry_mutex_);
+    for (const Mutator* m : active_) {
+      if (count < managed.size() && m->run_queue.is_open() && m->state.load() == ThreadState::Managed) {
+        managed[count++] = m; // it stays attached: the list is frozen
+      }
     }
   }
+  for (std::size_t i = 0; i < count && phase_of(stop_word_.load()) == kAsked; ++i) {
+    const std::uint64_t cpu_ns = os::cpu_ns_of(managed[i]->os_thread);
+    asked_[i] = {&managed[i]->run_queue, os::monotonic_ns(), managed[i]->run_queue.read(), cpu_ns};
+    asked_count_.store(i + 1, std::memory_order_release);
+  }
+}
+
+// Of the thread itself: not more than it did not run since it was asked, nor more than the kernel says.
+std::uint64_t Safepoints::waited_to_arrive(const RunQueue* queue, std::uint64_t now) const {
+  if (queue == nullptr || now - asked_ns_ < RunQueue::kWorthNs) {
+    return 0;
+  }
+  const auto end = asked_.begin() + static_cast<std::ptrdiff_t>(asked_count_.load(std::memory_order_acquire));
+  const auto self =
+      std::find_if(asked_.begin(), end, [queue](const AskedThread& t) { return t.queue == queue; });
+  if (self == end || self->cpu_ns == 0) {
+    return 0;
+  }
+  const std::uint64_t ran = os::thread_cpu_ns() - self->cpu_ns;
+  const std::uint64_t since = now - std::min(now, self->ns);
+  const std::uint64_t counted = queue->read();
+  return std::min(since - std::min(since, ran), counted - std::min(counted, self->waited));
+}
+
+std::uint64_t Safepoints::waited(Mutator& mutator, std::uint64_t since) {
+  const LastStop last = last_stop_;
+  if (last.released <= since) {
+    return mutator.run_queue.waited_since(since);
+  }
+  // A stop, of which this thread may have missed the beginning; then its own way back.
+  const std::uint64_t missed = since - std::min(since, last.asked);
+  const std::uint64_t in_stop = last.waited - std::min(last.waited, missed);
+  if (mutator.seen_idle_ns > last.released) {
+    return in_stop + std::min(mutator.run_queue.since_look(), mutator.seen_idle_ns - last.released);
+  }
+  return in_stop + mutator.run_queue.waited_since(last.released);
+}
+
+std::uint64_t Safepoints::begin_hold(Mutator& mutator, bool works) {
+  mutator.permit_wait_ns = 0;
+  mutator.seen_idle_ns = 0;
+  const std::uint64_t now = os::monotonic_ns();
+  if (works) {
+    mutator.run_queue.look();
+  }
+  return now;
+}
+
+void Safepoints::record_hold(Mutator& mutator, echo_cause cause, std::uint64_t since) {
+  const std::uint64_t end = os::monotonic_ns();
+  const std::uint64_t held = end - since - std::min(end - since, mutator.permit_wait_ns);
+  const std::uint64_t queued = held < RunQueue::kWorthNs ? 0 : waited(mutator, since);
+  pauses_.record(mutator.utilisation, {cause, since, end, held, queued});
 }
 
 void Safepoints::to_rest(Mutator& mutator) {
@@ -122,10 +211,6 @@ std::uint64_t Safepoints::held_ns(const Mutator& mutator, std::uint64_t since) {
   return ns - std::min(ns, mutator.permit_wait_ns);
 }
 
-void Safepoints::record_hold(const Mutator& mutator, echo_cause cause, std::uint64_t since) {
-  pauses_.record(cause, held_ns(mutator, since));
-}
-
 // A permit may have been taken from a thread at rest; until it has one it is at rest again.
 void Safepoints::wait_for_permit(Mutator& mutator, ThreadState rest) {
   mutator.state.store(rest); // the recipe has exchanged it already
@@ -164,7 +249,7 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
     mutator.state.store(rest);
     maybe_yield();
     arrive(); // whoever saw us managed for a moment has left the work to us
-    wait_for_idle();
+    note_idle(mutator);
   }
   mutator.resumes.store(false, std::memory_order_relaxed);
   resumed_(mutator);
@@ -174,7 +259,7 @@ std::uint64_t Safepoints::to_managed(Mutator& mutator, ThreadState rest) {
 void Safepoints::leave_native(Mutator& mutator) {
   const ThreadState left = mutator.state.load(std::memory_order_relaxed);
   const ThreadState rest = left == ThreadState::Managed ? ThreadState::Native : left; // the recipe's exchange
-  mutator.permit_wait_ns = 0;
+  (void)begin_hold(mutator, false);
   if (const std::uint64_t held_since = to_managed(mutator, rest); held_since != 0) {
     record_hold(mutator, last_cause_.load(), held_since);
   }
@@ -183,13 +268,12 @@ void Safepoints::leave_native(Mutator& mutator) {
 void Safepoints::poll(Mutator& mutator) {
   ++mutator.cold_polls;
   save_in_place(mutator);
-  mutator.permit_wait_ns = 0;
-  const std::uint64_t held_since = os::monotonic_ns();
+  const std::uint64_t held_since = begin_hold(mutator, false);
   const bool held = phase_of(stop_word_.load()) != kIdle;
   if (held) {
     mutator.resumes.store(true, std::memory_order_relaxed);
     to_rest(mutator);
-    wait_for_idle();
+    note_idle(mutator);
   }
   if (mutator.gives_up.load(std::memory_order_relaxed)) {
     to_rest(mutator);
@@ -202,7 +286,7 @@ void Safepoints::poll(Mutator& mutator) {
 }
 
 bool Safepoints::stop(Mutator* self, StopWork& work) {
-  const std::uint64_t held_since = os::monotonic_ns();
+  const std::uint64_t held_since = self == nullptr ? 0 : begin_hold(*self, false);
   if (self != nullptr) {
     save_in_place(*self);
     to_rest(*self);
@@ -213,6 +297,7 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
     if (work.still_wanted()) {
       const MutexLock frozen(list_mutex_);
       work_ = &work;
+      asked_count_.store(0);
       asked_ns_ = os::monotonic_ns();
       const std::uint32_t word = stop_word_.load();
       ECHO_CHECK(phase_of(word) == kIdle, "[stop.who.1] a stop begins inside another");
@@ -226,13 +311,19 @@ bool Safepoints::stop(Mutator* self, StopWork& work) {
         }
       }
       maybe_yield();
+      note_asked_threads();
       arrive();
-      wait_for_idle();
+      RunQueue* const queue = RunQueue::mine();
+      const std::uint64_t seen = wait_for_idle(queue);
+      if (self != nullptr) {
+        self->seen_idle_ns = seen;
+      } else if (seen != 0 && queue != nullptr) {
+        queue->look(); // what it waited beside the work is not on anybody's way
+      }
       done = true;
     }
   }
   if (self != nullptr) {
-    self->permit_wait_ns = 0;
     (void)to_managed(*self, self->state_at_rest());
     record_hold(*self, work.cause, held_since);
   }
@@ -244,6 +335,7 @@ void Safepoints::hold(Mutator& self) {
   const std::uint32_t word = stop_word_.load();
   ECHO_CHECK(phase_of(word) == kIdle, "[stop.who.1] a stop begins inside another");
   work_ = nullptr;
+  asked_count_.store(0);
   asked_ns_ = os::monotonic_ns();
   {
     const MutexLock lock(registry_mutex_);
@@ -283,6 +375,7 @@ void Safepoints::release(Mutator& self) {
     self.is_active.store(true);
     self.poll_word.store(self.idle_poll_word());
   }
+  last_stop_ = {asked_ns_, os::monotonic_ns(), 0};
   last_cause_.store(ECHO_CAUSE_requested);
   stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
   futex_wake_all(&stop_word_);

@@ -33,6 +33,7 @@
 #include "heap/mutex.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <functional>
 #include <vector>
@@ -92,13 +93,16 @@ public:
   // Brings a managed thread to rest for as long as `body` runs: it waits for memory, or drives a collection. Returns when
   // no stop is on.
   template <class Body> [[gnu::noinline]] void at_rest(Mutator& mutator, Body body) {
-    mutator.permit_wait_ns = 0;
     save_in_place(mutator);
     to_rest(mutator);
     body();
     (void)to_managed(mutator, mutator.state_at_rest());
   }
-  // Since `since`, but for what the thread has waited for its turn to run since it came to rest.
+  // A hold of this thread begins, for work of its own if `works`; it ends with record_hold, on the thread, managed again. The
+  // time. [stats.pause.1]
+  static std::uint64_t begin_hold(Mutator& mutator, bool works);
+  // Since `since`, but for what the thread has waited for its turn to run.
+  void record_hold(Mutator& mutator, echo_cause cause, std::uint64_t since);
   static std::uint64_t held_ns(const Mutator& mutator, std::uint64_t since);
   // Behind the recipe's exchange of the state: this thread may have been the last that a stop waited for.
   void entered_native(Mutator& mutator);
@@ -223,6 +227,8 @@ public:
   // Stress: gives the other threads a chance at every protocol step.
   void maybe_yield();
   RunPermits& permits() { return permits_; }
+  // Of the stop that is asked for: how many were noted as those that it waits for.
+  std::size_t asked_threads() const { return asked_count_.load(std::memory_order_acquire); }
   bool stop_asked() const { return phase_of(stop_word_.load(std::memory_order_relaxed)) != kIdle; }
 
 private:
@@ -239,8 +245,6 @@ private:
   void to_rest(Mutator& mutator);
   std::uint64_t to_managed(Mutator& mutator, ThreadState rest);
   void unlist(Mutator* mutator) ECHO_REQUIRES(registry_mutex_);
-  // Less what it waited for its turn.
-  void record_hold(const Mutator& mutator, echo_cause cause, std::uint64_t since);
   void wait_for_permit(Mutator& mutator, ThreadState rest);
   void give_up_permit(Mutator& mutator) { // at rest
     if (permits_.is_on() && permits_.are_wanted()) {
@@ -248,7 +252,17 @@ private:
     }
   }
   void arrive() ECHO_NO_THREAD_ANALYSIS; // the list is frozen while the work runs
-  void wait_for_idle();
+  // `queue`: of the calling thread, or null. The time when it saw the end of the stop; 0: there was none.
+  std::uint64_t wait_for_idle(RunQueue* queue);
+  void note_idle(Mutator& mutator) {
+    if (const std::uint64_t seen = wait_for_idle(&mutator.run_queue); seen != 0) {
+      mutator.seen_idle_ns = seen;
+    }
+  }
+  // How long the critical path of a pause waited for a processor, at least. [pause.net.1]
+  std::uint64_t waited(Mutator& mutator, std::uint64_t since);
+  void note_asked_threads() ECHO_EXCLUDES(registry_mutex_);
+  std::uint64_t waited_to_arrive(const RunQueue* queue, std::uint64_t now) const;
   void note_run(Mutator& mutator) ECHO_REQUIRES(registry_mutex_) {
     if (!mutator.has_run) {
       mutator.has_run = true;
@@ -266,6 +280,19 @@ private:
   StopWork* work_ = nullptr;   // published by the store of kAsked
   std::uint64_t asked_ns_ = 0; // likewise
   std::atomic<echo_cause> last_cause_{ECHO_CAUSE_requested};
+  // Of the last stop that is over: changes only while no thread is managed.
+  struct LastStop {
+    std::uint64_t asked = 0, released = 0;
+    std::uint64_t waited = 0; // by its last thread, for a processor: until it arrived, and in the work
+  } last_stop_;
+  // Of threads that were managed when a stop was asked for: written behind that by whoever asks, read by the last to arrive.
+  struct AskedThread {
+    const RunQueue* queue;
+    std::uint64_t ns, waited, cpu_ns;
+  };
+  static constexpr std::size_t kMostAsked = 8;
+  std::array<AskedThread, kMostAsked> asked_{};
+  std::atomic<std::size_t> asked_count_{0};
   Mutex stop_mutex_;     // one asker at a time
   Mutex list_mutex_;     // held during a stop: freezes the list
   Mutex registry_mutex_; // held briefly around changes and reads of the list

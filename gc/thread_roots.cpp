@@ -10,7 +10,7 @@
 //
 // Invariants  [roots.frames.4] A frame is visited in this mark before control comes to it. [roots.frames.2] Of a stack whose
 //             returns are polled a stop visits Watermark::kFramesAtStop frames; a thread visits at most kFramesPerSlice at a
-//             time, whoever marks kFramesBeside. [handles.trace.1] Handles are traced kCellsBeside at a time. A mark ends
+//             time, whoever marks as many as SliceBounds says. [handles.trace.1] So are handles traced. A mark ends
 //             when no thread has roots to trace. [stop.active.1] While the registry lock is held a thread that is not active
 //             does not become managed.
 #include "gc/collector.h"
@@ -24,8 +24,6 @@ namespace echo {
 namespace {
 
 constexpr std::uint32_t kFramesPerSlice = 128;
-constexpr std::uint32_t kFramesBeside = 64;
-constexpr std::uint32_t kCellsBeside = 1024;
 
 // Hands the references of frames to a visitor.
 class VisitFrames final : public FrameWalk {
@@ -71,6 +69,11 @@ struct PushRoots final : RootVisitor {
 };
 
 } // namespace
+
+// Where frames are counted: all at once are no slice.
+std::uint64_t* Collector::frames_in(WorkUnits& units) const {
+  return roots.frames.has_polled_returns() ? &units.frames : &units.others;
+}
 
 void Collector::roots_failed(echo_status status, const std::string& why) {
   set_failure(status, why);
@@ -136,10 +139,10 @@ void Collector::resumed(Mutator& mutator) {
   LogRoots visitor(mutator, barriers);
   std::string why;
   WorkUnits units;
-  if (const echo_status status = notice_mark(mutator, visitor, &units.frames, &why); status != ECHO_OK) {
+  if (const echo_status status = notice_mark(mutator, visitor, frames_in(units), &why); status != ECHO_OK) {
     roots_failed(status, why);
   }
-  units_of_frames_.note(units);
+  held_.note(Hold::frames, units);
   if (mutator.to_trace.frames) {
     mutator.poll_word.store(0); // each poll visits some
   }
@@ -149,11 +152,11 @@ void Collector::visit_own_frames(Mutator& mutator, std::uint32_t most) {
   LogRoots visitor(mutator, barriers);
   std::string why;
   WorkUnits units;
-  if (const echo_status status = visit_frames(mutator, most, true, visitor, &units.frames, &why);
+  if (const echo_status status = visit_frames(mutator, most, true, visitor, frames_in(units), &why);
       status != ECHO_OK) {
     roots_failed(status, why);
   }
-  units_of_frames_.note(units);
+  held_.note(Hold::frames, units);
 }
 
 // Before a thread goes: its frames are gone, but what they held may be elsewhere.
@@ -181,7 +184,7 @@ void Collector::leave_roots(Mutator& mutator) {
 }
 
 // A slice of one thread, under the registry lock; true if something was done.
-bool Collector::trace_thread(Mutator& mutator) {
+bool Collector::trace_thread(Mutator& mutator, const SliceBounds& bounds, WorkUnits* done) {
   PushRoots visitor(marker_);
   RootsToTrace& left = mutator.to_trace;
   std::uint64_t visited = 0;
@@ -193,34 +196,46 @@ bool Collector::trace_thread(Mutator& mutator) {
     }
     status = notice_mark(mutator, visitor, &visited, &why);
   } else if (!left.handles.is_done()) {
-    left.handles.step(kCellsBeside, [this](ObjectRef ref) { marker_.push_root(ref); });
+    left.handles.step(bounds.cells, [this](ObjectRef ref) { marker_.push_root(ref); });
+    done->words += bounds.cells;
     if (left.handles.is_done()) {
       one_part_done(mutator);
     }
   } else if (!mutator.is_active.load() && left.frames) {
-    status = visit_frames(mutator, kFramesBeside, false, visitor, &visited, &why);
+    status = visit_frames(mutator, bounds.frames, false, visitor, &visited, &why);
   } else {
     return false;
   }
   if (status != ECHO_OK) {
     roots_failed(status, why);
   }
+  *frames_in(*done) += visited;
   return true;
 }
 
+// Anything that trace_roots would do, or a thread has to do before the mark may end.
+bool Collector::has_roots_to_trace() {
+  return untraced_threads_.load() != 0 || has_orphans() || roots.finalizers.has_untraced() ||
+         roots.persistent.has_untraced();
+}
+
 // A slice; true if something was done.
-bool Collector::trace_roots() {
-  if (roots.finalizers.trace_some([this](ObjectRef ref) { marker_.push_root(ref); })) { // [final.root.1]
+bool Collector::trace_roots(const SliceBounds& bounds, WorkUnits* done) {
+  if (roots.finalizers.trace_some(bounds.cells,
+                                  [this](ObjectRef ref) { marker_.push_root(ref); })) { // [final.root.1]
+    done->words += bounds.cells;
     return true;
   }
-  if (roots.persistent.trace(kCellsBeside, [this](ObjectRef ref) { marker_.push_root(ref); })) {
+  if (roots.persistent.trace(bounds.cells, [this](ObjectRef ref) { marker_.push_root(ref); })) {
+    done->words += bounds.cells;
     return true; // [handles.persistent.4]
   }
   {
     const MutexLock lock(orphans_mutex_);
     if (!orphans_.empty()) {
       Orphan& orphan = orphans_.back();
-      orphan.trace.step(kCellsBeside, [this](ObjectRef ref) { marker_.push_root(ref); });
+      orphan.trace.step(bounds.cells, [this](ObjectRef ref) { marker_.push_root(ref); });
+      done->words += bounds.cells;
       if (orphan.trace.is_done()) {
         orphans_.pop_back();
       }
@@ -230,7 +245,7 @@ bool Collector::trace_roots() {
   const std::size_t threads = safepoints.attached();
   for (std::size_t i = 0; i <= threads && untraced_threads_.load() != 0; ++i) {
     bool worked = false;
-    if (!safepoints.with_thread(next_thread_, [&](Mutator& m) { worked = trace_thread(m); })) {
+    if (!safepoints.with_thread(next_thread_, [&](Mutator& m) { worked = trace_thread(m, bounds, done); })) {
       next_thread_ = 0;
     } else if (worked) {
       return true;

@@ -90,4 +90,9 @@ std::uint64_t thread_cpu_ns() {
   return read_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
+std::uint64_t cpu_ns_of(pthread_t thread) {
+  clockid_t clock{};
+  return ::pthread_getcpuclockid(thread, &clock) == 0 ? read_clock(clock) : 0;
+}
+
 } // namespace echo::os

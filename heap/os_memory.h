@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <pthread.h>
 
 namespace echo::os {
 
@@ -33,5 +34,7 @@ void release(void* at, std::size_t bytes);
 
 std::uint64_t monotonic_ns();
 std::uint64_t thread_cpu_ns();
+// Of another thread of the process, which exists; 0 if the system does not tell.
+std::uint64_t cpu_ns_of(pthread_t thread);
 
 } // namespace echo::os

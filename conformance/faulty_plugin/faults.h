@@ -75,6 +75,9 @@
   X(stays_loaded, "cannot be unloaded")                                                                      \
   X(miscounts_objects, "counts one object too few")                                                          \
   X(miscounts_live, "live_bytes is 8 too high")                                                              \
+  X(net_over_raw, "a net pause may be longer than its raw one")                                              \
+  X(works_over_cap, "a stop did more work than its cap")                                                     \
+  X(utilisation_over_one, "a thread had more of a window than all of it")                                    \
   X(writes_behind_size, "fills the statistics beyond the size given")
 
 enum class Fault {

@@ -250,6 +250,9 @@ void break_heaps_and_statistics() {
     break;
   case Fault::miscounts_objects:
   case Fault::miscounts_live:
+  case Fault::net_over_raw:
+  case Fault::works_over_cap:
+  case Fault::utilisation_over_one:
   case Fault::writes_behind_size:
     table.statistics = [](echo_heap* heap, echo_statistics* out) {
       const echo_status status = inner->statistics(heap, out);
@@ -261,6 +264,12 @@ void break_heaps_and_statistics() {
         out->live_bytes += 8;
       if (fault == Fault::writes_behind_size)
         out->bytes_returned = 0;
+      if (fault == Fault::net_over_raw && out->size == sizeof *out)
+        out->pause_net_us.max = out->pause_net_us.sum = out->pause_us.sum + 1;
+      if (fault == Fault::works_over_cap && out->size == sizeof *out)
+        out->holds_over_cap = 1;
+      if (fault == Fault::utilisation_over_one && out->size == sizeof *out)
+        out->mmu_10ms = 1.5;
       return status;
     };
     break;

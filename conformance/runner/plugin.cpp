@@ -142,8 +142,17 @@ Heap::Heap(const Plugin& plugin, const std::string& options) : plugin_(&plugin) 
   EXPECT(heap_ != nullptr, "heap_create succeeded but gave no heap");
 }
 
+// Whatever a test did to the heap, no hold of a thread may have done more work than its cap. [stop.budget.1]
+std::uint64_t Heap::holds_over_cap() const {
+  echo_statistics s{};
+  s.size = sizeof s;
+  return api().statistics(heap_, &s) == ECHO_OK ? s.holds_over_cap : 0;
+}
+
 Heap::~Heap() {
   echo_error why = untouched_error();
+  if (heap_ != nullptr && holds_over_cap() != 0)
+    note_failure("a stop or a slice did more work than its cap, " + show(holds_over_cap()) + " times");
   if (heap_ != nullptr)
     if (const echo_status status = api().heap_destroy(heap_, &why); status != ECHO_OK)
       note_failure("heap_destroy at the end of the test: " + status_text(status, why));
@@ -151,6 +160,7 @@ Heap::~Heap() {
 
 void Heap::destroy() {
   echo_error why = untouched_error();
+  EXPECT_EQ(holds_over_cap(), std::uint64_t{0}, "stops and slices that did more work than their cap");
   const echo_status status = api().heap_destroy(heap_, &why);
   EXPECT(status == ECHO_OK, "heap_destroy: " + status_text(status, why));
   heap_ = nullptr;

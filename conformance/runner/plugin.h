@@ -80,6 +80,7 @@ public:
   const Plugin& plugin() const { return *plugin_; }
   echo_heap* get() const { return heap_; }
   void destroy();
+  std::uint64_t holds_over_cap() const;
 
   echo_layout_id add(const echo_layout& layout) const;
   // `bytes` in all; references at the word indices `slots`.

@@ -214,7 +214,7 @@ void histograms_decode(Context& context) {
   EXPECT_EQ(sum, pauses.total(), "pauses by cause, added up");
   EXPECT(exported(ECHO_HISTOGRAM_TIME_TO_SAFEPOINT, 0).total() > 0, "no time to a safepoint");
   std::uint64_t bytes = 0;
-  EXPECT_STATUS(api.histogram_export(f.heap.get(), 4, 0, nullptr, &bytes, nullptr), ECHO_INVALID_ARGUMENT,
+  EXPECT_STATUS(api.histogram_export(f.heap.get(), 6, 0, nullptr, &bytes, nullptr), ECHO_INVALID_ARGUMENT,
                 "4");
   EXPECT_STATUS(api.histogram_export(f.heap.get(), 1, ECHO_CAUSE_COUNT, nullptr, &bytes, nullptr),
                 ECHO_INVALID_ARGUMENT, "an unknown cause");

@@ -4,6 +4,7 @@
 #include "patterns.h"
 #include "workers.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -100,9 +101,12 @@ void pauses_are_distributions(Context& context) {
   nodes.list(20000);
   churn(f.mutator, 100 << 20, context.random);
   const echo_statistics s = f.heap.statistics();
-  const auto ordered = [](const echo_distribution& d, const std::string& what) {
+  const auto ordered_but_for_zeroes = [](const echo_distribution& d, const std::string& what) {
     EXPECT(d.p50 <= d.p90 && d.p90 <= d.p99 && d.p99 <= d.p99_9 && d.p99_9 <= d.max * 1.011 + 0.001,
            what + ": the percentiles are not in order");
+  };
+  const auto ordered = [&](const echo_distribution& d, const std::string& what) {
+    ordered_but_for_zeroes(d, what);
     EXPECT(d.sum <= d.max * static_cast<double>(d.count) * 1.011 + 1, what + ": the sum exceeds count * max");
     EXPECT(d.count == 0 || (d.max > 0 && d.sum > 0), what + ": events of no duration");
   };
@@ -121,6 +125,27 @@ void pauses_are_distributions(Context& context) {
     count += d.count;
   }
   EXPECT_EQ(count, s.pause_us.count, "pauses by cause, added up");
+  if (s.pause_net_us.count == 0)
+    return; // of a plugin with an older, shorter struct
+  ordered_but_for_zeroes(s.pause_net_us, "pause_net_us");
+  EXPECT_EQ(s.pause_net_us.count, s.pause_us.count, "net pauses");
+  EXPECT(s.pause_net_us.sum <= s.pause_us.sum && s.pause_net_us.max <= s.pause_us.max,
+         "net pauses are longer than raw ones");
+  EXPECT(s.run_queue_known == 1 || s.pause_net_us.sum == s.pause_us.sum,
+         "waits are subtracted that the kernel does not tell");
+  count = 0;
+  for (const echo_distribution& d : s.pause_net_by_cause_us) {
+    ordered_but_for_zeroes(d, "pause_net_by_cause_us");
+    count += d.count;
+  }
+  EXPECT_EQ(count, s.pause_us.count, "net pauses by cause, added up");
+  for (const double mmu : {s.mmu_1ms, s.mmu_10ms, s.mmu_100ms})
+    EXPECT(mmu >= 0 && mmu <= 1, "a utilisation of " + show(mmu));
+  // What a window lost lies in pauses.
+  EXPECT((1 - s.mmu_100ms) * 100000 <= s.pause_us.sum + 1,
+         "a window of 100 ms lost more than all pauses took");
+  EXPECT((1 - s.mmu_1ms) * 1000 >= std::min(s.pause_us.max * 0.99, 1000.0) - 1,
+         "the worst window of 1 ms lost less than the longest pause took");
 }
 
 void space_adds_up(Context& context) {
@@ -195,7 +220,7 @@ Suite statistics_suite() {
           {"collections_are_counted", "collections are counted by kind and by cause", "[abi.stats.1]",
            collections_are_counted},
           {"pauses_are_distributions", "pauses, stalls and times to safepoint are ordered distributions",
-           "[stats.pause.1]", pauses_are_distributions},
+           "[stats.pause.1] [pause.net.1] [pause.mmu.1]", pauses_are_distributions},
           {"space_adds_up", "committed, used, live, fragmentation and utilisation agree",
            "[stats.committed.1] [stats.used.1] [stats.frag.1] [stats.util.1]", space_adds_up},
           {"roots_are_counted", "handles and root words are counted", "[abi.stats.1]", roots_are_counted},

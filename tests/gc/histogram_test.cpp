@@ -80,9 +80,15 @@ TEST(Histogram, EmptyAndExtreme) {
 TEST(Pauses, AreReportedInMicrosecondsByCause) { // [stats.pause.1]
   Events events;
   const auto pauses = std::make_unique<Pauses>(events);
-  pauses->record(ECHO_CAUSE_heap_full, 2000);
-  pauses->record(ECHO_CAUSE_heap_full, 4000);
-  pauses->record(ECHO_CAUSE_stress, 9'000'000);
+  const auto thread = std::make_unique<Utilisation>();
+  std::uint64_t now = 1'000'000'000;
+  const auto record = [&](echo_cause cause, std::uint64_t ns, std::uint64_t waited) {
+    pauses->record(*thread, {cause, now, now + ns, ns, waited});
+    now += ns + 1'000'000'000;
+  };
+  record(ECHO_CAUSE_heap_full, 2000, 500);
+  record(ECHO_CAUSE_heap_full, 4000, 5000);
+  record(ECHO_CAUSE_stress, 9'000'000, 0);
   pauses->record_stall(7000);
   pauses->record_time_to_safepoint(5000);
   echo_statistics out{};
@@ -95,6 +101,13 @@ TEST(Pauses, AreReportedInMicrosecondsByCause) { // [stats.pause.1]
   EXPECT_DOUBLE_EQ(out.pause_by_cause_us[ECHO_CAUSE_heap_full].sum, 6.0);
   EXPECT_EQ(out.pause_by_cause_us[ECHO_CAUSE_stress].count, 1u);
   EXPECT_EQ(out.pause_by_cause_us[ECHO_CAUSE_requested].count, 0u);
+  EXPECT_EQ(out.pause_net_us.count, 3u) << "[pause.net.1]";
+  EXPECT_DOUBLE_EQ(out.pause_net_us.sum, 9001.5);
+  EXPECT_DOUBLE_EQ(out.pause_net_by_cause_us[ECHO_CAUSE_heap_full].sum, 1.5);
+  EXPECT_DOUBLE_EQ(out.pause_net_by_cause_us[ECHO_CAUSE_stress].max, 9000.0);
+  EXPECT_DOUBLE_EQ(out.mmu_1ms, 0.0) << "[pause.mmu.1]";
+  EXPECT_NEAR(out.mmu_10ms, 0.1, 1e-9);
+  EXPECT_NEAR(out.mmu_100ms, 0.91, 1e-9);
   EXPECT_DOUBLE_EQ(out.stall_us.max, 7.0);
   EXPECT_DOUBLE_EQ(out.time_to_safepoint_us.max, 5.0);
 }

@@ -358,6 +358,9 @@ private:
       fail_("nothing is reachable, but " + std::to_string(s.live_bytes) + " bytes are alive and " +
             std::to_string(s.used_bytes) + " in use");
     }
+    if (s.holds_over_cap != 0) { // [stop.budget.1]
+      fail_(std::to_string(s.holds_over_cap) + " holds did more work than their cap");
+    }
     collections_ = s.collections_full;
     objects_ = s.objects_allocated;
     logged_ = s.log_entries;

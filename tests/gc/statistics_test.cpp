@@ -37,6 +37,14 @@ void expect_identities(const echo_statistics& s) {
     sum += d.sum;
   }
   EXPECT_EQ(pauses, s.pause_us.count);
+  std::uint64_t net_pauses = 0;
+  for (const echo_distribution& d : s.pause_net_by_cause_us) {
+    net_pauses += d.count;
+  }
+  EXPECT_EQ(net_pauses, s.pause_us.count) << "[pause.net.1]";
+  EXPECT_EQ(s.pause_net_us.count, s.pause_us.count);
+  EXPECT_LE(s.pause_net_us.sum, s.pause_us.sum);
+  EXPECT_EQ(s.holds_over_cap, 0u) << "[stop.budget.1]";
   EXPECT_NEAR(sum, s.pause_us.sum, 1e-6 * s.pause_us.sum + 1e-9);
   for (const echo_distribution& d : {s.pause_us, s.stall_us, s.time_to_safepoint_us}) {
     EXPECT_LE(d.p50, d.p90);

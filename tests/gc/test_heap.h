@@ -46,6 +46,7 @@ public:
     bytes = layout(raw_array_layout("bytes", 1));
   }
   ~TestHeap() {
+    EXPECT_EQ(collector.held().over_cap(), 0u) << "[stop.budget.1] a hold did more work than its cap";
     std::string
         why; // a collection in the background may be about to read the words, which go before the heap
     EXPECT_EQ(collector.roots.globals.remove(roots.data(), &why), ECHO_OK) << why;

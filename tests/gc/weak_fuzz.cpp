@@ -445,6 +445,9 @@ void run(const Configuration& config, std::uint64_t seed, int steps, std::string
     fail(std::to_string(shared.made) + " finalizable objects were made, " + std::to_string(shared.taken) +
          " taken, " + std::to_string(s.live_bytes) + " bytes are left");
   }
+  if (s.holds_over_cap != 0) { // [stop.budget.1]
+    fail(std::to_string(s.holds_over_cap) + " holds did more work than their cap");
+  }
   must([&](echo_error* why) { return echo_heap_destroy(shared.heap, why); });
   std::printf(
       "%-9s %llu collections, %llu finalizers, %llu weak loads shown, %llu slots null, %llu cleared\n",

@@ -19,6 +19,7 @@ import abi_snapshot  # noqa: E402
 import check_coverage  # noqa: E402
 import check_dependencies  # noqa: E402
 import check_headers  # noqa: E402
+import check_caps  # noqa: E402
 import check_readme  # noqa: E402
 import check_requirements  # noqa: E402
 import check_spdx  # noqa: E402
@@ -414,6 +415,25 @@ class Requirements(Tree):
     def test_the_log_of_ctest(self):
         self.put("log", "1/2 Testing: heap.slab\nTest Passed.\n2/2 Test: gc.mark\n2/2 Testing: gc.mark\nTest Failed.\n")
         self.assertEqual(check_requirements.passed_tests(os.path.join(self.root, "log")), {"heap.slab"})
+
+
+class Caps(Tree):
+    CODE = '#define ECHO_HOLD_TABLE(X) \\\n  X(start, 10, 2, "a") \\\n  X(end, 5, 0, "b")\n'
+    ROWS = "| kind | units at most |\n| --- | --- |\n| `start` | 10 + 2 per thread |\n| `end` | 5 |\n"
+
+    def violations(self, text):
+        self.put("gc/work_units.h", self.CODE)
+        self.put("docs/pauses.md", text)
+        return list(check_caps.check(self.root))
+
+    def test_the_same_caps_pass(self):
+        self.says(self.violations("| other | table |\n| --- | --- |\n| start | 11 |\n\n" + self.ROWS))
+
+    def test_another_cap_a_missing_row_and_one_too_many(self):
+        self.says(self.violations(self.ROWS.replace("+ 2", "+ 3")), "the cap of start is (10, 3)")
+        self.says(self.violations(self.ROWS.replace("| `end` | 5 |\n", "")), "no row for the kind end")
+        self.says(self.violations(self.ROWS + "| `more` | 5 |\n"), "the cap of more is (5, 0)")
+        self.says(self.violations(self.ROWS.replace("| 5 |", "| many |")), "'many' of end", "no row for the kind end")
 
 
 class Readme(Tree):

@@ -12,13 +12,21 @@ namespace echo {
 namespace {
 
 const char* name_of(std::uint32_t histogram, std::uint32_t cause) {
-  static constexpr const char* kNames[] = {"pauses", nullptr, "stalls", "time_to_safepoint"};
+  static constexpr const char* kNames[] = {"pauses",     nullptr, "stalls", "time_to_safepoint",
+                                           "pauses_net", nullptr};
   static constexpr const char* kCauses[] = {
 #define ECHO_NAME(name, sentence) "pauses_" #name,
       ECHO_CAUSE_TABLE(ECHO_NAME)
 #undef ECHO_NAME
   };
-  return histogram == ECHO_HISTOGRAM_PAUSES_BY_CAUSE ? kCauses[cause] : kNames[histogram];
+  static constexpr const char* kNetCauses[] = {
+#define ECHO_NAME(name, sentence) "pauses_net_" #name,
+      ECHO_CAUSE_TABLE(ECHO_NAME)
+#undef ECHO_NAME
+  };
+  return histogram == ECHO_HISTOGRAM_PAUSES_BY_CAUSE       ? kCauses[cause]
+         : histogram == ECHO_HISTOGRAM_PAUSES_NET_BY_CAUSE ? kNetCauses[cause]
+                                                           : kNames[histogram];
 }
 
 } // namespace
@@ -62,8 +70,9 @@ echo_status echo_histogram_export(echo_heap* heap, uint32_t histogram, uint32_t 
   if (const echo_status status = echo::unusable(heap, why); status != ECHO_OK) {
     return status;
   }
-  if (histogram > ECHO_HISTOGRAM_TIME_TO_SAFEPOINT ||
-      (histogram == ECHO_HISTOGRAM_PAUSES_BY_CAUSE && cause >= ECHO_CAUSE_COUNT)) {
+  const bool by_cause =
+      histogram == ECHO_HISTOGRAM_PAUSES_BY_CAUSE || histogram == ECHO_HISTOGRAM_PAUSES_NET_BY_CAUSE;
+  if (histogram > ECHO_HISTOGRAM_PAUSES_NET_BY_CAUSE || (by_cause && cause >= ECHO_CAUSE_COUNT)) {
     return report(why, ECHO_INVALID_ARGUMENT,
                   "histogram " + std::to_string(histogram) + " with cause " + std::to_string(cause) +
                       " is none of echo_histogram and echo_cause");

@@ -61,10 +61,12 @@ ECHO_EXPORT echo_status echo_listener_remove(echo_heap* heap, uint32_t listener,
 
 /* Which histogram. */
 typedef enum echo_histogram {
-  ECHO_HISTOGRAM_PAUSES = 0,           /* every pause of every mutator */
-  ECHO_HISTOGRAM_PAUSES_BY_CAUSE = 1,  /* those of one echo_cause */
-  ECHO_HISTOGRAM_STALLS = 2,           /* allocation waited while another thread collected */
-  ECHO_HISTOGRAM_TIME_TO_SAFEPOINT = 3 /* from the request of a stop until the last mutator arrived */
+  ECHO_HISTOGRAM_PAUSES = 0,             /* every pause of every mutator */
+  ECHO_HISTOGRAM_PAUSES_BY_CAUSE = 1,    /* those of one echo_cause */
+  ECHO_HISTOGRAM_STALLS = 2,             /* allocation waited while another thread collected */
+  ECHO_HISTOGRAM_TIME_TO_SAFEPOINT = 3,  /* from the request of a stop until the last mutator arrived */
+  ECHO_HISTOGRAM_PAUSES_NET = 4,         /* the first, without waits for a processor [pause.net.1] */
+  ECHO_HISTOGRAM_PAUSES_NET_BY_CAUSE = 5 /* those of one echo_cause */
 } echo_histogram;
 
 /* Feature EVENTS. Writes a histogram of nanoseconds since the heap's creation as a log of one interval in the format of HdrHistogram

@@ -8,7 +8,14 @@
  *             end of a sweep, tails and holes included. [stats.util.1] utilisation = those bytes / used_bytes.
  *             [stats.committed.1] committed_bytes = used + reserve + nursery + metadata, each listed apart.
  *             [stats.pause.1] A pause runs from the first moment a mutator is held (stop, slow path that collects)
- *             to its release, measured on that mutator.
+ *             to its release, measured on that mutator. [pause.net.1] Net: without what its critical path waited for a
+ *             processor. The critical path of a stop: the last thread to come to rest, from the request until it has done the
+ *             work; then the held thread itself, until it runs on. Of any other pause: the held thread. Subtracted is only what
+ *             the kernel says for certain: not of a pause under 20 us, of a thread beyond the 64th of a process, or on a
+ *             kernel that does not count (run_queue_known 0).
+ *             [pause.mmu.1] mmu: 1 - the longest time that raw pauses of one thread took of any window of that length, in parts of
+ *             the window (Cheng and Blelloch, PLDI 2001). Time before the thread attached counts as its own. At most 1/32 too
+ *             low, never too high.
  */
 #ifndef ECHO_STATISTICS_H
 #define ECHO_STATISTICS_H
@@ -107,8 +114,13 @@ typedef struct echo_statistics {
   uint64_t persistent_handles, objects_pinned;     /* by calls (echo/persistent.h) */
   uint64_t external_bytes;                         /* echo_external_memory */
   uint64_t soft_limit_passed;                      /* collections that ended with more in use; cumulative */
-  uint64_t edges_of_seconds; /* marked by threads besides the one that leads the mark; cumulative */
-  uint64_t markers_peak;     /* threads that marked together, the most so far */
+  uint64_t edges_of_seconds;      /* marked by threads besides the one that leads the mark; cumulative */
+  uint64_t markers_peak;          /* threads that marked together, the most so far */
+  echo_distribution pause_net_us; /* every pause again, without waits for a processor */
+  echo_distribution pause_net_by_cause_us[16]; /* indexed by echo_cause */
+  uint64_t run_queue_known;                    /* 1: the kernel tells these waits; 0: net is raw */
+  double mmu_1ms, mmu_10ms, mmu_100ms;         /* minimum mutator utilisation */
+  uint64_t holds_over_cap; /* holds of a mutator that did more work than docs/pauses.md allows: 0 */
 } echo_statistics;
 
 /* X(field, unit, sentence): every field of echo_statistics, in its order; docs/reference.md is made from it. Those that are
@@ -181,7 +193,15 @@ typedef struct echo_statistics {
   X(external_bytes, "bytes", "outside the heap, as the VM announced them")                                   \
   X(soft_limit_passed, "collections", "that ended with more in use than the soft limit; cumulative")         \
   X(edges_of_seconds, "edges", "that threads besides the one that leads a mark worked off; cumulative")      \
-  X(markers_peak, "threads", "that marked together, the most so far")
+  X(markers_peak, "threads", "that marked together, the most so far")                                        \
+  X(pause_net_us, "microseconds",                                                                            \
+    "every pause, without what its critical path waited for a processor [pause.net.1]")                      \
+  X(pause_net_by_cause_us, "microseconds", "the same by echo_cause")                                         \
+  X(run_queue_known, "0 or 1", "1: the kernel tells these waits; 0: it does not, and net is raw")            \
+  X(mmu_1ms, "0 .. 1", "the least part that a thread had of any window of 1 ms [pause.mmu.1]")               \
+  X(mmu_10ms, "0 .. 1", "the same of 10 ms")                                                                 \
+  X(mmu_100ms, "0 .. 1", "the same of 100 ms")                                                               \
+  X(holds_over_cap, "holds", "of a mutator with more work than their cap: 0 [stop.budget.1]; cumulative")
 
 ECHO_END_DECLS
 
