@@ -151,6 +151,15 @@ def pauses(build, work, results, quick):
     results["pauses"] = json.loads(figures.read_text())
 
 
+def units(build, work, results, quick):
+    print("\nWhat the holds of a mutator cost at their caps", flush=True)
+    figures = work / "units.json"
+    command = [sys.executable, ROOT / "pauses/units.py", build, f"--json={figures}", *(["--quick"] if quick else [])]
+    if subprocess.run([str(c) for c in command]).returncode != 0:
+        sys.exit("bench: units failed")
+    results["units"] = json.loads(figures.read_text())
+
+
 def allocation(build, work, results, quick):
     allocators(build, work, results, quick, "echo-bench-allocation",
                "\nAllocation with reclamation: the heap against malloc and free, ns per object")
@@ -163,7 +172,7 @@ def native(build, work, results, quick):
 
 # In the order in which they run.
 PARTS = {"compiled": compiled.measure, "trees": trees, "allocation": allocation, "native": native, "echo": echo_programs,
-         "pauses": pauses, "marking": marking}
+         "units": units, "pauses": pauses, "marking": marking}
 
 
 def main():

@@ -253,7 +253,19 @@ json distribution(const echo_distribution& d) {
           {"p99.9", d.p99_9}, {"max", d.max}, {"sum", d.sum}};
 }
 
-json heap_figures(const echo_statistics& s, const echo_statistics& before) {
+// Logs of HdrHistogram: report.py adds up the buckets of several runs.
+std::string exported(echo_heap* heap, std::uint32_t which, std::uint32_t cause) {
+  std::string text(std::size_t{1} << 18, '\0');
+  std::uint64_t bytes = text.size();
+  echo_error error{};
+  if (echo_histogram_export(heap, which, cause, text.data(), &bytes, &error) != ECHO_OK) {
+    fail("exporting a histogram", error);
+  }
+  text.resize(bytes - 1);
+  return text;
+}
+
+json heap_figures(echo_heap* heap, const echo_statistics& s, const echo_statistics& before) {
   constexpr std::array<const char*, ECHO_CAUSE_COUNT> kNames = {
 #define ECHO_CAUSE_NAME(name, sentence) #name,
       ECHO_CAUSE_TABLE(ECHO_CAUSE_NAME)
@@ -263,11 +275,24 @@ json heap_figures(const echo_statistics& s, const echo_statistics& before) {
   for (std::size_t i = 0; i < kNames.size(); ++i) {
     const echo_distribution& one = i < 8 ? s.pause_by_cause_us[i] : s.pause_by_later_cause_us[i - 8];
     if (one.count != 0) {
-      causes[kNames.at(i)] = distribution(one);
+      json& figures = causes[kNames.at(i)] = distribution(one);
+      figures["net"] = distribution(s.pause_net_by_cause_us[i]);
+      figures["log"] = exported(heap, ECHO_HISTOGRAM_PAUSES_BY_CAUSE, static_cast<std::uint32_t>(i));
+      figures["net_log"] = exported(heap, ECHO_HISTOGRAM_PAUSES_NET_BY_CAUSE, static_cast<std::uint32_t>(i));
     }
   }
   return {{"pauses", distribution(s.pause_us)},
           {"pauses_by_cause", causes},
+          {"net_pauses", distribution(s.pause_net_us)},
+          {"run_queue_known", s.run_queue_known},
+          {"mmu", {{"1ms", s.mmu_1ms}, {"10ms", s.mmu_10ms}, {"100ms", s.mmu_100ms}}},
+          {"units",
+           {{"mark_start", s.units_at_mark_start},
+            {"mark_end", s.units_at_mark_end},
+            {"frames", s.units_of_frames},
+            {"assist", s.units_of_assists}}},
+          {"holds_over_cap", s.holds_over_cap},
+          {"edges_assisted", s.edges_assisted},
           {"stalls", distribution(s.stall_us)},
           {"time_to_safepoint", distribution(s.time_to_safepoint_us)},
           {"collections", s.collections_full - before.collections_full},
@@ -382,7 +407,7 @@ json run_heap(const Settings& settings) {
   (void)echo_get_statistics(heap, &after);
   json out = figures(settings, results);
   out["options"] = options;
-  out["heap"] = heap_figures(after, before);
+  out["heap"] = heap_figures(heap, after, before);
   if (off && after.collections_full != 0) {
     std::fprintf(stderr, "echo-bench-pauses: the heap collected although collection is off\n");
     std::exit(1);

@@ -9,16 +9,25 @@ same program with collection off.
   gaps       operations of at least 100 us per second and thread, raw, with the 95 % interval of a Poisson count; "met" if
              the heap's interval does not lie above the control's. net: without the time waited for a processor.
   MMU        minimum mutator utilisation: the least part of any window of 1, 10, 100 ms that a thread had for itself
-  pauses     what the heap counted, by cause (echo_statistics)
+  pauses     what the heap counted, by cause (echo_statistics, exported histograms): raw, and net of what the critical path
+             waited for a processor; each one over 100 us; how often these were, with their interval, beside the control's gaps
+  MMU of the heap: the same from the heap's pauses alone, without what else held the thread
   throughput operations per second, as a ratio to collection off; that pays for fresh memory instead, so it may be above 1
 """
 import argparse
+import base64
+import collections
 import json
 import os
 import pathlib
 import statistics
+import struct
 import subprocess
 import sys
+import zlib
+
+LONG_US = 100
+QUANTILES = (0.5, 0.99, 0.999, 0.9999)
 
 
 def run(build, *options):
@@ -43,12 +52,69 @@ def rate(runs, key):
     return count / seconds, *interval(count, seconds)
 
 
+def buckets(log):
+    """{upper bound in us: count} of a log of HdrHistogram (gc/histogram_log.h)"""
+    payload = base64.b64decode(log.strip().splitlines()[-1].rsplit(",", 1)[1])
+    cookie, length = struct.unpack_from(">II", payload)
+    body = zlib.decompress(payload[8:8 + length])
+    inner, counts = struct.unpack_from(">II", body)
+    if (cookie & ~0xF0, inner & ~0xF0) != (0x1C849304, 0x1C849303):
+        sys.exit(f"bench: a histogram with cookies {cookie:#x}, {inner:#x}")
+    found, bucket, at, end = {}, 0, 40, 40 + counts
+    while at < end:
+        value, shift = 0, 0
+        while True:
+            byte = body[at]
+            at += 1
+            if shift == 56:  # the ninth has eight bits
+                value |= byte << shift
+                break
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        value = (value >> 1) ^ -(value & 1)
+        if value < 0:
+            bucket -= value
+            continue
+        if value:
+            octave = max(bucket // 128 - 1, 0)
+            found[((((bucket % 128) + 129) << octave) - 1 if bucket >= 256 else bucket) / 1000] = value
+        bucket += 1
+    return found
+
+
+class Pauses:
+    """Of one cause over all runs, from the buckets; `longest` is exact."""
+
+    def __init__(self, of_cause, log, longest):
+        self.longest = longest
+        self.counts = collections.Counter()
+        for figures in of_cause:
+            self.counts.update(buckets(figures[log]))
+        self.count = sum(self.counts.values())
+
+    def quantile(self, share):
+        seen = 0
+        for us in sorted(self.counts):
+            seen += self.counts[us]
+            if seen >= share * self.count:
+                return min(us, self.longest)
+        return self.longest
+
+    def text(self):
+        return " / ".join(f"{self.quantile(q):.0f}" for q in QUANTILES) + f" / {self.longest:.0f}"
+
+    def over(self, limit):
+        return {us: n for us, n in sorted(self.counts.items()) if us > limit}
+
+
 def worst(runs, *path):
     def value(figures):
         for key in path:
             figures = figures[key]
         return figures
-    return (min if path[0] == "mmu" else max)(value(r) for r in runs)
+    return (min if "mmu" in path else max)(value(r) for r in runs)
 
 
 def show(name, heap, control="", target="", met=None):
@@ -82,14 +148,38 @@ def case(build, live, threads, seconds, rounds, options):
         show(f"MMU {window}", f"{mmu:.2f}", f"{worst(control, 'mmu', window):.2f}",
              f">= {bound}" if bound else "", mmu >= bound if bound else None)
     causes = sorted({cause for r in heap for cause in r["heap"]["pauses_by_cause"]})
+    for window in ("1ms", "10ms", "100ms"):
+        show(f"MMU {window}, of the heap's pauses", f"{worst(heap, 'heap', 'mmu', window):.2f}")
+    if not all(r["heap"]["run_queue_known"] for r in heap):
+        print("    this kernel does not tell how long a thread waited for a processor: net is raw")
+    show("pauses, us: p50 / p99 / p99.9 / p99.99 / max", "raw", "net")
+    every, raw_of, net_of = [], {}, {}
     for cause in causes:
         of_cause = [r["heap"]["pauses_by_cause"][cause] for r in heap if cause in r["heap"]["pauses_by_cause"]]
-        text = " / ".join(f"{worst(of_cause, q):.0f}" for q in ("p50", "p99", "p99.9", "max"))
-        show(f"pauses: {cause} ({sum(c['count'] for c in of_cause)}), us", text)
-    p999 = worst(heap, "heap", "pauses", "p99.9")
-    show("pauses: all, p50 / p99 / p99.9 / max, us",
-         " / ".join(f"{worst(heap, 'heap', 'pauses', q):.0f}" for q in ("p50", "p99", "p99.9", "max")), "",
-         "p99.9 < 100", p999 < 100)
+        every += of_cause
+        raw_of[cause] = Pauses(of_cause, "log", worst(of_cause, "max"))
+        net_of[cause] = Pauses(of_cause, "net_log", worst(of_cause, "net", "max"))
+        show(f"  {cause} ({raw_of[cause].count})", raw_of[cause].text(), net_of[cause].text())
+    raw_all = Pauses(every, "log", worst(heap, "heap", "pauses", "max"))
+    net_all = Pauses(every, "net_log", worst(heap, "heap", "net_pauses", "max"))
+    show(f"  all ({raw_all.count})", raw_all.text(), net_all.text(), "p99.9 < 100", raw_all.quantile(0.999) < 100)
+    seconds = sum(r["thread_seconds"] for r in heap)
+    count = sum(raw_all.over(LONG_US).values())
+    low, high = interval(count, seconds)
+    show(f"raw pauses > {LONG_US} us per s; control's gaps", f"{count / seconds:.2f} ({low:.2f}-{high:.2f})",
+         f"{machine:.2f} ({machine_low:.2f}-{machine_high:.2f})", "not above control", low <= machine_high)
+    count = sum(net_all.over(LONG_US).values())
+    show(f"net pauses > {LONG_US} us per s; control's net gaps", f"{count / seconds:.2f}",
+         f"{rate(control, 'net_gaps_over_100us')[0]:.2f}", "0", count == 0)
+    for name, of in (("raw", raw_of), ("net", net_of)):
+        for cause, figures in of.items():
+            if figures.over(LONG_US):
+                listed = ", ".join(f"{us:.0f}" + (f" x {n}" if n > 1 else "") for us, n in figures.over(LONG_US).items())
+                print(f"    {name} > {LONG_US} us, {cause}: {listed}")
+    show("units at most: mark_start, mark_end, frames, assist",
+         ", ".join(str(worst(heap, "heap", "units", kind)) for kind in ("mark_start", "mark_end", "frames", "assist")), "",
+         "none over its cap", worst(heap, "heap", "holds_over_cap") == 0)
+    show("edges marked by assists per s", f"{sum(r['heap']['edges_assisted'] for r in heap) / seconds:.0f}")
     show("time to safepoint p99 / max, us", " / ".join(f"{worst(heap, 'heap', 'time_to_safepoint', q):.1f}" for q in ("p99", "max")))
     show("stalls: count, longest us", f"{sum(r['heap']['stalls']['count'] for r in heap)}, {worst(heap, 'heap', 'stalls', 'max'):.0f}")
     cost = statistics.median(r["ns_per_operation"] for r in heap)
