@@ -172,7 +172,8 @@ TEST(RunPermits, AHandOverWakesOneThread) {
       Mutator* m = nullptr;
       std::string why;
       ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
-      heap.collector.detach(m); // and never polls, so it gives nothing up
+      std::this_thread::sleep_for(std::chrono::milliseconds(2)); // and never polls, so it gives nothing up
+      heap.collector.detach(m);
     });
   }
   while (heap.collector.safepoints.permits().waiting() != kThreads) {

@@ -682,11 +682,14 @@ TEST(SlabPoolProperty, ThreadsNeverShareASlab) {
   SlabPool pool;
   ASSERT_TRUE(pool.open(config_of(16 * kMiB, 16 * kMiB)));
   std::vector<std::atomic<int>> owner(pool.slabs().bytes() / kSlabBytes);
-  std::atomic<int> shared{0};
+  std::atomic<int> shared{0}, broken{0};
   std::atomic<bool> done{false};
   std::thread giver([&] {
     while (!done.load()) {
       (void)pool.return_one_chunk(0);
+      std::size_t chunk = SIZE_MAX;
+      while (pool.return_free_slabs(&chunk)) {
+      }
     }
   });
   std::vector<std::thread> takers;
@@ -696,6 +699,9 @@ TEST(SlabPoolProperty, ThreadsNeverShareASlab) {
       std::vector<SlabIndex> mine;
       for (int i = 0; i < 4000; ++i) {
         SlabIndex slab;
+        if (i % 16 == 0) {
+          broken += *pool.check() != 0 ? 1 : 0;
+        }
         if (random.chance(55) && pool.take_slab(Urgency::Forced, &slab) == Grant::Ok) {
           shared += owner[slab.number].exchange(t) != 0;
           *reinterpret_cast<std::uint64_t*>(pool.slabs().address_of(slab)) = static_cast<unsigned>(t);
@@ -720,6 +726,7 @@ TEST(SlabPoolProperty, ThreadsNeverShareASlab) {
   }
   done = true;
   giver.join();
+  EXPECT_EQ(broken.load(), 0) << "also with memory on its way back";
   EXPECT_EQ(shared.load(), 0);
   EXPECT_EQ(pool.used_bytes(), 0u);
   EXPECT_STREQ(pool.check(), "");
