@@ -160,6 +160,12 @@ def units(build, work, results, quick):
     results["units"] = json.loads(figures.read_text())
 
 
+def steps(build, work, results, quick):
+    print("\necho_step: what a call took beyond its budget", flush=True)
+    results["steps"] = run([build / "bin/echo-bench-steps", *(["--seconds=1"] if quick else [])])
+    print(results["steps"], end="")
+
+
 def allocation(build, work, results, quick):
     allocators(build, work, results, quick, "echo-bench-allocation",
                "\nAllocation with reclamation: the heap against malloc and free, ns per object")
@@ -172,7 +178,7 @@ def native(build, work, results, quick):
 
 # In the order in which they run.
 PARTS = {"compiled": compiled.measure, "trees": trees, "allocation": allocation, "native": native, "echo": echo_programs,
-         "units": units, "pauses": pauses, "marking": marking}
+         "units": units, "steps": steps, "pauses": pauses, "marking": marking}
 
 
 def main():
