@@ -49,6 +49,10 @@ void Safepoints::arrive() {
   }
   const std::uint64_t arrived = os::monotonic_ns();
   pauses_.record_time_to_safepoint(arrived - asked_ns_);
+  {
+    const MutexLock lock(registry_mutex_);
+    in_stop_.assign(active_.begin(), active_.end()); // [stop.active.3]
+  }
   RunQueue* const queue = RunQueue::mine();
   std::uint64_t waited = waited_to_arrive(queue, arrived);
   if (queue != nullptr) {

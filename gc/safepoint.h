@@ -16,7 +16,9 @@
 // Invariants  [stop.active.1] A stop deals with active threads: those that were managed since the last stop. At its end no
 //             thread is; whoever becomes managed then registers first, under the registry lock. Others have not run.
 //             [stop.active.2] The poll word of a thread that is not active is 0, so leaving native by the recipe takes
-//             the cold path, and the requester writes nothing into it.
+//             the cold path, and the requester writes nothing into it. [stop.active.3] Threads that want to become managed
+//             while a stop works register all the same, and are sent back to rest at its end: the work sees the list as it
+//             was when it began.
 //             [stop.state.1] Work is done only while no active thread is Managed. Both sides store, then
 //             load, with sequential consistency: either the arriver sees Managed, or the returning thread
 //             sees the stop. [stop.who.1] Exactly one thread works per stop: the CAS decides. Nobody is woken
@@ -68,6 +70,7 @@ public:
       const MutexLock frozen(list_mutex_);
       const MutexLock lock(registry_mutex_);
       enter();
+      in_stop_.reserve(mutators_.size() + 1); // no stop is on
       mutators_.push_back(mutator);
     }
     leave_native(*mutator);
@@ -133,8 +136,8 @@ public:
   // While held, in the child of a fork: the others, which are no longer listed.
   std::vector<Mutator*> keep_only(Mutator& self) ECHO_EXCLUDES(registry_mutex_);
 
-  // In a stop: the threads that were managed since the last one.
-  const std::vector<Mutator*>& active() const ECHO_NO_THREAD_ANALYSIS { return active_; }
+  // In the work of a stop: the threads that were managed since the last one, when the work began. [stop.active.3]
+  const std::vector<Mutator*>& active() const { return in_stop_; }
   // Outside stops: visit(mutator) for threads that ran since and are not active, `most` of them: what a stop then need not do.
   // True: there are no more. One at a time, with stops kept away: the work of another stop reads what `visit` changes.
   // [stop.rest.1]
@@ -299,6 +302,7 @@ private:
   std::vector<Mutator*> mutators_ ECHO_GUARDED_BY(registry_mutex_);
   std::vector<Mutator*> active_ ECHO_GUARDED_BY(registry_mutex_);
   std::vector<Mutator*> ran_ ECHO_GUARDED_BY(registry_mutex_);
+  std::vector<Mutator*> in_stop_; // written while the list is frozen, by whoever works
 };
 
 } // namespace echo

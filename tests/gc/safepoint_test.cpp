@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -261,6 +262,64 @@ TEST(Safepoints, LeavingNativeWaitsForTheStop) {
   echo_statistics statistics{};
   storm.collector.statistics(&statistics);
   EXPECT_GE(statistics.pause_us.count, 1u) << "[stats.pause.1] the wait is a pause of that thread";
+}
+
+// Threads that leave native while a stop works register, and must not move the list under its feet.
+TEST(Safepoints, TheWorkSeesTheActiveThreadsAsTheyWere) { // [stop.active.3]
+  constexpr int kThreads = 40;                            // more than any vector of one has room for
+  Storm storm(false);
+  Safepoints& safepoints = storm.collector.safepoints;
+  std::atomic<int> native{0};
+  std::atomic<int> leaving{0};
+  std::atomic<bool> go{false};
+  std::vector<std::thread> threads;
+  threads.reserve(kThreads);
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      Mutator* const m = storm.attach();
+      safepoints.enter_native(*m, ThreadState::Native);
+      ++native;
+      while (!go) {
+        std::this_thread::yield();
+      }
+      ++leaving;
+      safepoints.leave_native(*m);
+      storm.collector.detach(m);
+    });
+  }
+  while (native != kThreads) {
+    std::this_thread::yield();
+  }
+  struct Work final : StopWork {
+    std::function<void(const std::vector<Mutator*>&)> body;
+    void run(const std::vector<Mutator*>& all) override { body(all); }
+  } work;
+  work.body = [](const std::vector<Mutator*>&) {};
+  EXPECT_TRUE(safepoints.stop(nullptr, work)); // nobody is active after it
+  Mutator* const self = storm.attach();
+  safepoints.enter_native(*self, ThreadState::Native);
+  std::vector<Mutator*> before;
+  std::vector<Mutator*> after;
+  int registered = 0;
+  work.body = [&](const std::vector<Mutator*>& all) {
+    const std::vector<Mutator*>& active = safepoints.active();
+    before = active;
+    go = true;
+    while (registered != kThreads) {
+      registered = static_cast<int>(std::count_if(
+          all.begin(), all.end(), [&](const Mutator* m) { return m != self && m->is_active.load(); }));
+      std::this_thread::yield();
+    }
+    after = active;
+  };
+  EXPECT_TRUE(safepoints.stop(nullptr, work));
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+  EXPECT_EQ(before, std::vector<Mutator*>{self});
+  EXPECT_EQ(after, before);
+  safepoints.leave_native(*self);
+  storm.collector.detach(self);
 }
 
 // The work of a stop reads what belongs to threads at rest: nobody retires their memory beside it.
