@@ -15,6 +15,7 @@ import sys
 import tempfile
 
 import compiled
+import programs
 from measure import run, show
 
 ROOT = pathlib.Path(__file__).resolve().parent
@@ -178,7 +179,7 @@ def native(build, work, results, quick):
 
 # In the order in which they run.
 PARTS = {"compiled": compiled.measure, "trees": trees, "allocation": allocation, "native": native, "echo": echo_programs,
-         "units": units, "steps": steps, "pauses": pauses, "marking": marking}
+         "units": units, "steps": steps, "programs": programs.measure, "pauses": pauses, "marking": marking}
 
 
 def main():

@@ -7,7 +7,7 @@
   run_programs.py --show BUILD [SIZE THREADS ROUNDS]             one program, with echo-run's report
 
 A run passes if the program ends with status 0, its standard output is its twin's, its checksum is its twin's, and the
-report shows what the configuration is for. Invariants: [kit.program.1] program and twin share no header, and twins run
+report shows what the configuration is for, and no hold of a thread that did more than its cap. Invariants: [kit.program.1] program and twin share no header, and twins run
 at test time: no expected number is written down. [kit.program.2] What is printed does not depend on time or on the
 order in which runs end. [kit.program.3] The limited configuration allocates at least 50 times its heap limit and is
 collected only because it allocates. [kit.program.4] Without --full each level of optimisation and each number of threads
@@ -118,6 +118,8 @@ def judge(result, report, expected, at_least=None, stressed=False):
         return f"the output differs from the twin's:\n{result.stdout}instead of\n{output}"
     if told["checksum"] != checksum:
         return f"checksum {told['checksum']}, the twin has {checksum}"
+    if told["holds_over_cap"] != 0:
+        return f"{told['holds_over_cap']} holds of a thread did more work than their cap [stop.budget.1]"
     causes = told["collections"]["by_cause"]
     if stressed and causes["stress"] == 0:
         return "no collection was due to stress_collect"

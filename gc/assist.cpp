@@ -71,8 +71,10 @@ bool Collector::mark_or_wait(Mutator& mutator, std::uint64_t start, bool given) 
   std::uint64_t paid = 0;
   for (;;) {
     if (marking_mutex_.try_lock()) {
-      const CpuMeter meter(cycle_.cpu_ns);
-      paid = assist_some(edges_per_assist(), &idle);
+      {
+        const CpuMeter meter(cycle_.cpu_ns); // which adds what it has measured while the lock is held
+        paid = assist_some(edges_per_assist(), &idle);
+      }
       marking_mutex_.unlock();
       helped = true;
       break;

@@ -30,9 +30,9 @@ class Collector;
 // What is left to visit of the roots that a thread had when the mark started. [roots.frames.4] [handles.trace.1]
 struct RootsToTrace {
   std::atomic<std::uint64_t> mark{0}; // the last one whose start was noticed; written after the others
-  bool frames = false;                // some are not visited
-  HandleStack::Trace handles;         // by whoever marks
-  std::atomic<unsigned> parts{0};     // of the two that are not done
+  std::atomic<bool> frames{false}; // some are not visited; a thread that wants to run reads it beside a stop
+  HandleStack::Trace handles;      // by whoever marks
+  std::atomic<unsigned> parts{0};  // of the two that are not done
 };
 
 struct alignas(kCacheLine) Mutator : ThreadBlock {

@@ -151,6 +151,9 @@ std::string report_json(const RunRecord& record) {
   json["bytes_per_s"] = record.per_mutator_second(heap.bytes_allocated);
   json["collections"] = collections_json(heap);
   json["pause_us"] = pauses_json(heap);
+  json["pause_net_us"] = distribution_json(heap.pause_net_us);
+  json["holds_over_cap"] = heap.holds_over_cap;
+  json["mmu"] = {{"1ms", heap.mmu_1ms}, {"10ms", heap.mmu_10ms}, {"100ms", heap.mmu_100ms}};
   json["stall_us"] = distribution_json(heap.stall_us);
   json["time_to_safepoint_us"] = distribution_json(heap.time_to_safepoint_us);
   json["live_bytes"] = heap.live_bytes;

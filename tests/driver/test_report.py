@@ -14,7 +14,8 @@ TOP = {
     "stack_bytes": int, "exit": int, "ending": str, "checksum": int, "checksum_hex": str, "checksum_values": int,
     "profile": str, "threads": int, "prepare_s": float, "wall_s": float, "mutator_s": float, "gc_cpu_s": float, "user_cpu_s": float,
     "system_cpu_s": float, "mark_s": float, "sweep_s": float, "objects_allocated": int, "bytes_allocated": int,
-    "objects_per_s": float, "bytes_per_s": float, "collections": dict, "pause_us": dict, "stall_us": dict,
+    "objects_per_s": float, "bytes_per_s": float, "collections": dict, "pause_us": dict,
+    "pause_net_us": dict, "holds_over_cap": int, "mmu": dict, "stall_us": dict,
     "time_to_safepoint_us": dict, "live_bytes": int, "used_bytes": int, "object_bytes": int, "committed_bytes": int,
     "reserve_bytes": int, "nursery_bytes": int, "metadata_bytes": int, "peak_bytes": int, "fragmentation": float,
     "utilisation": float, "objects_marked": int, "bytes_marked": int, "barrier_cold": int, "poll_cold": int,
@@ -45,7 +46,7 @@ class Json(DriverTest):
                 kinds = (int, float) if kind is float else (kind,)
                 self.assertIsInstance(self.report[name], kinds)
         self.assertEqual(set(self.report) - set(TOP), {"error"})
-        for name in ("pause_us", "stall_us", "time_to_safepoint_us"):
+        for name in ("pause_us", "pause_net_us", "stall_us", "time_to_safepoint_us"):
             self.assertEqual([key for key in self.report[name] if key != "by_cause"], DISTRIBUTION)
         self.assertEqual(list(self.report["jit"]), JIT)
         self.assertEqual(list(self.report["collections"]), ["full", "young", "compact", "by_cause"])
