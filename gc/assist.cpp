@@ -20,7 +20,7 @@ namespace echo {
 
 namespace {
 
-constexpr std::size_t kEdgesPerAssist = 512;
+constexpr std::size_t kEdgesPerAssist = 256;
 constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words to resolve
 constexpr std::size_t kEdgesUnderStress = 2;
 constexpr std::uint64_t kWaitNs = 40'000;
@@ -42,6 +42,12 @@ std::uint64_t Collector::assist_some(std::size_t edges, bool* idle) {
     return edges;
   }
   WorkUnits units;
+  if (const std::size_t pushed = push_root_words(edges); pushed != 0) {
+    units.words = pushed;
+    held_.note(Hold::assist, units);
+    *idle = false;
+    return pushed;
+  }
   if (!look_at_words(edges)) { // logs and ambiguous objects wait for the starts [starts.mark.1]
     units.edges = edges;
     held_.note(Hold::assist, units);

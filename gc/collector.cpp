@@ -68,6 +68,11 @@ echo_status Collector::open(std::string* why) {
     memory.pool.set_trigger(std::min(memory.pool.trigger(), config.soft_limit));
   }
   roots.ambiguous.open(memory.pool.slabs().base(), memory.pool.slabs().bytes());
+  {
+    const MutexLock marking(marking_mutex_);
+    root_words_.resize(GlobalRoots::kMaxWords); // no stop allocates, nor faults its pages in [roots.copy.1]
+    root_words_.clear();
+  }
   if (!service_.start() || (config.mode == MarkMode::Concurrent && !collector_thread_.start())) {
     *why = "the operating system refused the heap's background threads";
     return ECHO_SYSTEM_MEMORY;

@@ -255,6 +255,7 @@ private:
   MarkState mark_step() ECHO_EXCLUDES(driver_gate_, marking_mutex_);
   bool has_orphans() ECHO_EXCLUDES(orphans_mutex_);
   // The ambiguous words that the stop found, about `most` of them; true when all were looked at.
+  std::size_t push_root_words(std::size_t most) ECHO_REQUIRES(marking_mutex_);
   bool look_at_words(std::size_t most) ECHO_REQUIRES(marking_mutex_);
   // The number of records.
   std::uint64_t take_logs(std::size_t most_buffers) ECHO_REQUIRES(marking_mutex_);
@@ -364,6 +365,9 @@ private:
     echo_pin where;
   };
   std::vector<FoundWord> found_words_ ECHO_GUARDED_BY(marking_mutex_);
+  std::vector<ObjectRef>
+      root_words_ ECHO_GUARDED_BY(marking_mutex_); // of the stop that started the mark [roots.copy.1]
+  std::size_t next_root_word_ ECHO_GUARDED_BY(marking_mutex_) = 0; // those before are grey
   Mutex orphans_mutex_;
   std::vector<Orphan> orphans_ ECHO_GUARDED_BY(orphans_mutex_);
   WorkUnits units_; // of the stop that is on, or of the last step

@@ -107,18 +107,25 @@ private:
   std::string broken_;
 };
 
-// References become grey; ambiguous words wait until the starts of objects are known. [starts.mark.1]
+// References become grey; registered root words are only copied where the program waits for it, and become grey beside it
+// [roots.copy.1]; ambiguous words wait until the starts of objects are known. [starts.mark.1]
 template <class Words> struct MarkRoots final : RootVisitor {
-  MarkRoots(Marker& m, Memory& of, WorkUnits& u, Words& w) : marker(m), memory(of), units(u), found(w) {}
+  MarkRoots(Marker& m, Memory& of, WorkUnits& u, Words& w, std::vector<ObjectRef>* c)
+      : marker(m), memory(of), units(u), found(w), copied(c) {}
   Marker& marker;
   Memory& memory;
   WorkUnits& units;
   Words& found;
+  std::vector<ObjectRef>* const copied; // has room for all registered words; null: none is copied
   bool has_room = true;
   bool is_bounded = true; // what comes are registered root words
   void root(ObjectRef ref) override {
     ++(is_bounded ? units.words : units.others);
-    marker.push_root(ref);
+    if (is_bounded && copied != nullptr) {
+      copied->push_back(ref);
+    } else {
+      marker.push_root(ref);
+    }
   }
   void end_of_words() override { is_bounded = false; }
   void ambiguous(AmbiguousWord word, echo_pin where) override {
@@ -245,7 +252,9 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   marker_.reset(beside, is_worth_sharing(cycle_.seconds));
   roots_failed_ = false;
   found_words_.clear();
-  MarkRoots visitor(marker_, memory, units_, found_words_);
+  root_words_.clear();
+  next_root_word_ = 0;
+  MarkRoots visitor(marker_, memory, units_, found_words_, beside ? &root_words_ : nullptr);
   std::string why;
   echo_status status =
       beside ? begin_roots(mutators, visitor, &why) : enumerate_roots(roots, mutators, visitor, &why);
@@ -312,6 +321,15 @@ std::uint64_t Collector::take_logs(std::size_t most_buffers) {
   return records;
 }
 
+// Of the copies, up to `most`; how many.
+std::size_t Collector::push_root_words(std::size_t most) {
+  const std::size_t count = std::min(most, root_words_.size() - next_root_word_);
+  for (std::size_t i = 0; i < count; ++i) {
+    marker_.push_root(root_words_[next_root_word_++]);
+  }
+  return count;
+}
+
 bool Collector::look_at_words(std::size_t most) {
   if (!cycle_.ambiguous) {
     return true;
@@ -356,6 +374,10 @@ Collector::SliceBounds Collector::bounds_for(std::size_t edges) {
 Collector::MarkState Collector::mark_some(std::size_t edges, const SliceBounds& bounds, WorkUnits* done) {
   if (!marker_.corruption().empty() || roots_failed_.load()) {
     return MarkState::Done;
+  }
+  if (const std::size_t pushed = push_root_words(edges); pushed != 0) {
+    done->words += pushed;
+    return MarkState::More;
   }
   if (!look_at_words(edges)) {
     done->edges += edges;

@@ -24,9 +24,8 @@ namespace echo {
 
 namespace {
 
-constexpr std::size_t kUnitsPerStep = StepCost::kMostUnits;
 constexpr std::size_t kUnitsToTheEnd = 4096;
-constexpr std::size_t kThreadsPerStep = 16;
+constexpr std::size_t kThreadsPerStep = 12;
 constexpr std::uint64_t kWaitNs = 40'000;
 constexpr std::uint64_t kBetweenEndsNs =
     200'000;                                // looks at threads that have not visited all of their frames

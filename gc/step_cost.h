@@ -16,7 +16,7 @@ namespace echo {
 
 class StepCost {
 public:
-  static constexpr std::size_t kMostUnits = 512; // about as many edges: tens of microseconds
+  static constexpr std::size_t kMostUnits = 256; // about as many edges: tens of microseconds
   static constexpr std::size_t kLeastUnits = 16;
   static constexpr std::uint64_t kStopNsAtFirst = 50'000;
 

@@ -22,7 +22,7 @@ namespace echo {
   X(mark_start, 1024, 96, "the stop in which a mark starts")                                                 \
   X(mark_end, 192, 80, "a stop in which a mark ends, or goes on")                                            \
   X(frames, 512, 0, "a thread visits its own older frames, or its youngest when it notices a mark")          \
-  X(assist, 320, 0, "a thread marks a slice, or takes a step of mode incremental")
+  X(assist, 192, 0, "a thread marks a slice, or takes a step of mode incremental")
 
 enum class Hold : std::uint8_t {
 #define ECHO_HOLD(kind, fixed, per_thread, sentence) kind,

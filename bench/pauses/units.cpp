@@ -341,7 +341,7 @@ struct Holds {
     return sample;
   }
 
-  // Slices of 512 edges, each of which leads to an object to be scanned: `slots` references of it, all null.
+  // Slices of 256 edges, each of which leads to an object to be scanned: `slots` references of it, all null.
   Sample wide(std::uint64_t slots, std::size_t objects) {
     Sample sample;
     World w(1, 1, 1024 * kMiB);
@@ -370,7 +370,7 @@ struct Holds {
       }
       for (bool more = true; more && sample->us.size() + sample->left_out < samples;) {
         flush();
-        timed(sample, [&] { more = w.collector.mark_slice(512) == Collector::MarkState::More; });
+        timed(sample, [&] { more = w.collector.mark_slice(256) == Collector::MarkState::More; });
       }
       w.end_cycle();
     }

@@ -18,7 +18,7 @@ using test::TestHeap;
 
 constexpr std::size_t kPairBytes = 24;
 constexpr std::size_t kLive = 6 * kMiB;
-constexpr std::uint64_t kMostUnits = 512 / 2 + DeletionLog::kRecords / 8; // [assist.slice.1]
+constexpr std::uint64_t kMostUnits = 256 / 2 + DeletionLog::kRecords / 8; // [assist.slice.1]
 
 std::uint64_t assists(const echo_statistics& s) {
   return s.pause_by_later_cause_us[ECHO_CAUSE_assist - 8].count;

@@ -19,7 +19,7 @@ using test::TestHeap;
 
 constexpr std::size_t kLive = 6 * kMiB;
 constexpr std::size_t kPairBytes = 24;
-constexpr std::uint64_t kMostUnits = 512 / 2 + DeletionLog::kRecords / 8; // [inc.step.1]
+constexpr std::uint64_t kMostUnits = 256 / 2 + DeletionLog::kRecords / 8; // [inc.step.1]
 
 Config incremental(std::size_t max_heap) {
   Config config;

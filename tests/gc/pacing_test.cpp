@@ -23,7 +23,7 @@ constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
 constexpr std::uint64_t kTick = 10'000;
 constexpr std::uint64_t kMs = 1'000'000;
 constexpr std::uint64_t kWakeNs = 100'000;
-constexpr std::uint64_t kEdgesPerSlice = 4096, kEdgesPerAssist = 512;
+constexpr std::uint64_t kEdgesPerSlice = 4096, kEdgesPerAssist = 256;
 constexpr std::uint64_t kBytesPerEdge = 64;
 
 class World {

@@ -283,6 +283,24 @@ TEST_F(SnapshotTest, HandlesAreTracedBesideTheProgram) { // [handles.trace.1]
   EXPECT_FALSE(is_marked(victim));
 }
 
+// They need no barrier: what they held in the stop is in the snapshot, though it is marked later.
+TEST_F(SnapshotTest, RootWordsAreCopiedInTheStop) { // [roots.copy.1]
+  heap.store(holder, 8, {});
+  heap.root(1, victim);
+  begin();
+  EXPECT_FALSE(is_marked(victim)) << "it is marked beside the program";
+  heap.root(0, {});
+  heap.root(1, {});
+  EXPECT_FALSE(end()) << "the copies wait";
+  EXPECT_EQ(finish(), "");
+  EXPECT_TRUE(is_marked(victim));
+  EXPECT_TRUE(is_marked(holder));
+  begin();
+  EXPECT_EQ(finish(), "");
+  EXPECT_FALSE(is_marked(victim));
+  EXPECT_FALSE(is_marked(holder));
+}
+
 TEST_F(SnapshotTest, AHandleThatIsWrittenOverIsLogged) {
   heap.store(holder, 8, {});
   echo_scope scope = 0;
