@@ -391,6 +391,7 @@ std::vector<Mutator*> Safepoints::keep_only(Mutator& self) {
   std::erase(others, &self);
   mutators_.assign(1, &self);
   active_.assign(1, &self);
+  in_stop_.assign(1, &self); // the child drops the cycle as in the work of a stop
   ran_.clear();
   self.has_run = false;
   note_run(self);
