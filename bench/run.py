@@ -21,6 +21,14 @@ from measure import run, show
 ROOT = pathlib.Path(__file__).resolve().parent
 
 
+def printed(name, command, work, results):
+    """A program that prints its part itself; its figures join the others."""
+    figures = work / f"{name}.json"
+    if subprocess.run([str(c) for c in [*command, f"--json={figures}"]]).returncode != 0:
+        sys.exit(f"bench: {name} failed")
+    results[name] = json.loads(figures.read_text())
+
+
 # --- binary trees against a native bump loop
 
 def trees(build, work, results, quick):
@@ -134,31 +142,19 @@ def marking(build, work, results, quick):
 def allocators(build, work, results, quick, program, title):
     """A program of its own prints the table, targets included; its figures join the others."""
     print(title, flush=True)
-    figures = work / f"{program}.json"
-    command = [build / "bin" / program, f"--json={figures}", *(["--quick", "--rounds=2"] if quick else [])]
-    if subprocess.run([str(c) for c in command]).returncode != 0:
-        sys.exit(f"bench: {program} failed")
-    results[program] = json.loads(figures.read_text())
+    printed(program, [build / "bin" / program, *(["--quick", "--rounds=2"] if quick else [])], work, results)
 
 
 # --- pauses
 
 def pauses(build, work, results, quick):
     print("\nPauses and throughput over a live set (churn and mutation, heap 2.5 x)", flush=True)
-    figures = work / "pauses.json"
-    command = [sys.executable, ROOT / "pauses/report.py", build, f"--json={figures}", *(["--quick"] if quick else [])]
-    if subprocess.run([str(c) for c in command]).returncode != 0:
-        sys.exit("bench: pauses failed")
-    results["pauses"] = json.loads(figures.read_text())
+    printed("pauses", [sys.executable, ROOT / "pauses/report.py", build, *(["--quick"] if quick else [])], work, results)
 
 
 def units(build, work, results, quick):
     print("\nWhat the holds of a mutator cost at their caps", flush=True)
-    figures = work / "units.json"
-    command = [sys.executable, ROOT / "pauses/units.py", build, f"--json={figures}", *(["--quick"] if quick else [])]
-    if subprocess.run([str(c) for c in command]).returncode != 0:
-        sys.exit("bench: units failed")
-    results["units"] = json.loads(figures.read_text())
+    printed("units", [sys.executable, ROOT / "pauses/units.py", build, *(["--quick"] if quick else [])], work, results)
 
 
 def steps(build, work, results, quick):

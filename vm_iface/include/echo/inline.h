@@ -137,12 +137,18 @@ static inline echo_ref echo_inline_load(const echo_ref* slot) {
   return __atomic_load_n(slot, __ATOMIC_RELAXED);
 }
 
-/* Stores into a slot of any kind, with the barrier. */
-static inline void echo_inline_store(const echo_recipes* r, echo_thread* thread, echo_ref* slot,
-                                     echo_ref value) {
+/* The barrier: what comes before each overwriting of a slot. */
+static inline void echo_inline_announce(const echo_recipes* r, echo_thread* thread, echo_ref* slot,
+                                        echo_ref value) {
   if (echo_inline_listens(r, thread)) {
     r->store_cold(thread, slot, value);
   }
+}
+
+/* Stores into a slot of any kind, with the barrier. */
+static inline void echo_inline_store(const echo_recipes* r, echo_thread* thread, echo_ref* slot,
+                                     echo_ref value) {
+  echo_inline_announce(r, thread, slot, value);
   __atomic_store_n(slot, value, __ATOMIC_RELAXED);
 }
 
@@ -155,9 +161,7 @@ static inline void echo_inline_initialise(echo_ref* slot, echo_ref value) {
 /* Exchanges the reference in a slot of kind STRONG for another and returns the old one. Sequentially consistent. */
 static inline echo_ref echo_inline_exchange(const echo_recipes* r, echo_thread* thread, echo_ref* slot,
                                             echo_ref value) {
-  if (echo_inline_listens(r, thread)) {
-    r->store_cold(thread, slot, value);
-  }
+  echo_inline_announce(r, thread, slot, value);
   return __atomic_exchange_n(slot, value, __ATOMIC_SEQ_CST);
 }
 
@@ -165,9 +169,7 @@ static inline echo_ref echo_inline_exchange(const echo_recipes* r, echo_thread* 
  * first, also where the comparison fails. */
 static inline echo_ref echo_inline_compare_exchange(const echo_recipes* r, echo_thread* thread,
                                                     echo_ref* slot, echo_ref expected, echo_ref value) {
-  if (echo_inline_listens(r, thread)) {
-    r->store_cold(thread, slot, value);
-  }
+  echo_inline_announce(r, thread, slot, value);
   (void)__atomic_compare_exchange_n(slot, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
   return expected;
 }
