@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <optional>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -161,34 +162,104 @@ TEST(RunPermits, ThoseAtRestHoldNobodyUp) {
   EXPECT_EQ(heap.statistics().objects_allocated, 6u * 200);
 }
 
-// A permit goes to the first of those that wait, who wakes up and runs: it is not taken from him on the way, so nobody waits
-// twice for one run. [permit.resume.1]
-TEST(RunPermits, AHandOverWakesOneThread) {
-  constexpr unsigned kThreads = 12;
-  TestHeap heap(with_permits(1));
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < kThreads; ++t) {
-    threads.emplace_back([&] {
-      Mutator* m = nullptr;
-      std::string why;
-      ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
-      std::this_thread::sleep_for(std::chrono::milliseconds(2)); // and never polls, so it gives nothing up
-      heap.collector.detach(m);
-    });
+// Asks for a permit on a thread of its own, and gives it back.
+class Stranger {
+public:
+  explicit Stranger(TestHeap& heap)
+      : permits_(heap.collector.safepoints.permits()),
+        mutator_(heap.collector, heap.collector.memory.supply, false), thread_([this] {
+          (void)permits_.acquire(mutator_);
+          has_had_one_ = true;
+          permits_.forget(mutator_);
+        }) {}
+  ~Stranger() { thread_.join(); }
+  Stranger(const Stranger&) = delete;
+  Stranger& operator=(const Stranger&) = delete;
+  // It has looked for one and found none.
+  bool must_wait() const {
+    while (permits_.waiting() == 0 && !has_had_one_) {
+      std::this_thread::yield();
+    }
+    return !has_had_one_;
   }
-  while (heap.collector.safepoints.permits().waiting() != kThreads) {
-    std::this_thread::yield();
-    if (heap.mutator->poll_word.load(std::memory_order_relaxed) == 0 &&
-        !heap.mutator->gives_up.load(std::memory_order_relaxed)) {
-      heap.collector.poll(*heap.mutator);
+
+private:
+  RunPermits& permits_;
+  Mutator mutator_;
+  std::atomic<bool> has_had_one_{false};
+  std::thread thread_;
+};
+
+// Attaches, runs and polls until it is told to go.
+class Runner {
+public:
+  explicit Runner(TestHeap& heap)
+      : thread_([this, &heap] {
+          Mutator* m = nullptr;
+          std::string why;
+          ASSERT_EQ(heap.collector.attach(&m, &why), ECHO_OK) << why;
+          runs_ = true;
+          while (!done_) {
+            if (m->poll_word.load(std::memory_order_relaxed) == 0) {
+              heap.collector.poll(*m);
+            }
+          }
+          heap.collector.detach(m);
+        }) {}
+  ~Runner() {
+    done_ = true;
+    thread_.join();
+  }
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+  bool runs() const { return runs_; }
+
+private:
+  std::atomic<bool> runs_{false}, done_{false};
+  std::thread thread_;
+};
+
+// It has been given a permit, and has not run yet: the lock that it needs to be listed as active is held here.
+TEST(RunPermits, NoPermitIsTakenFromAThreadThatWasGivenIt) { // [permit.resume.1]
+  TestHeap heap(with_permits(1));
+  Safepoints& safepoints = heap.collector.safepoints;
+  std::optional<Stranger> stranger;
+  {
+    const Runner runner(heap);
+    while (safepoints.permits().waiting() == 0) {
+      std::this_thread::yield();
+    }
+    safepoints.with_thread(0, [&](Mutator&) {
+      safepoints.enter_native(*heap.mutator, ThreadState::Blocked); // passes the only permit on
+      ASSERT_EQ(safepoints.permits().waiting(), 0u);
+      stranger.emplace(heap);
+      EXPECT_TRUE(stranger->must_wait());
+    });
+    while (!runner.runs()) {
+      std::this_thread::yield();
     }
   }
-  heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
-  for (std::thread& thread : threads) {
-    thread.join();
+  stranger.reset(); // the permit was free
+  safepoints.leave_native(*heap.mutator);
+}
+
+TEST(RunPermits, NoPermitIsTakenFromAThreadThatAStopHolds) { // [permit.resume.1]
+  TestHeap heap(with_permits(2));
+  Safepoints& safepoints = heap.collector.safepoints;
+  std::optional<Stranger> stranger;
+  {
+    const Runner runner(heap);
+    while (!runner.runs()) {
+      std::this_thread::yield();
+    }
+    safepoints.at_rest(*heap.mutator, [&] { safepoints.lock_stops(); });
+    safepoints.hold(*heap.mutator);
+    stranger.emplace(heap);
+    EXPECT_TRUE(stranger->must_wait());
+    safepoints.release(*heap.mutator);
+    safepoints.unlock_stops();
   }
-  heap.collector.safepoints.leave_native(*heap.mutator);
-  EXPECT_LE(heap.statistics().permit_wait_us.count, kThreads);
+  stranger.reset();
 }
 
 // Collections of all kinds with more threads than permits.
