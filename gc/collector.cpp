@@ -25,7 +25,7 @@ Collector::Collector(const Config& c)
     : config(c), memory(c), safepoints(
                                 pauses, c.stress_yield, c.seed, [this](Mutator& m) { resumed(m); },
                                 [this](Mutator& m) { m.barrier.log.flush(barriers.sink); }, c.permits),
-      starts(memory, safepoints, pauses), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)},
+      starts(memory, safepoints), barriers{{}, Snapshot(memory.pool.slabs(), memory.bits)},
       finalizers(memory), marker_(memory), verifier_(memory, roots), audit_(memory, roots),
       pacing_({c.policy, c.growth_percent, c.balance, c.initial_trigger}, c.max_heap),
       idle_(c.idle_ms * kNsPerMs, c.idle_collect && !c.stepping),

@@ -455,8 +455,9 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
   cycle_.whole = cycle_.whole && !roots_failed_.load();
   const bool marked_all = marker_.corruption().empty() && !roots_failed_.load();
   verifier_.set_marks_whole(marked_all);
-  if (cycle_.whole && marked_all && cycle_.ambiguous) {
-    starts.begin_weak(); // what is due for finalization may still be followed by ambiguous words
+  if (cycle_.whole && marked_all) {
+    starts
+        .begin_weak(); // what is due for finalization may still be followed by ambiguous words, and is not obtained
   } else {
     starts.end_mark(marked_all);
   }

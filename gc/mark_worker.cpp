@@ -335,6 +335,7 @@ template <class Edges> bool MarkWorker::drain_into(Edges edges, std::size_t budg
   const std::uint32_t layouts = memory_.layouts.count();
   std::uint64_t objects = 0;
   std::uint64_t simple_bytes = 0;
+  const bool resurrects = memory_.resurrected.is_on();
   const std::size_t budget_at_start = budget;
   bool done = false;
   for (;;) {
@@ -400,6 +401,9 @@ template <class Edges> bool MarkWorker::drain_into(Edges edges, std::size_t budg
           if constexpr (Edges::kIsShared) {
             ECHO_DEEP(edges.has(candidate),
                       "[mark.parallel.1] an object of another marker's region is marked");
+          }
+          if (__builtin_expect(resurrects, 0)) {
+            memory_.resurrected.add(candidate); // before its bit [resurrect.order.1]
           }
           (void)bits.mark(candidate);
           if (__builtin_expect(ephemerons_.is_watching(), 0)) {

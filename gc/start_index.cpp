@@ -4,13 +4,10 @@
 #include "gc/start_index.h"
 
 #include "gc/census.h"
-#include "heap/os_memory.h"
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <functional>
-#include <thread>
 #include <utility>
 
 namespace echo {
@@ -217,7 +214,7 @@ ObjectRef StartIndex::find_in(Mutator& mutator, Address word) const {
 
 // What a stop found is good unless a mark began between the stop and this thread's return from it: then nobody may have
 // kept the object.
-StartIndex::Known StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word, ObjectRef* out) {
+ObjectRef StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word) {
   for (;;) {
     std::uint64_t marks = 0;
     FindWork work([&](Mutator& other) {
@@ -227,17 +224,13 @@ StartIndex::Known StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word,
     safepoints_.stop(&mutator, work);
     const bool good = marks == marks_.load(std::memory_order_relaxed);
     if (good && work.found) {
-      *out = work.found;
-      return Known::Answer;
+      return work.found;
     }
     const MutexLock lock(mutex_); // the span may have been retired shortly before the stop, or by that mark
-    if (is_unsure(static_cast<Address>(word.bits))) {
-      return Known::Later;
-    }
     note_retired();
-    *out = resolve_alive(word);
-    if (*out || good) {
-      return Known::Answer;
+    const ObjectRef known = resolve_alive(word);
+    if (known || good) {
+      return known;
     }
   }
 }
@@ -245,23 +238,22 @@ StartIndex::Known StartIndex::find_in_stop(Mutator& mutator, AmbiguousWord word,
 void StartIndex::set_resurrecting(bool on) {
   const MutexLock lock(mutex_);
   resurrecting_ = on;
+  if (on) {
+    memory_.resurrected.begin();
+  } else {
+    memory_.resurrected.end();
+  }
 }
 
-bool StartIndex::is_resurrecting() {
-  const MutexLock lock(mutex_);
-  return resurrecting_;
+// Of an object that existed when the mark started: the mark bit is looked at first. [resurrect.order.1]
+bool StartIndex::is_obtainable(Address object) const {
+  return !Snapshot(memory_.pool.slabs(), memory_.bits).is_dead(object) &&
+         !(resurrecting_ && memory_.resurrected.contains(object));
 }
 
 ObjectRef StartIndex::resolve_alive(AmbiguousWord word) const {
   const ObjectRef hit = memory_.words.resolve(word);
-  return weak_ && Snapshot(memory_.pool.slabs(), memory_.bits).is_dead(hit.address) ? ObjectRef{} : hit;
-}
-
-// Whether the word may hit what is being resurrected.
-bool StartIndex::is_unsure(Address word) const {
-  const SlabTable& slabs = memory_.pool.slabs();
-  const SlabKind kind = slabs.kind_of_word(word);
-  return resurrecting_ && (slabs.is_old(kind) || kind == SlabKind::Large);
+  return hit && weak_ && !is_obtainable(hit.address) ? ObjectRef{} : hit;
 }
 
 StartIndex::Known StartIndex::resolve_known(AmbiguousWord word, ObjectRef* out, echo_status* status,
@@ -272,9 +264,6 @@ StartIndex::Known StartIndex::resolve_known(AmbiguousWord word, ObjectRef* out, 
   if (*status != ECHO_OK) {
     return Known::Answer;
   }
-  if (is_unsure(address)) {
-    return Known::Later;
-  }
   *out = resolve_alive(word);
   if (*out || !is_small(memory_.pool.slabs().kind_of_word(address))) {
     return Known::Answer;
@@ -284,26 +273,14 @@ StartIndex::Known StartIndex::resolve_known(AmbiguousWord word, ObjectRef* out, 
   return *out ? Known::Answer : Known::Elsewhere;
 }
 
-StartIndex::Known StartIndex::resolve_now(Mutator& mutator, AmbiguousWord word, ObjectRef* out,
-                                          echo_status* status, std::string* why) {
-  const Known known = resolve_known(word, out, status, why);
-  if (known != Known::Elsewhere) {
-    return known;
-  }
-  *out = find_in(mutator, static_cast<Address>(word.bits));
-  return *out || safepoints_.attached() == 1 ? Known::Answer : find_in_stop(mutator, word, out);
-}
-
 echo_status StartIndex::resolve(Mutator& mutator, AmbiguousWord word, ObjectRef* out, std::string* why) {
   echo_status status = ECHO_OK;
-  while (resolve_now(mutator, word, out, &status, why) == Known::Later) {
-    const std::uint64_t start = os::monotonic_ns();
-    safepoints_.at_rest(mutator, [this] { // rare: waits as for memory
-      while (is_resurrecting()) {
-        std::this_thread::sleep_for(std::chrono::microseconds(50));
-      }
-    });
-    pauses_.record_stall(os::monotonic_ns() - start);
+  if (resolve_known(word, out, &status, why) == Known::Answer) {
+    return status;
+  }
+  *out = find_in(mutator, static_cast<Address>(word.bits));
+  if (!*out && safepoints_.attached() != 1) {
+    *out = find_in_stop(mutator, word);
   }
   return status;
 }

@@ -27,8 +27,7 @@ namespace echo {
 
 class StartIndex {
 public:
-  StartIndex(Memory& memory, Safepoints& safepoints, Pauses& pauses)
-      : memory_(memory), safepoints_(safepoints), pauses_(pauses) {}
+  StartIndex(Memory& memory, Safepoints& safepoints) : memory_(memory), safepoints_(safepoints) {}
 
   // From the next mark on there may be ambiguous words. Any thread; waits for a stop in progress. ECHO_OK; WRONG_STATE after a mark that was not
   // whole; SYSTEM_MEMORY.
@@ -50,8 +49,8 @@ public:
   // marks for finalization. Others get what the mark found alive. end_weak() is then the end, beside the program.
   void begin_weak() ECHO_EXCLUDES(mutex_);
   void end_weak() ECHO_EXCLUDES(mutex_);
-  // Meanwhile, while what is due, and all that it reaches, is being marked: half of that must not be obtained.
-  // [resolve.dead.2]
+  // Meanwhile, while what is due, and all that it reaches, is being marked: that is not obtained, as it was not before the
+  // mark ended. Nobody waits for the end of it. [resolve.dead.2]
   void set_resurrecting(bool on) ECHO_EXCLUDES(mutex_);
 
   // echo_resolve, on a managed thread. The same status values as use().
@@ -66,21 +65,17 @@ private:
   bool note_before(std::size_t objects) ECHO_REQUIRES(mutex_);
   bool note(const RetiredSpan& span, std::uint64_t* objects) ECHO_REQUIRES(mutex_);
   // What is said of a word without a look into threads.
-  enum class Known : std::uint8_t { Answer, Elsewhere, Later };
-  bool is_resurrecting() ECHO_EXCLUDES(mutex_);
-  bool is_unsure(Address word) const ECHO_REQUIRES(mutex_);
+  enum class Known : std::uint8_t { Answer, Elsewhere };
+  bool is_obtainable(Address object) const ECHO_REQUIRES(mutex_);
   ObjectRef resolve_alive(AmbiguousWord word) const ECHO_REQUIRES(mutex_);
   void end_mark_locked(bool whole) ECHO_REQUIRES(mutex_);
   Known resolve_known(AmbiguousWord word, ObjectRef* out, echo_status* status, std::string* why)
       ECHO_EXCLUDES(mutex_);
-  Known resolve_now(Mutator& mutator, AmbiguousWord word, ObjectRef* out, echo_status* status,
-                    std::string* why) ECHO_EXCLUDES(mutex_);
   ObjectRef find_in(Mutator& mutator, Address word) const;
-  Known find_in_stop(Mutator& mutator, AmbiguousWord word, ObjectRef* out) ECHO_EXCLUDES(mutex_);
+  ObjectRef find_in_stop(Mutator& mutator, AmbiguousWord word) ECHO_EXCLUDES(mutex_);
 
   Memory& memory_;
   Safepoints& safepoints_;
-  Pauses& pauses_;
   std::atomic<bool> used_{false};
   std::atomic<std::uint64_t> marks_{0}; // begun
   Mutex mutex_;                         // writers of the starts outside stops [starts.write.1]

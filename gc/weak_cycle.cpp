@@ -37,6 +37,12 @@ echo_status Collector::register_layout(const echo_layout& layout, LayoutId* out,
       *why = "no native memory for finalizable objects";
       return ECHO_SYSTEM_MEMORY;
     }
+    const SlabTable& slabs = memory.pool.slabs();
+    if (record.is_finalizable() && !memory.resurrected.is_open() &&
+        !memory.resurrected.open(slabs.base(), slabs.bytes())) {
+      *why = "the operating system refused the address space for what finalizable objects reach";
+      return ECHO_SYSTEM_MEMORY;
+    }
   }
   *out = id;
   return ECHO_OK;
@@ -148,8 +154,8 @@ bool Collector::weak_slice(std::size_t most) {
     return true;
   case WeakStep::ClearAgain:
     if (!clear_some(most)) {
+      end_weak_work(); // before anybody takes one: words hit them from now on
       roots.finalizers.append(finalizers.due());
-      end_weak_work();
     }
     return true;
   }

@@ -9,6 +9,7 @@
 #include "heap/large_space.h"
 #include "heap/layout_table.h"
 #include "heap/pin_set.h"
+#include "heap/resurrected_set.h"
 #include "heap/run_allocator.h"
 #include "heap/side_metadata.h"
 #include "heap/slab_pool.h"
@@ -48,13 +49,15 @@ public:
     return config_.populate != 0 &&
            (!bits.is_brought_in(bytes) || (words.starts().is_open() && !words.starts().is_brought_in(bytes)));
   }
-  // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records. Of pins at most.
+  // Committed metadata: bitmaps and tables of the chunks that were ever used, and layout records. Of pins and of
+  // the resurrected at most.
   std::size_t metadata_bytes() {
     const std::size_t slabs = pool.slab_high_water();
     const std::size_t bytes = slabs * kSlabBytes;
     return 2 * SideMetadata::bytes_for(bytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord) +
            layouts.side_bytes() + (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
-           (pins.is_open() ? PinSet::bytes_for(bytes) : 0);
+           (pins.is_open() ? PinSet::bytes_for(bytes) : 0) +
+           (resurrected.is_open() ? ResurrectedSet::bytes_for(bytes) : 0);
   }
 
   // Before that stop.
@@ -89,6 +92,7 @@ public:
   LargeSpace large;
   WordResolver words;
   PinSet pins;
+  ResurrectedSet resurrected;
 
 private:
   static constexpr std::size_t kMostSmallPagedBitmaps = std::size_t{128} << 20; // 1 MiB of each

@@ -355,33 +355,87 @@ TEST_F(QueueSnapshotTest, TheRestIsTraced) {
   EXPECT_TRUE(is_freed(children[0]));
 }
 
-// Until all that a due object reaches is marked nobody can get at it.
-TEST_F(FinalizersTest, NobodyObtainsWhatIsBeingResurrected) { // [weak.final.1] [resolve.dead.2]
+// Until all that a due object reaches is marked nobody can get at it, and nobody waits: words hit what the mark found alive,
+// between the slices as before and after, whether the heap has declared ambiguous words or not.
+class ResurrectionTest : public FinalizersTest, public ::testing::WithParamInterface<bool> {
+protected:
+  ObjectRef hit(Address word) {
+    ObjectRef found;
+    std::string why;
+    EXPECT_EQ(heap.collector.starts.resolve(*heap.mutator, {word}, &found, &why), ECHO_OK) << why;
+    return found;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Words, ResurrectionTest, ::testing::Bool(),
+                         [](const auto& used) { return used.param ? "ambiguous" : "none"; });
+
+TEST_P(ResurrectionTest, NobodyObtainsWhatIsBeingResurrected) { // [weak.final.1] [resolve.dead.2]
   std::string why;
   const ObjectRef holder = heap.make(plain);
   heap.root(0, holder);
-  ObjectRef list;
-  for (std::uint64_t i = 0; i < 100; ++i) {
+  ObjectRef list = heap.make(heap.bytes, 100000); // large, and not finalizable
+  const ObjectRef large = list;
+  std::vector<ObjectRef> due, neighbours;
+  for (std::uint64_t i = 0; i < 100; ++i) { // alive and due side by side
     list = make(i, list);
+    due.push_back(list);
+    neighbours.push_back(heap.make(heap.pair));
+    heap.store(neighbours.back(), 8, test::as_object(heap.roots[1]));
+    heap.root(1, neighbours.back());
   }
   heap.store(holder, kWeak, list);
-  ASSERT_EQ(heap.collector.starts.use(&why), ECHO_OK) << why;
+  if (GetParam()) {
+    ASSERT_EQ(heap.collector.starts.use(&why), ECHO_OK) << why;
+  }
   cycle.begin();
   cycle.end_marking();
   EXPECT_EQ(cycle.weak_load(holder.address + kWeak), 0u);
-  std::size_t steps = 0;
+  const ObjectRef born = heap.make(plain), born_large = heap.make(heap.bytes, 100000);
+  std::size_t steps = 0, marked = 0;
   while (heap.collector.weak_slice(1)) {
     ++steps;
     EXPECT_EQ(cycle.weak_load(holder.address + kWeak), 0u);
-    EXPECT_TRUE(heap.collector.roots.finalizers.size() == 0 ||
-                heap.collector.memory.bits.is_marked(list.address));
+    const bool is_over = heap.collector.roots.finalizers.size() != 0;
+    for (std::size_t i = 0; i < due.size(); ++i) {
+      const bool is_marked = heap.collector.memory.bits.is_marked(due[i].address);
+      marked += is_marked ? 1 : 0;
+      ASSERT_TRUE(is_marked || !is_over);
+      ASSERT_EQ(hit(due[i].address + kBytes - 1).address, is_over ? due[i].address : 0u) << steps;
+      ASSERT_EQ(hit(neighbours[i].address + 23).address, neighbours[i].address) << steps;
+    }
+    EXPECT_EQ(hit(large.address + 50000).address, is_over ? large.address : 0u);
+    EXPECT_EQ(hit(holder.address + kBytes - 1).address, holder.address);
+    EXPECT_EQ(hit(born.address + 1).address, born.address);
+    EXPECT_EQ(hit(born_large.address + 50000).address, born_large.address);
   }
   EXPECT_GT(steps, 100u) << "in slices";
+  EXPECT_GT(marked, 0u) << "looked at half way";
   EXPECT_EQ(cycle.finish(), "");
-  ObjectRef found;
-  EXPECT_EQ(heap.collector.starts.resolve(*heap.mutator, {list.address}, &found, &why), ECHO_OK);
-  EXPECT_EQ(found.address, list.address);
+  for (const ObjectRef object : due) {
+    ASSERT_EQ(hit(object.address).address, object.address);
+  }
+  EXPECT_EQ(hit(large.address + 50000).address, large.address);
   EXPECT_EQ(take_all().size(), 100u);
+  heap.collect();
+  EXPECT_FALSE(hit(list.address)) << "it was taken and dropped";
+}
+
+// The next resurrection knows nothing of the last one.
+TEST_P(ResurrectionTest, WhatWasResurrectedOnceIsObtainedInTheNextCycle) { // [resolve.dead.2]
+  const ObjectRef kept = make(1, heap.make(plain));
+  heap.collect(); // due
+  heap.root(0, take());
+  (void)make(2);
+  if (std::string why; GetParam()) {
+    ASSERT_EQ(heap.collector.starts.use(&why), ECHO_OK) << why;
+  }
+  cycle.begin();
+  cycle.end_marking();
+  while (heap.collector.weak_slice(1)) {
+    ASSERT_EQ(hit(kept.address + 1).address, kept.address);
+  }
+  EXPECT_EQ(cycle.finish(), "");
+  EXPECT_EQ(take_all(), std::vector<std::uint64_t>{2});
 }
 
 TEST_F(FinalizersTest, BreakAMarkThatStopsHalfWay) {
