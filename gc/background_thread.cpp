@@ -60,6 +60,7 @@ void BackgroundThread::wake() {
 }
 
 void BackgroundThread::run() {
+  left_out_ = 0;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     const auto is_due = [this] { return woken_ || ending_; };
@@ -74,7 +75,7 @@ void BackgroundThread::run() {
     woken_ = false;
     lock.unlock();
     work_();
-    cpu_ns_.store(os::thread_cpu_ns(), std::memory_order_relaxed);
+    cpu_ns_.store(os::thread_cpu_ns() - left_out_, std::memory_order_relaxed);
     lock.lock();
   }
 }

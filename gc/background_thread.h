@@ -28,7 +28,9 @@ public:
   // Cheap when the thread has been woken and has not begun yet.
   void wake();
   bool is_ending() const { return ending_.load(std::memory_order_relaxed); }
-  // Of the whole thread, after its last piece of work.
+  // On the thread itself, in its work: so much of its processor time is counted elsewhere.
+  void leave_out(std::uint64_t ns) { left_out_ += ns; }
+  // Of the whole thread but for that, after its last piece of work.
   std::uint64_t cpu_ns() const { return cpu_ns_.load(std::memory_order_relaxed); }
 
 private:
@@ -41,6 +43,7 @@ private:
   std::condition_variable wanted_;
   bool woken_ = false;              // under mutex_
   std::atomic<bool> ending_{false}; // written under mutex_; read between steps
+  std::uint64_t left_out_ = 0;      // the thread's own
   std::atomic<std::uint64_t> cpu_ns_{0};
 };
 

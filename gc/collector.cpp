@@ -32,7 +32,7 @@ Collector::Collector(const Config& c)
       service_(memory, c.poison, std::chrono::milliseconds(c.idle_by_hand ? 0 : c.idle_ms),
                [this] {
                  if (!config.idle_by_hand) {
-                   look_when_idle(os::monotonic_ns());
+                   service_.leave_out(look_when_idle(os::monotonic_ns()));
                  }
                }),
       collector_thread_([this] { drive_in_background(); }),

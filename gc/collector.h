@@ -119,8 +119,9 @@ public:
                    const ObjectVisitor& visit, std::string* why) ECHO_EXCLUDES(driver_mutex_);
   // Any thread, any state: gc/pressure.cpp.
   echo_status add_external(std::int64_t delta, std::string* why);
-  // On the service thread; tests call it with a clock of theirs: gc/idle.cpp.
-  void look_when_idle(std::uint64_t now_ns) ECHO_EXCLUDES(driver_mutex_);
+  // On the service thread; tests call it with a clock of theirs: gc/idle.cpp. Processor time of the calling thread in a
+  // collection, which has counted it: nanoseconds. [stats.cpu.1]
+  std::uint64_t look_when_idle(std::uint64_t now_ns) ECHO_EXCLUDES(driver_mutex_);
   void set_out_of_memory_handler(echo_out_of_memory_fn handler, void* context) ECHO_EXCLUDES(handler_mutex_);
 
   // Over a fork, on the thread that forks, managed: gc/fork.cpp.

@@ -5,6 +5,7 @@
 // Invariants  [service.idle.1] of idle_watch.h. The collection runs outside the service thread's steps: a fork waits for a step
 //             of it, not for all of it. [fork.prepare.1]
 #include "gc/collector.h"
+#include "heap/os_memory.h"
 
 #include <algorithm>
 
@@ -19,7 +20,7 @@ std::uint64_t Collector::handed_out() const {
   return memory.pool.handed_out() + memory.supply.handed_out();
 }
 
-void Collector::look_when_idle(std::uint64_t now_ns) {
+std::uint64_t Collector::look_when_idle(std::uint64_t now_ns) {
   IdleWatch::Seen seen;
   seen.handed_out = handed_out();
   seen.collections = cycles();
@@ -33,13 +34,16 @@ void Collector::look_when_idle(std::uint64_t now_ns) {
   switch (idle_.look(now_ns, seen)) {
   case IdleAction::None:
     break;
-  case IdleAction::Collect:
+  case IdleAction::Collect: {
+    const std::uint64_t before = os::thread_cpu_ns();
     collect_when_idle();
-    break;
+    return os::thread_cpu_ns() - before;
+  }
   case IdleAction::GiveBack:
     service_.give_back_when_idle();
     break;
   }
+  return 0;
 }
 
 void Collector::collect_when_idle() {

@@ -28,6 +28,8 @@ public:
   void give_back_when_idle();
   bool is_ending() const { return thread_.is_ending(); }
   std::uint64_t cpu_ns() const { return thread_.cpu_ns(); }
+  // In `look` on the thread itself: a collection that it drove has counted its time. [stats.cpu.1]
+  void leave_out(std::uint64_t ns) { thread_.leave_out(ns); }
   // Held during each step: whoever holds it finds the thread between two.
   Mutex& gate() { return gate_; }
   bool restart() { return thread_.restart(); }
