@@ -394,6 +394,9 @@ template <class Edges> bool MarkWorker::drain_into(Edges edges, std::size_t budg
     if (candidate != 0) {
       if (bits.is_cell_marked(candidate)) {
         --waiting;
+        if (kDeepChecks && !(bits.is_marked(candidate) && is_aligned(candidate, kGranule))) {
+          corrupt(candidate, "points beside the start of a marked object"); // [mark.error.2]
+        }
       } else {
         const SlabKind kind = slabs.kind(slabs.index_of(candidate));
         if (__builtin_expect(kind == SlabKind::Old && is_aligned(candidate, kGranule), 1) ||
@@ -406,6 +409,10 @@ template <class Edges> bool MarkWorker::drain_into(Edges edges, std::size_t budg
             memory_.resurrected.add(candidate); // before its bit [resurrect.order.1]
           }
           (void)bits.mark(candidate);
+          if constexpr (kDeepChecks) {
+            bits.note_start(
+                candidate); // early: the cell may be asked for before the object is looked at [mark.error.2]
+          }
           if (__builtin_expect(ephemerons_.is_watching(), 0)) {
             ephemerons_.marked(candidate);
           }

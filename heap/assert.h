@@ -17,6 +17,12 @@ namespace echo {
 
 #ifdef ECHO_DEEP_CHECKS
 #define ECHO_DEEP(condition, what) ECHO_CHECK(condition, what)
+namespace echo {
+inline constexpr bool kDeepChecks = true; // for what is reported, not asserted
+}
 #else
 #define ECHO_DEEP(condition, what) static_cast<void>(sizeof((condition) ? 1 : 0))
+namespace echo {
+inline constexpr bool kDeepChecks = false;
+}
 #endif

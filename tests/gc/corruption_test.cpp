@@ -70,6 +70,29 @@ TEST_F(Corruption, MisalignedReference) {
   expect_corrupt(other.address + 4, "is not aligned to 8 bytes");
 }
 
+// Held by an object that is scanned behind the marking of the one it points beside: M of its cell is set. [mark.error.2]
+TEST_F(Corruption, ReferenceBesideTheStartOfAMarkedObject) {
+  const ObjectRef holder = heap.make(heap.pair);
+  heap.store(victim, 8, holder);
+  const std::size_t other_granule = victim.address % MarkBits::kCellBytes == 0 ? 8 : std::size_t{0} - 8;
+  for (const std::size_t wrong : {std::size_t{4}, other_granule}) {
+    TestHeap::poke(holder, 8, victim.address + wrong);
+    const std::string report = heap.collector.verify(*heap.mutator, true);
+    EXPECT_NE(report.find("of an object of layout 'pair'"), std::string::npos) << report;
+    if (!kDeepChecks) {
+      const std::uint64_t marked = heap.statistics().objects_marked;
+      heap.collect(); // and nothing is lost by it
+      EXPECT_EQ(heap.statistics().objects_marked - marked, 2u);
+      heap.root(0, victim);
+      TestHeap::poke(holder, 8, 0);
+      EXPECT_EQ(heap.collector.verify(*heap.mutator, true), "");
+    }
+  }
+  if (kDeepChecks) {
+    expect_corrupt(TestHeap::peek(holder, 8), "points beside the start of a marked object");
+  }
+}
+
 TEST_F(Corruption, MisalignedRoot) {
   heap.roots[5] = reinterpret_cast<echo_ref>(victim.address + 1);
   expect_corrupt(victim.address + 1, "is not aligned to 8 bytes");
