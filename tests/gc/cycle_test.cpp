@@ -153,7 +153,6 @@ TEST(Cycle, AHeapTooSmallForItsLiveSetEndsSoon) {
   Config config = quiet_config(8 * kMiB);
   config.initial_trigger = kMiB;
   TestHeap heap(config);
-  const auto start = std::chrono::steady_clock::now();
   std::uint64_t kept = 0;
   for (;;) { // keeps every object, and makes as much garbage as it keeps
     const ObjectRef object = heap.try_make(heap.pair);
@@ -171,7 +170,6 @@ TEST(Cycle, AHeapTooSmallForItsLiveSetEndsSoon) {
   EXPECT_EQ(heap.mutator->last_error.code, ECHO_HEAP_LIMIT);
   EXPECT_GT(kept * 24, config.max_heap / 2);
   EXPECT_LT(heap.statistics().collections_full, 300u);
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(30));
   heap.root(0, {});
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(heap.try_make(heap.pair)) << heap.mutator->last_error.message;
