@@ -21,6 +21,11 @@ public:
 
   // Objects in the spans, fillers not counted.
   std::uint64_t count(const std::vector<RetiredSpan>& spans) const { return count_all(spans); }
+  std::uint64_t count(const SpanLog& spans) const {
+    std::uint64_t objects = 0;
+    spans.for_each_block(0, [&](std::span<const RetiredSpan> block) { objects += count_all(block); });
+    return objects;
+  }
   std::uint64_t count_one(const RetiredSpan& span) const { return count_all({&span, 1}); }
   // Calls visit(ObjectRef) for every object of a span; stops early, and returns false, at a word that is no header.
   template <class Visit> bool for_each(const RetiredSpan& span, Visit visit) const {

@@ -154,11 +154,10 @@ void Collector::statistics(echo_statistics* out) {
         objects += config.census ? census.count({{span.start, span.cursor}}) : 0;
       }
     });
-    objects += memory.supply.with_retired(
-        [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>& since) {
-          return objects_counted_.load(std::memory_order_relaxed) +
-                 (config.census ? census.count(before) + census.count(since) : 0);
-        });
+    objects += memory.supply.with_retired([&](const SpanLog& before, const SpanLog& since) {
+      return objects_counted_.load(std::memory_order_relaxed) +
+             (config.census ? census.count(before) + census.count(since) : 0);
+    });
     bytes += memory.supply.retired_bytes();
   });
   out->threads_attached = attached;

@@ -33,10 +33,7 @@ void Collector::begin_finish() {
   finishing_ = {};
   finishing_.part = FinishPart::Weak;
   if (config.mode == MarkMode::Incremental && assists()) {
-    std::uint64_t bytes = 0;
-    for (const RetiredSpan& span : memory.supply.to_count()) {
-      bytes += span.end - span.start;
-    }
+    const std::uint64_t bytes = memory.supply.to_count().bytes();
     const std::uint64_t slabs = memory.pool.slab_high_water();
     const std::uint64_t expected = (config.census ? bytes / kBytesPerObject / kObjectsPerUnit : 0) +
                                    kUnitsPerLargeObject * memory.large.object_count() +
@@ -49,7 +46,7 @@ void Collector::begin_finish() {
 
 // Objects born before the mark started, by their headers: none of them was freed yet.
 bool Collector::count_some(std::size_t units) {
-  const std::vector<RetiredSpan>& spans = memory.supply.to_count();
+  const SpanLog& spans = memory.supply.to_count();
   const Census census(memory.layouts);
   std::uint64_t counted = 0;
   if (const std::optional<std::uint64_t> known = starts.counted(); known && config.census) {

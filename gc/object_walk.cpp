@@ -31,10 +31,8 @@ public:
         spans.push_back({start, limit});
       }
     };
-    memory.supply.with_retired([&](const auto&, const std::vector<RetiredSpan>& since) {
-      for (const RetiredSpan& s : since) {
-        take(s.start, s.end);
-      }
+    memory.supply.with_retired([&](const SpanLog&, const SpanLog& since) {
+      since.for_each([&](const RetiredSpan& s) { take(s.start, s.end); });
       return 0;
     });
     for (Mutator* m : mutators) {

@@ -150,11 +150,7 @@ bool StartIndex::note_before(std::size_t objects) {
     std::array<RetiredSpan, 16> some;
     const std::size_t first = noted_before_;
     const std::size_t count = memory_.supply.with_retired(
-        [&](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>&) {
-          const std::size_t n = std::min(some.size(), before.size() - first);
-          std::copy_n(before.begin() + static_cast<std::ptrdiff_t>(first), n, some.begin());
-          return n;
-        });
+        [&](const SpanLog& before, const SpanLog&) { return before.copy(first, some); });
     all_before_ = count == 0;
     for (std::size_t i = 0; i < count && counted_before_ < enough; ++i) {
       ++noted_before_;
@@ -173,11 +169,7 @@ void StartIndex::note_retired() {
   for (;;) {
     const std::size_t first = noted_spans_;
     const std::size_t count = memory_.supply.with_retired(
-        [&](const std::vector<RetiredSpan>&, const std::vector<RetiredSpan>& spans) {
-          const std::size_t n = std::min(some.size(), spans.size() - first);
-          std::copy_n(spans.begin() + static_cast<std::ptrdiff_t>(first), n, some.begin());
-          return n;
-        });
+        [&](const SpanLog&, const SpanLog& spans) { return spans.copy(first, some); });
     noted_spans_ += count;
     for (std::size_t i = 0; i < count; ++i) {
       std::uint64_t objects = 0;

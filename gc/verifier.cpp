@@ -144,11 +144,11 @@ std::string Verifier::verify(const std::vector<Mutator*>& mutators, Moment momen
   known_ = !(marking ? previous_whole_ : marks_whole_) ? nullptr
            : marking                                   ? &memory_.bits.previous()
                                                        : &memory_.bits;
-  std::vector<RetiredSpan> spans = memory_.supply.with_retired(
-      [marking](const std::vector<RetiredSpan>& before, const std::vector<RetiredSpan>& since) {
-        std::vector<RetiredSpan> all = since;
+  std::vector<RetiredSpan> spans =
+      memory_.supply.with_retired([marking](const SpanLog& before, const SpanLog& since) {
+        std::vector<RetiredSpan> all = since.to_vector();
         if (marking) {
-          all.insert(all.end(), before.begin(), before.end());
+          before.for_each([&](const RetiredSpan& span) { all.push_back(span); });
         }
         return all;
       });

@@ -61,7 +61,10 @@ public:
   }
 
   // Before that stop.
-  void prepare_cycle() { pool.slabs().clear_all_live(pool.slab_high_water()); }
+  void prepare_cycle() {
+    pool.slabs().clear_all_live(pool.slab_high_water());
+    supply.prepare_cycle();
+  }
   // In the stop in which a mark starts, threads having retired their memory: everything that exists becomes old, and
   // what is born from now on is fresh. O(1). [heap.fresh.1]
   void begin_cycle() {

@@ -59,6 +59,11 @@ void SlabSupply::poison_holes(SlabIndex slab) {
   }
 }
 
+void SlabSupply::prepare_cycle() {
+  const MutexLock lock(mutex_);
+  spares_.provide(kSparesForStop);
+}
+
 void SlabSupply::begin_cycle() {
   const MutexLock lock(mutex_);
   recyclable_.clear();
@@ -66,8 +71,8 @@ void SlabSupply::begin_cycle() {
   if (counting_.empty()) {
     counting_.swap(retired_);
   } else { // the cycle before ended early
-    counting_.insert(counting_.end(), retired_.begin(), retired_.end());
-    retired_.clear();
+    counting_.append(retired_, spares_);
+    retired_.clear(spares_);
   }
 }
 
@@ -153,13 +158,13 @@ void SlabSupply::retire(std::span<const RetiredSpan> spans) {
   }
   const MutexLock lock(mutex_);
   retired_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  retired_.insert(retired_.end(), spans.begin(), spans.end());
+  retired_.append(spans, spares_);
 }
 
 std::vector<RetiredSpan> SlabSupply::take_retired() {
   const MutexLock lock(mutex_);
-  std::vector<RetiredSpan> all;
-  all.swap(retired_);
+  std::vector<RetiredSpan> all = retired_.to_vector();
+  retired_.clear(spares_);
   return all;
 }
 

@@ -24,6 +24,7 @@
 #include "heap/run_list.h"
 #include "heap/side_metadata.h"
 #include "heap/slab_pool.h"
+#include "heap/span_log.h"
 
 #include <array>
 #include <atomic>
@@ -41,14 +42,11 @@ struct Span {
   bool fits(std::size_t bytes) const { return limit - cursor >= bytes; }
 };
 
-// Objects allocated end to end since the last mark.
-struct RetiredSpan {
-  Address start = 0, end = 0;
-};
-
 // Recyclable slabs, shared by all threads.
 class SlabSupply {
   static constexpr std::size_t kDensities = 64;
+  static constexpr std::size_t kSparesForStop = 8;   // blocks of spans, at hand when a mark starts
+  static constexpr std::size_t kSparesPerCycle = 16; // that are too many: given back by one cycle
 
 public:
   SlabSupply(SlabPool& pool, const SideMetadata& bits, const LayoutTable& layouts, bool poison)
@@ -67,6 +65,8 @@ public:
     std::size_t hole_bytes = 0;       // free bytes in slabs that were made recyclable
     std::size_t dense_hole_bytes = 0; // in the others: admit_dense() makes these recyclable too
   };
+  // Before that stop: memory for what it logs.
+  void prepare_cycle() ECHO_EXCLUDES(mutex_);
   // In the stop in which a mark starts, threads having retired: nothing is handed out of swept slabs until rebuild, and
   // the log begins anew; what was in it is to be counted.
   void begin_cycle() ECHO_EXCLUDES(mutex_);
@@ -85,19 +85,20 @@ public:
   // Takes the log of spans retired since the last call.
   std::vector<RetiredSpan> take_retired() ECHO_EXCLUDES(mutex_);
   // What is to be counted, between begin_cycle and end_count. Only the thread that drives the cycle reads it.
-  const std::vector<RetiredSpan>& to_count() const ECHO_NO_THREAD_ANALYSIS { return counting_; }
+  const SpanLog& to_count() const ECHO_NO_THREAD_ANALYSIS { return counting_; }
   // Forgets it in one step with `note`.
   template <class Note> void end_count(Note note) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    std::vector<RetiredSpan>().swap(counting_);
+    const std::size_t used = counting_.blocks();
+    counting_.clear(spares_);
+    spares_.shrink(used, kSparesPerCycle);
     note();
   }
   // read(spans to be counted, spans retired since the last mark started), under the log's lock: nothing in it is freed
   // meanwhile.
   template <class Read> auto with_retired(Read read) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    return read(static_cast<const std::vector<RetiredSpan>&>(counting_),
-                static_cast<const std::vector<RetiredSpan>&>(retired_));
+    return read(static_cast<const SpanLog&>(counting_), static_cast<const SpanLog&>(retired_));
   }
   // After a mark that failed: nothing is known dead, so nothing may be recycled.
   void keep_everything() ECHO_EXCLUDES(mutex_);
@@ -118,9 +119,10 @@ private:
   Mutex mutex_;
   std::vector<SlabIndex> recyclable_ ECHO_GUARDED_BY(mutex_); // taken from the back: sparsest first
   std::vector<SlabIndex> dense_ ECHO_GUARDED_BY(mutex_);
-  std::vector<RetiredSpan> retired_ ECHO_GUARDED_BY(mutex_);  // since the last mark started
-  std::vector<RetiredSpan> counting_ ECHO_GUARDED_BY(mutex_); // before that
-  std::atomic<std::uint64_t> retired_bytes_{0};               // cumulative
+  SpanLog retired_ ECHO_GUARDED_BY(mutex_);  // since the last mark started
+  SpanLog counting_ ECHO_GUARDED_BY(mutex_); // before that
+  SpanLog::Spares spares_ ECHO_GUARDED_BY(mutex_);
+  std::atomic<std::uint64_t> retired_bytes_{0}; // cumulative
   std::atomic<std::uint64_t> handed_out_{0};
 };
 
