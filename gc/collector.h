@@ -213,7 +213,7 @@ private:
   std::size_t advance(std::size_t units) ECHO_REQUIRES(driver_mutex_);
   void end_steps() ECHO_REQUIRES(driver_mutex_);
   bool step_within(std::uint64_t left_ns) ECHO_REQUIRES(driver_mutex_);
-  bool next_is_stop() const;
+  StepKind next_kind() const ECHO_REQUIRES(driver_mutex_);
   bool must_wait_for_frames() const;
   bool is_step_due() const;
   bool is_due_when_idle();

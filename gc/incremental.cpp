@@ -79,9 +79,39 @@ std::size_t Collector::advance(std::size_t units) {
   return 0;
 }
 
-bool Collector::next_is_stop() const {
-  const CycleStep next = step_.load();
-  return next == CycleStep::Begin || next == CycleStep::End;
+StepKind Collector::next_kind() const {
+  switch (step_.load()) {
+  case CycleStep::None:
+  case CycleStep::Retire:
+    return StepKind::retire;
+  case CycleStep::Begin:
+    return StepKind::begin;
+  case CycleStep::Mark:
+    return StepKind::mark;
+  case CycleStep::End:
+    return StepKind::end;
+  case CycleStep::Finish:
+    break;
+  }
+  switch (finishing_.part) {
+  case FinishPart::None:
+  case FinishPart::Weak:
+    return StepKind::weak;
+  case FinishPart::Count:
+    return StepKind::count;
+  case FinishPart::Large:
+    return StepKind::large;
+  case FinishPart::Small:
+    return StepKind::small;
+  case FinishPart::Pace:
+  case FinishPart::Keep:
+    return StepKind::pace;
+  case FinishPart::Clear:
+    return StepKind::clear;
+  case FinishPart::Trim:
+    break;
+  }
+  return StepKind::trim;
 }
 
 // A stop that would only find that threads have not visited their frames yet.
@@ -193,9 +223,9 @@ bool Collector::step_within(std::uint64_t left_ns) {
   if (must_wait_for_frames()) {
     return false;
   }
-  const bool stop = next_is_stop();
-  const std::size_t units = stop ? 0 : step_cost_.units_that_fit(left_ns);
-  if (stop ? !step_cost_.stop_fits(left_ns) : units == 0) {
+  const StepKind kind = next_kind();
+  const std::size_t units = step_cost_.units_that_fit(kind, left_ns);
+  if (units == 0) {
     return false;
   }
   const std::uint64_t start = os::monotonic_ns();
@@ -203,12 +233,7 @@ bool Collector::step_within(std::uint64_t left_ns) {
   if (advance(units) != 0) {
     held_.note(Hold::assist, units_);
   }
-  const std::uint64_t ns = os::monotonic_ns() - start;
-  if (stop) {
-    step_cost_.note_stop(ns);
-  } else {
-    step_cost_.note_step(ns, units);
-  }
+  step_cost_.note(kind, os::monotonic_ns() - start, units);
   return true;
 }
 
@@ -246,7 +271,12 @@ bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {
       if (step_.load() == CycleStep::None && is_due_when_idle() && left() > kWaitNs) {
         begin_steps(ECHO_CAUSE_requested);
       }
+      bool stepped = false;
       while (step_.load() != CycleStep::None && step_within(left())) {
+        stepped = true;
+      }
+      if (!stepped && step_.load() != CycleStep::None && !must_wait_for_frames()) {
+        step_cost_.refuse(next_kind());
       }
       done = step_.load() == CycleStep::None && !is_due_when_idle();
       driver_mutex_.unlock();

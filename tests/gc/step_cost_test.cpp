@@ -5,21 +5,25 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+#include <vector>
+
 namespace echo {
 namespace {
 
 constexpr std::uint64_t kUs = 1000;
+constexpr std::size_t kKinds = static_cast<std::size_t>(StepKind::count_of_kinds);
 
-// Steps of `cost_ns` a unit, until none fits; what they took.
-std::uint64_t spend(StepCost* cost, std::uint64_t budget_ns, std::uint64_t unit_ns) {
+// Steps of `unit_ns` a unit, until none fits; what they took.
+std::uint64_t spend(StepCost* cost, StepKind kind, std::uint64_t budget_ns, std::uint64_t unit_ns) {
   std::uint64_t used = 0;
   while (used < budget_ns) {
-    const std::size_t units = cost->units_that_fit(budget_ns - used);
+    const std::size_t units = cost->units_that_fit(kind, budget_ns - used);
     if (units == 0) {
       break;
     }
     used += units * unit_ns;
-    cost->note_step(units * unit_ns, units);
+    cost->note(kind, units * unit_ns, units);
   }
   return used;
 }
@@ -27,53 +31,138 @@ std::uint64_t spend(StepCost* cost, std::uint64_t budget_ns, std::uint64_t unit_
 TEST(StepCost, StepsOfKnownCostStayInTheBudget) { // [inc.budget.1]
   for (const std::uint64_t unit_ns : {20u, 200u, 1500u}) {
     StepCost cost;
-    (void)cost.units_that_fit(1000 * kUs);
-    cost.note_step(StepCost::kLeastUnits * unit_ns, StepCost::kLeastUnits);
+    for (int i = 0; i < 1'000'000; ++i) {
+      cost.note(StepKind::mark, StepCost::kLeastUnits * unit_ns, StepCost::kLeastUnits);
+    }
     for (const std::uint64_t budget : {100 * kUs, 500 * kUs, 5000 * kUs}) {
       for (int i = 0; i < 50; ++i) {
-        const std::uint64_t used = spend(&cost, budget, unit_ns);
+        const std::uint64_t used = spend(&cost, StepKind::mark, budget, unit_ns);
         ASSERT_LE(used, budget) << unit_ns << " ns a unit";
-        const std::uint64_t least_step =
-            2 * StepCost::kLeastUnits * (unit_ns + 1); // what must be left for one to begin
+        const std::uint64_t least_step = // what must be left for one to begin
+            5 * kUs + 2 * StepCost::kLeastUnits * (unit_ns + 1);
         ASSERT_GE(used + least_step, budget) << "no step that fits is refused";
       }
     }
   }
 }
 
+TEST(StepCost, EachKindHasACostOfItsOwn) {
+  StepCost cost;
+  for (int i = 0; i < 20; ++i) {
+    cost.note(StepKind::small, 256 * 2000, 256); // 2 us a slab
+    cost.note(StepKind::begin, 300 * kUs, 1);
+    for (int k = 0; k < 1000; ++k) {
+      cost.note(StepKind::mark, 256 * 40, 256);
+      cost.note(StepKind::end, 30 * kUs, 1);
+    }
+  }
+  EXPECT_EQ(cost.units_that_fit(StepKind::mark, 100 * kUs), StepCost::kMostUnits);
+  EXPECT_EQ(cost.units_that_fit(StepKind::small, 101 * kUs), 24u);
+  EXPECT_NE(cost.units_that_fit(StepKind::end, 100 * kUs), 0u);
+  EXPECT_EQ(cost.units_that_fit(StepKind::begin, 400 * kUs), 0u);
+  EXPECT_NE(cost.units_that_fit(StepKind::begin, 450 * kUs), 0u);
+}
+
 TEST(StepCost, NoStepIsMoreThanTheMost) {
   StepCost cost;
-  cost.note_step(1, 1000);
-  for (int i = 0; i < 100; ++i) {
-    cost.note_step(1, 1000); // as cheap as can be
+  for (int i = 0; i < 100'000; ++i) {
+    cost.note(StepKind::clear, 1000, 100'000); // as cheap as can be
   }
-  EXPECT_EQ(cost.units_that_fit(UINT64_MAX), StepCost::kMostUnits);
-  EXPECT_EQ(cost.units_that_fit(0), 0u);
+  EXPECT_EQ(cost.units_that_fit(StepKind::clear, UINT64_MAX), StepCost::kMostUnits);
+  EXPECT_EQ(cost.units_that_fit(StepKind::clear, 0), 0u);
 }
 
-TEST(StepCost, OneSlowStepIsForgotten) {
+TEST(StepCost, OneSlowStepIsNotBelievedTwoAre) {
   StepCost cost;
-  cost.note_step(1000 * kUs, StepCost::kLeastUnits); // the system took the processor
-  EXPECT_EQ(cost.units_that_fit(100 * kUs), 0u);
-  int refused = 1;
-  while (cost.units_that_fit(100 * kUs) == 0) {
-    ASSERT_LT(++refused, 60);
+  const std::uint64_t before = cost.cost_ns(StepKind::mark);
+  cost.note(StepKind::mark, 10'000 * kUs, StepCost::kLeastUnits); // the system took the processor
+  EXPECT_EQ(cost.cost_ns(StepKind::mark), 4 * before);
+  for (int i = 0; i < 10; ++i) {
+    cost.note(StepKind::mark, 10'000 * kUs, StepCost::kLeastUnits);
   }
-  EXPECT_GT(refused, 5) << "but not at once";
+  EXPECT_EQ(cost.cost_ns(StepKind::mark), 10'000 * kUs / StepCost::kLeastUnits);
 }
 
-TEST(StepCost, StopsNeedTheirRoom) {
-  StepCost cost;
-  EXPECT_FALSE(cost.stop_fits(StepCost::kStopNsAtFirst)) << "half as much again";
-  EXPECT_TRUE(cost.stop_fits(StepCost::kStopNsAtFirst * 3 / 2));
-  cost.note_stop(400 * kUs);
-  EXPECT_FALSE(cost.stop_fits(500 * kUs));
-  EXPECT_TRUE(cost.stop_fits(600 * kUs));
-  int refused = 0;
-  while (!cost.stop_fits(100 * kUs)) {
-    ASSERT_LT(++refused, 60);
+TEST(StepCost, WhatDoesNotFitIsForgotten) {
+  for (std::size_t k = 0; k < kKinds; ++k) {
+    const auto kind = static_cast<StepKind>(k);
+    StepCost cost;
+    for (int i = 0; i < 10; ++i) {
+      cost.note(kind, 1000 * kUs, StepCost::kLeastUnits);
+    }
+    int refused = 0;
+    while (cost.units_that_fit(kind, 100 * kUs) == 0) {
+      cost.refuse(kind);
+      ASSERT_LT(++refused, 200) << k;
+    }
+    EXPECT_GT(refused, 5) << "but not at once";
   }
-  EXPECT_GT(refused, 5);
+}
+
+// A machine whose steps cost what a distribution of their kind says, some of them several times as much.
+class Machine {
+public:
+  explicit Machine(std::uint64_t seed) : random_(seed) {
+    for (std::size_t k = 0; k < kKinds; ++k) {
+      ns_[k] = in_units(static_cast<StepKind>(k)) ? 20 + random_() % 300 : (5 + random_() % 60) * kUs;
+    }
+  }
+  static bool in_units(StepKind kind) {
+    switch (kind) {
+    case StepKind::retire:
+    case StepKind::begin:
+    case StepKind::end:
+    case StepKind::pace:
+      return false;
+    default:
+      return true;
+    }
+  }
+  StepKind next() { return static_cast<StepKind>(random_() % kKinds); }
+  std::uint64_t take(StepKind kind, std::size_t units) {
+    const std::uint64_t ns = ns_[static_cast<std::size_t>(kind)] * (in_units(kind) ? units : 1);
+    if (kind == StepKind::mark && random_() % 300 == 0) { // out of the cache's reach, and back
+      ns_[static_cast<std::size_t>(kind)] = random_() % 2 == 0 ? 20 : 300;
+    }
+    const std::uint64_t factor = 70 + random_() % 60 + (random_() % 50 == 0 ? random_() % 150 : 0); // percent
+    return ns * factor / 100;
+  }
+
+private:
+  std::mt19937_64 random_;
+  std::array<std::uint64_t, kKinds> ns_{};
+};
+
+TEST(StepCost, OvershootIsRareAndSmall) { // [inc.budget.1]
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    for (const std::uint64_t budget : {200 * kUs, 500 * kUs, 1000 * kUs}) {
+      Machine machine(seed);
+      StepCost cost;
+      std::size_t over = 0;
+      std::uint64_t used_in_all = 0;
+      constexpr std::size_t kCalls = 5000;
+      for (std::size_t call = 0; call < kCalls; ++call) {
+        std::uint64_t used = 0;
+        while (used < budget) {
+          const StepKind kind = machine.next();
+          const std::size_t units = cost.units_that_fit(kind, budget - used);
+          if (units == 0) {
+            if (used == 0) {
+              cost.refuse(kind);
+            }
+            break;
+          }
+          const std::uint64_t ns = machine.take(kind, units);
+          used += ns;
+          cost.note(kind, ns, units);
+        }
+        over += used > budget ? 1 : 0;
+        used_in_all += used;
+      }
+      EXPECT_LT(over, kCalls / 100) << "seed " << seed << ", " << budget / kUs << " us";
+      EXPECT_GT(used_in_all, kCalls * budget / 3) << "seed " << seed << ", " << budget / kUs << " us";
+    }
+  }
 }
 
 } // namespace
