@@ -53,7 +53,7 @@ public:
   }
   // Once. `memory`: bytes_for(...) bytes, then as many slices. `call` wakes a second.
   void use(void* memory, std::size_t edge_bytes, std::size_t slices, std::function<void(std::size_t)> call);
-  EdgeBlocks& blocks() { return blocks_; } // of the only marker
+  EdgeBlocks& blocks() { return blocks_; } // of the only marker in one region
 
   // --- by the lead, no second being at work
   void begin(const EdgeStacks& geometry);
@@ -102,7 +102,7 @@ public:
   bool is_wanting() const { return wanting_.load(std::memory_order_relaxed); }
   void push_slice(Slice slice, std::size_t words_left) ECHO_EXCLUDES(mutex_);
   bool take_slice(Slice* slice) ECHO_EXCLUDES(mutex_);
-  // The same without the lock, for an only marker.
+  // The same without the lock, for the only marker in one region.
   void push_own_slice(Slice slice) ECHO_NO_THREAD_ANALYSIS { put_slice(slice); }
   bool take_own_slice(Slice* slice) ECHO_NO_THREAD_ANALYSIS { return pop_slice(slice); }
 
@@ -170,7 +170,8 @@ private:
   std::atomic<std::uint64_t> edges_{0}, objects_{0}, bytes_{0};
 };
 
-// The stacks of a marker as its loop uses them, like EdgeStacks::Many: pop takes from the region that it has.
+// The stacks of a marker as its loop uses them, alone or with others, like EdgeStacks::One: any number of regions; pop takes
+// from the one that it has.
 class SharedEdges {
 public:
   static constexpr bool kIsShared = true;

@@ -54,9 +54,9 @@ public:
   bool is_empty() const;
   // A word into the reservation, but beyond all objects; 0: none was pushed.
   Address wild() const { return wild_; }
-  // The stacks as a marking loop uses them: copies in registers, valid until finish(). `push` takes any word.
+  // The stacks as a marking loop uses them: copies in registers, valid until finish(). `push` takes any word. Of several
+  // regions: SharedEdges of gc/edge_pool.h.
   class One;
-  class Many;
 
 private:
   friend class EdgePool;
@@ -69,7 +69,7 @@ private:
   Top shrink(Top top);
   void forget();
 
-  // What both kinds of stacks know, copied into the registers of a loop.
+  // What a loop knows of the stacks, copied into the registers of a loop.
   struct Common {
     EdgeStacks* stacks;
     Address base;
@@ -90,7 +90,7 @@ private:
   unsigned shift_ = 0;
   std::size_t last_region_ = 0;
   EdgeBlocks* blocks_ = nullptr;
-  // Shared: the region that is worked on, kNone or owned; free blocks at hand, linked by their first word.
+  // Of several regions: the one that is worked on, kNone or owned; free blocks at hand, linked by their first word.
   static constexpr std::size_t kNone = kMaxRegions + 1;
   std::size_t current_ = kNone;
   std::size_t from_ = 0; // behind it the next is looked for
@@ -138,55 +138,6 @@ public:
 private:
   Common common_;
   Top top_;
-};
-
-// Any number of regions; pop takes from the current one.
-class EdgeStacks::Many {
-public:
-  static constexpr bool kIsShared = false;
-  static constexpr std::size_t kMarkQueue = 4; // a region's mark bits are near
-  explicit Many(EdgeStacks& stacks)
-      : common_(stacks.common()), tops_(stacks.tops_.data()), shift_(stacks.shift_),
-        last_(stacks.last_region_), region_base_(stacks.base_) {}
-  bool is_empty() const { return tops_[current_] == nullptr; }
-  void push(Address word) {
-    const std::size_t offset = word - common_.base;
-    common_.note_wild(offset);
-    const std::size_t region = offset < common_.covered ? offset >> shift_ : kMaxRegions;
-    Top top = tops_[region];
-    if (__builtin_expect(is_boundary(top), 0)) {
-      top = common_.stacks->grow(top);
-    }
-    *top = static_cast<std::uint32_t>(offset & ((std::size_t{1} << shift_) - 1));
-    tops_[region] = top + (region != kMaxRegions ? 1 : 0); // [mark.edge.1]
-  }
-  Address pop() const { // not of an empty stack
-    ECHO_CHECK(tops_[current_] != nullptr, "[mark.edge.2] an edge is popped where none is");
-    const Top top = tops_[current_] - 1;
-    const Address word = region_base_ + *top;
-    tops_[current_] = __builtin_expect(has_emptied_block(top), 0) ? common_.stacks->shrink(top) : top;
-    return word;
-  }
-  // The next region with edges, in turn; false: there is none.
-  bool next_region() {
-    for (std::size_t i = 0; i <= last_; ++i) {
-      current_ = current_ < last_ ? current_ + 1 : 0;
-      if (tops_[current_] != nullptr) {
-        region_base_ = common_.base + (current_ << shift_);
-        return true;
-      }
-    }
-    return false;
-  }
-  void finish() const { common_.stacks->wild_ = common_.wild; }
-
-private:
-  Common common_;
-  Top* tops_;
-  unsigned shift_;
-  std::size_t last_;
-  std::size_t current_ = 0;
-  Address region_base_;
 };
 
 } // namespace echo

@@ -295,9 +295,8 @@ template <class Edges> bool MarkWorker::may_look_at_ephemerons() {
 
 bool MarkWorker::drain(std::size_t budget, bool shared) {
   starved_ = false;
-  const bool done = shared                     ? drain_into(SharedEdges(stacks_, pool_), budget)
-                    : stacks_.has_one_region() ? drain_into(EdgeStacks::One(stacks_), budget)
-                                               : drain_into(EdgeStacks::Many(stacks_), budget);
+  const bool done = is_alone_in_one_region(shared) ? drain_into(EdgeStacks::One(stacks_), budget)
+                                                   : drain_into(SharedEdges(stacks_, pool_), budget);
   if (stacks_.wild() != 0) {
     corrupt(stacks_.wild(), kNoObject);
   }
@@ -309,10 +308,10 @@ void MarkWorker::push(Address word, bool shared) {
     edges.push(word);
     edges.finish();
   };
-  if (shared) {
-    push_into(SharedEdges(stacks_, pool_));
+  if (is_alone_in_one_region(shared)) {
+    push_into(EdgeStacks::One(stacks_));
   } else {
-    push_into(EdgeStacks::Many(stacks_));
+    push_into(SharedEdges(stacks_, pool_));
   }
 }
 

@@ -58,6 +58,8 @@ public:
   std::uint64_t edges() const { return edges_done_; }
 
 private:
+  // Then neither regions nor edges change hands: one top in a register.
+  bool is_alone_in_one_region(bool shared) const { return !shared && stacks_.has_one_region(); }
   static constexpr std::size_t kQueue = 16;
   static constexpr std::size_t kSliceBatch =
       64; // slices pushed before their edges are followed: regions want many

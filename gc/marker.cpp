@@ -50,8 +50,7 @@ bool Marker::open(const Config& config) {
   processors_ = std::max(std::thread::hardware_concurrency(), 1u);
   most_seconds_ = std::min(echo::most_markers(config, processors_) - 1, EdgePool::kMostSeconds);
   const std::size_t edges = config.max_heap / sizeof(Address) + 2 * kMostRoots;
-  const std::size_t edge_bytes =
-      most_seconds_ == 0 ? EdgeStacks::bytes_for(edges) : EdgePool::bytes_for(edges, most_seconds_ + 1);
+  const std::size_t edge_bytes = EdgePool::bytes_for(edges, most_seconds_ + 1);
   const std::size_t slices = config.max_heap / (MarkWorker::kSliceWords * sizeof(Address)) + 1;
   mapped_bytes_ = round_up(edge_bytes + slices * sizeof(EdgePool::Slice), kChunkBytes);
   mapped_ = os::map_zeroed(mapped_bytes_, kChunkBytes);

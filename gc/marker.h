@@ -2,8 +2,8 @@
 //
 // Purpose     Finds every object reachable from what is pushed: sets M and counts live granules per slab. One marker leads,
 //             whoever holds the lock over marking; seconds, threads of the heap's own, take part while they are allowed to.
-// Algorithm   The loop of one marker: gc/mark_worker.h. What markers share: gc/edge_pool.h. A small heap, or one that only the
-//             lead marks, is marked without any of that.
+// Algorithm   The loop of one marker: gc/mark_worker.h. What markers share: gc/edge_pool.h; a lead alone works by it too, but in
+//             a heap of one region.
 //
 // Invariants  [mark.colour.1] White: M clear. Grey: in a queue, on a stack, in slices, or handed to the lead. Black: scanned, or
 //             of the fresh kind. An object is scanned once per mark. [mark.kind.1] Only words into slabs of kind OLD (by

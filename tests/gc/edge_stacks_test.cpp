@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The stacks of grey edges against a list of what was pushed: nothing lost, nothing twice, regions apart.
-#include "gc/edge_stacks.h"
+// Purpose     The stacks of grey edges of one marker, in one region and in many, against a list of what was pushed: nothing lost,
+//             nothing twice, regions apart. What several markers do with them: parallel_mark_test.cpp.
+#include "gc/edge_pool.h"
 #include "tests/heap/seed.h"
 
 #include <gtest/gtest.h>
@@ -23,13 +24,17 @@ constexpr std::size_t kHeapBytes = std::size_t{1} << 30;
 class EdgeStacksTest : public ::testing::Test {
 protected:
   void open(std::size_t edges, std::size_t high_water, std::size_t region) {
-    const std::size_t bytes = EdgeStacks::bytes_for(edges);
+    const std::size_t bytes = EdgePool::bytes_for(edges, 1);
     memory_.reset(static_cast<char*>(std::aligned_alloc(EdgeStacks::kBlockBytes, bytes)));
-    blocks.use(memory_.get(), bytes);
-    stacks.use(blocks, kBase, kHeapBytes);
-    stacks.begin(high_water, region);
+    pool.use(memory_.get(), bytes, 0, [](std::size_t) { FAIL() << "there is one marker"; });
+    stacks.use(pool.blocks(), kBase, kHeapBytes);
+    begin(high_water, region);
   }
-  EdgeBlocks blocks;
+  void begin(std::size_t high_water, std::size_t region) {
+    stacks.begin(high_water, region);
+    pool.begin(stacks);
+  }
+  EdgePool pool;
   EdgeStacks stacks;
 
 private:
@@ -40,14 +45,13 @@ private:
 };
 
 // [mark.edge.1]
-template <class Edges> void drops_what_is_not_in_the_heap(EdgeStacks& stacks, const EdgeBlocks& blocks) {
-  Edges edges(stacks);
+template <class Edges> void drops_what_is_not_in_the_heap(Edges edges, EdgeStacks& stacks, EdgePool& pool) {
   for (const Address word : {Address{0}, Address{8}, kBase - 8, kBase + kHeapBytes, ~Address{0}}) {
     edges.push(word);
   }
   edges.finish();
   EXPECT_TRUE(stacks.is_empty());
-  EXPECT_EQ(blocks.touched_bytes(), 0u) << "[mark.edge.2]";
+  EXPECT_EQ(pool.blocks().touched_bytes(), 0u) << "[mark.edge.2]";
   edges.push(kBase);
   edges.push(0);
   EXPECT_TRUE(!edges.is_empty() || edges.next_region());
@@ -58,21 +62,20 @@ template <class Edges> void drops_what_is_not_in_the_heap(EdgeStacks& stacks, co
 TEST_F(EdgeStacksTest, OneDropsWhatIsNotInTheHeap) {
   open(1000, kHeapBytes, kHeapBytes);
   ASSERT_TRUE(stacks.has_one_region());
-  drops_what_is_not_in_the_heap<EdgeStacks::One>(stacks, blocks);
+  drops_what_is_not_in_the_heap(EdgeStacks::One(stacks), stacks, pool);
 }
 
-TEST_F(EdgeStacksTest, ManyDropWhatIsNotInTheHeap) {
+TEST_F(EdgeStacksTest, ManyRegionsDropWhatIsNotInTheHeap) {
   open(1000, kHeapBytes, kChunkBytes);
   ASSERT_FALSE(stacks.has_one_region());
-  drops_what_is_not_in_the_heap<EdgeStacks::Many>(stacks, blocks);
+  drops_what_is_not_in_the_heap(SharedEdges(stacks, pool), stacks, pool);
 }
 
 // Pushes and pops at random, in bursts that cross blocks; the bound on blocks is used to the last one.
-template <class Edges> void keeps_what_is_pushed(EdgeStacks& stacks, std::size_t most) {
+template <class Edges> void keeps_what_is_pushed(Edges edges, EdgeStacks& stacks, std::size_t most) {
   SCOPED_TRACE(test::seed_message());
   Random random(test::test_seed());
   std::multiset<Address> expected;
-  Edges edges(stacks);
   for (int burst = 0; burst < 300; ++burst) {
     for (std::size_t n = random.below(3 * EdgeStacks::kBlockEdges); n > 0 && expected.size() < most; --n) {
       const Address word = kBase + random.below(kHeapBytes);
@@ -100,17 +103,17 @@ template <class Edges> void keeps_what_is_pushed(EdgeStacks& stacks, std::size_t
 
 TEST_F(EdgeStacksTest, OneKeepsWhatIsPushed) {
   open(20000, kHeapBytes, kHeapBytes);
-  keeps_what_is_pushed<EdgeStacks::One>(stacks, 20000);
+  keeps_what_is_pushed(EdgeStacks::One(stacks), stacks, 20000);
 }
 
-TEST_F(EdgeStacksTest, ManyKeepWhatIsPushed) {
+TEST_F(EdgeStacksTest, ManyRegionsKeepWhatIsPushed) {
   open(20000, kHeapBytes, std::size_t{16} << 20);
-  keeps_what_is_pushed<EdgeStacks::Many>(stacks, 20000);
+  keeps_what_is_pushed(SharedEdges(stacks, pool), stacks, 20000);
 }
 
 TEST_F(EdgeStacksTest, ARegionGivesItsOwnEdgesOnly) {
   open(10000, kHeapBytes, std::size_t{64} << 20);
-  EdgeStacks::Many edges(stacks);
+  SharedEdges edges(stacks, pool);
   std::map<std::size_t, std::size_t> pushed;
   Random random(test::test_seed());
   for (int i = 0; i < 5000; ++i) {
@@ -135,7 +138,7 @@ TEST_F(EdgeStacksTest, WordsAboveTheObjectsAreRemembered) {
   for (const std::size_t region : {kHeapBytes, kChunkBytes}) {
     open(1000, std::size_t{8} << 20, region);
     EXPECT_EQ(stacks.wild(), 0u);
-    EdgeStacks::Many edges(stacks);
+    SharedEdges edges(stacks, pool);
     edges.push(kBase + (std::size_t{8} << 20));
     edges.push(kBase + kHeapBytes - 8);
     edges.push(kBase + kHeapBytes);
@@ -144,7 +147,7 @@ TEST_F(EdgeStacksTest, WordsAboveTheObjectsAreRemembered) {
     EXPECT_TRUE(stacks.is_empty());
     EXPECT_EQ(stacks.wild(), kBase + kHeapBytes - 8);
   }
-  stacks.begin(std::size_t{8} << 20, 0);
+  begin(std::size_t{8} << 20, 0);
   EXPECT_EQ(stacks.wild(), 0u);
   EdgeStacks::One edges(stacks);
   edges.push(kBase + (std::size_t{8} << 20));
@@ -155,13 +158,13 @@ TEST_F(EdgeStacksTest, WordsAboveTheObjectsAreRemembered) {
 TEST_F(EdgeStacksTest, SmallHeapsAreOneRegionAndLargeOnesNotTooMany) {
   open(kHeapBytes / kSlabBytes, 0, 0);
   EXPECT_TRUE(stacks.has_one_region());
-  stacks.begin(EdgeStacks::kOneRegionBytes, 0);
+  begin(EdgeStacks::kOneRegionBytes, 0);
   EXPECT_TRUE(stacks.has_one_region());
-  stacks.begin(EdgeStacks::kOneRegionBytes + kChunkBytes, 0);
+  begin(EdgeStacks::kOneRegionBytes + kChunkBytes, 0);
   EXPECT_FALSE(stacks.has_one_region());
   for (const std::size_t region : {std::size_t{0}, std::size_t{1}, kChunkBytes}) {
-    stacks.begin(kHeapBytes, region);
-    EdgeStacks::Many edges(stacks);
+    begin(kHeapBytes, region);
+    SharedEdges edges(stacks, pool);
     for (std::size_t offset = 0; offset < kHeapBytes; offset += kSlabBytes) {
       edges.push(kBase + offset); // a region beyond the table would be written here
     }
