@@ -31,6 +31,8 @@ void EdgeStacks::begin(std::size_t high_water, std::size_t covered, std::size_t 
 }
 
 void EdgeStacks::begin_like(const EdgeStacks& other) {
+  ECHO_CHECK(std::size_t{1} << other.shift_ >= kSlabBytes,
+             "[mark.parallel.1] a slab, whose live count has one writer, lies in two regions");
   covered_ = other.covered_;
   shift_ = other.shift_;
   last_region_ = other.last_region_;

@@ -75,6 +75,7 @@ constexpr Way kWays[] = {
     {"TwoMarkers", 0, 2, false, MarkMode::Concurrent},
     {"TwoMarkersSecondFirst", 0, 2, true, MarkMode::Stw},
     {"ThreeMarkersSecondsFirst", std::size_t{64} << 10, 3, true, MarkMode::Concurrent},
+    {"ThreeMarkersAndSmallRegions", std::size_t{8} << 10, 3, true, MarkMode::Stw}, // of a slab at least
     {"FourMarkersInOneStop", std::size_t{64} << 10, 4, false, MarkMode::Stw},
 };
 class Marker : public ::testing::TestWithParam<Way> {

@@ -12,9 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 #include <set>
+#include <thread>
 
 namespace echo {
 namespace {
@@ -157,6 +159,90 @@ TEST_F(EdgePoolTest, WhatIsHandedComesToTheLeadOnce) { // [mark.parallel.4]
   EXPECT_TRUE(pool.is_quiet());
 }
 
+// [mark.parallel.2] Each thing that waits keeps the lead from saying that nothing is left.
+TEST_F(EdgePoolTest, NothingIsLeftOnlyIfNothingWaitsAndNobodyIsAtWork) {
+  open(10000);
+  pool.allow(1);
+  EXPECT_TRUE(pool.is_quiet());
+  SharedEdges mine(lead, pool);
+  for (std::size_t i = 0; i < 100; ++i) {
+    mine.push(in_region(3, i));
+  }
+  pool.share(lead);
+  EXPECT_FALSE(pool.is_quiet()) << "edges in an inbox";
+  while (mine.next_region()) {
+    while (!mine.is_empty()) {
+      (void)mine.pop();
+    }
+  }
+  EXPECT_TRUE(pool.is_quiet());
+  pool.push_slice({in_region(5, 0), 256}, 1);
+  EXPECT_FALSE(pool.is_quiet()) << "a slice";
+  ASSERT_TRUE(pool.enter(0));
+  EdgePool::Slice slice{};
+  ASSERT_TRUE(pool.take_slice(&slice));
+  EXPECT_EQ(slice.array, in_region(5, 0));
+  EXPECT_EQ(slice.next, 256u);
+  EXPECT_FALSE(pool.is_quiet()) << "a second at work";
+  pool.leave(second, 0);
+  EXPECT_TRUE(pool.is_quiet());
+  const Address object = in_region(7, 0);
+  pool.hand_objects(&object, 1);
+  EXPECT_FALSE(pool.is_quiet()) << "an object for the lead";
+  EXPECT_EQ(pool.take_handed(), object);
+  EXPECT_TRUE(pool.is_quiet());
+}
+
+// A mark that was given up leaves nothing to the next one: no edge, region, slice, object, count or word of corruption.
+TEST_F(EdgePoolTest, ANewMarkBeginsWithNothing) {
+  open(100000);
+  pool.allow(1);
+  SharedEdges mine(lead, pool);
+  SharedEdges others(second, pool);
+  for (std::size_t i = 0; i < 500; ++i) {
+    mine.push(in_region(2, i));
+  }
+  mine.push(in_region(4, 0));
+  pool.share(lead);
+  ASSERT_TRUE(pool.enter(0));
+  ASSERT_TRUE(others.next_region()); // it has a region, and edges for another
+  others.push(in_region(6, 0));
+  pool.push_slice({in_region(5, 0), 256}, 100000);
+  const Address object = in_region(7, 0);
+  pool.hand_objects(&object, 1);
+  pool.add({1, 2, 3});
+  pool.report("wrong");
+  pool.forget_seconds(); // as in the child of a fork: it left nothing in order
+  called.clear();
+
+  lead.begin(kHeapBytes, kRegion);
+  second.begin_like(lead);
+  pool.begin(lead);
+  EXPECT_TRUE(pool.is_quiet());
+  EXPECT_EQ(pool.take_handed(), 0u);
+  EdgePool::Slice slice{};
+  EXPECT_FALSE(pool.take_slice(&slice));
+  EXPECT_EQ(pool.take_corruption(), "");
+  const EdgePool::Done done = pool.done_by_seconds();
+  EXPECT_EQ(done.edges + done.objects + done.bytes, 0u);
+  pool.allow(1);
+  EXPECT_TRUE(called.empty());
+  EXPECT_FALSE(pool.enter(0));
+  SharedEdges anew(lead, pool);
+  EXPECT_FALSE(anew.next_region());
+  for (std::size_t region = 0; region < kHeapBytes / kRegion; ++region) {
+    anew.push(in_region(region, 1));
+    ASSERT_TRUE(anew.next_region()) << "nobody has region " << region;
+    ASSERT_EQ(anew.pop(), in_region(region, 1));
+    ASSERT_TRUE(anew.is_empty());
+  }
+  pool.allow(0);
+  pool.push_slice({in_region(5, 0), 256}, 1); // the memory of slices is whole again
+  for (int i = 0; i < 3; ++i) {
+    pool.push_slice({in_region(5, 0), 256}, 1);
+  }
+}
+
 // [mark.parallel.3] Who is called: nobody for little, nobody twice, nobody beyond what is allowed, and who finds nothing goes.
 TEST_F(EdgePoolTest, SecondsAreCalledForWorkThatIsWorthIt) {
   open(100000);
@@ -188,6 +274,60 @@ TEST_F(EdgePoolTest, SecondsAreCalledForWorkThatIsWorthIt) {
   pool.allow(2);
   EXPECT_EQ(called.size(), 3u) << "three regions wait, two may come";
   EXPECT_EQ(pool.most_at_work(), 2u);
+}
+
+TEST_F(EdgePoolTest, EdgesThatWereTakenAreWorthNoCallAnyMore) { // [mark.parallel.3]
+  open(100000);
+  SharedEdges mine(lead, pool);
+  SharedEdges others(second, pool);
+  for (std::size_t i = 0; i < 500; ++i) {
+    mine.push(in_region(2, i));
+  }
+  pool.allow(1);
+  pool.share(lead);
+  ASSERT_EQ(called.size(), 1u);
+  ASSERT_TRUE(pool.enter(0));
+  ASSERT_TRUE(others.next_region());
+  for (std::size_t i = 0; i < 490; ++i) {
+    (void)others.pop();
+  }
+  pool.leave(second, 0);
+  EXPECT_EQ(called.size(), 1u) << "ten edges are left";
+  EXPECT_FALSE(pool.is_quiet());
+}
+
+// Whoever dismisses the seconds goes on when they have put everything down, and what they did is complete then.
+TEST_F(EdgePoolTest, SecondsAreDismissedWhenTheyHaveLeft) { // [mark.parallel.2]
+  open(100000);
+  for (int round = 0; round < 200; ++round) {
+    SharedEdges mine(lead, pool);
+    for (std::size_t i = 0; i < 500; ++i) {
+      mine.push(in_region(2, i));
+    }
+    pool.allow(1);
+    pool.share(lead);
+    std::atomic<bool> works{false};
+    std::thread other([&] {
+      ASSERT_TRUE(pool.enter(0));
+      works = true;
+      while (!pool.must_leave(0)) {
+      }
+      pool.add({1, 1, 1});
+      pool.report("wrong");
+      pool.leave(second, 0);
+    });
+    while (!works) {
+      std::this_thread::yield();
+    }
+    pool.dismiss();
+    EXPECT_EQ(pool.done_by_seconds().objects, 1u);
+    EXPECT_EQ(pool.take_corruption(), "wrong");
+    other.join();
+    ASSERT_FALSE(HasFailure()) << round;
+    lead.begin(kHeapBytes, kRegion);
+    second.begin_like(lead);
+    pool.begin(lead);
+  }
 }
 
 TEST_F(EdgePoolTest, NoSecondComesWhileTheyAreHeld) { // [mark.parallel.5]
