@@ -19,6 +19,7 @@ void EdgePool::use(void* memory, std::size_t edge_bytes, std::size_t slices,
   call_ = std::move(call);
   const MutexLock lock(mutex_);
   slices_top_ = slices_;
+  lead_slices_ = slices_end_;
 }
 
 void EdgePool::begin(const EdgeStacks& geometry) {
@@ -32,6 +33,7 @@ void EdgePool::begin(const EdgeStacks& geometry) {
   ready_ = ready_edges_ = 0;
   handed_ = nullptr;
   slices_top_ = slices_;
+  lead_slices_ = slices_end_;
   allowed_ = 0;
   held_ = false;
   corruption_.clear();
@@ -98,7 +100,7 @@ void EdgePool::allow(std::size_t seconds) {
 
 bool EdgePool::is_quiet() {
   const MutexLock lock(mutex_);
-  return active_ == 0 && !has_work() && handed_ == nullptr;
+  return active_ == 0 && !has_work() && handed_ == nullptr && lead_slices_ == slices_end_;
 }
 
 void EdgePool::hold(bool on) {
@@ -425,6 +427,19 @@ void EdgePool::push_slice(Slice slice, std::size_t words_left) {
 bool EdgePool::take_slice(Slice* slice) {
   const MutexLock lock(mutex_);
   return pop_slice(slice);
+}
+
+void EdgePool::push_lead_slice(Slice slice) {
+  const MutexLock lock(mutex_);
+  ECHO_CHECK(slices_top_ != lead_slices_, "[mark.bound.1] more slices than long arrays");
+  *--lead_slices_ = slice;
+  Calls calls;
+  note_change(&calls, false); // another thread that leads may be asleep
+}
+
+bool EdgePool::take_lead_slice(Slice* slice) {
+  const MutexLock lock(mutex_);
+  return lead_slices_ != slices_end_ && (*slice = *lead_slices_++, true);
 }
 
 void EdgePool::hand_objects(const Address* objects, std::size_t count) {

@@ -18,8 +18,8 @@
 //             [mark.parallel.3] Nobody spins: a second without work sleeps until it is called, the lead until there is
 //             something to take or the last second has gone. [mark.parallel.4] Objects with weak slots, ephemerons, trace
 //             callbacks or ambiguous words are marked and counted by whoever has the region and then handed to the lead,
-//             which alone looks into them. [mark.parallel.5] Ephemerons are looked at only while no second is at work, and
-//             while a key is waited for none comes: so each object that becomes marked is looked up.
+//             which alone looks into them, in slices of its own. [mark.parallel.5] Ephemerons are looked at only while no
+//             second is at work, and while a key is waited for none comes: so each object that becomes marked is looked up.
 // Equations   edges that wait = sum over regions of the edges in their inboxes;  [mark.bound.1] with one partial block per
 //             region for each marker and each inbox; two edges' room per handed object, whose words have pushed none
 // Threads     All of it under the lock, but for what says otherwise. Seconds take no other lock while they hold it.
@@ -102,6 +102,9 @@ public:
   bool is_wanting() const { return wanting_.load(std::memory_order_relaxed); }
   void push_slice(Slice slice, std::size_t words_left) ECHO_EXCLUDES(mutex_);
   bool take_slice(Slice* slice) ECHO_EXCLUDES(mutex_);
+  // By the lead alone: of an array whose words are ambiguous. [mark.parallel.4]
+  void push_lead_slice(Slice slice) ECHO_EXCLUDES(mutex_);
+  bool take_lead_slice(Slice* slice) ECHO_EXCLUDES(mutex_);
   // The same without the lock, for the only marker in one region.
   void push_own_slice(Slice slice) ECHO_NO_THREAD_ANALYSIS { put_slice(slice); }
   bool take_own_slice(Slice* slice) ECHO_NO_THREAD_ANALYSIS { return pop_slice(slice); }
@@ -120,7 +123,7 @@ private:
   };
 
   void put_slice(Slice slice) ECHO_REQUIRES(mutex_) {
-    ECHO_CHECK(slices_top_ != slices_end_, "[mark.bound.1] more slices than long arrays");
+    ECHO_CHECK(slices_top_ != lead_slices_, "[mark.bound.1] more slices than long arrays");
     *slices_top_++ = slice;
   }
   bool pop_slice(Slice* slice) ECHO_REQUIRES(mutex_) {
@@ -136,7 +139,7 @@ private:
   void share_locked(EdgeStacks& mine) ECHO_REQUIRES(mutex_);
   bool has_work() const ECHO_REQUIRES(mutex_) { return ready_ != 0 || slices_top_ != slices_; }
   bool has_work_for_lead() const ECHO_REQUIRES(mutex_) {
-    return has_work() || handed_ != nullptr || active_ == 0;
+    return has_work() || handed_ != nullptr || lead_slices_ != slices_end_ || active_ == 0;
   }
   // After every change: wakes the lead, and says whom to call.
   void note_change(Calls* calls, bool worth_a_call) ECHO_REQUIRES(mutex_);
@@ -155,6 +158,8 @@ private:
   Address* handed_ ECHO_GUARDED_BY(mutex_) = nullptr; // a stack of words in the same blocks
   Slice* slices_ = nullptr;
   Slice* slices_top_ ECHO_GUARDED_BY(mutex_) = nullptr;
+  Slice* lead_slices_ ECHO_GUARDED_BY(mutex_) =
+      nullptr; // the lead's own, downwards from the end of the same memory
   Slice* slices_end_ = nullptr;
   std::size_t active_ ECHO_GUARDED_BY(mutex_) = 0; // seconds at work
   std::array<bool, kMostSeconds> called_ ECHO_GUARDED_BY(mutex_){};

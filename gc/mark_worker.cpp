@@ -89,6 +89,7 @@ void MarkWorker::reject_header(Address object) {
 
 // Ambiguous words: what they hit is pinned and followed.
 template <class Edges> Edges MarkWorker::push_hits(Address from, std::size_t words, Edges edges) {
+  ECHO_CHECK(leads_, "[mark.parallel.4] a second looks into ambiguous words");
   memory_.pins.saw(words);
   for (std::size_t i = 0; i < words; ++i) {
     const Address word = load_word(from + i * sizeof(Address));
@@ -137,7 +138,11 @@ template <class Edges> Edges MarkWorker::scan_slice(EdgePool::Slice slice, Edges
   if (left > now && !has_fault(Fault::LongArrayCut)) {
     const EdgePool::Slice rest = {slice.array, slice.next + now};
     if constexpr (Edges::kIsShared) {
-      pool_.push_slice(rest, left - now); // first: another marker may go on with it
+      if (record.ambiguous_elements) {
+        pool_.push_lead_slice(rest);
+      } else {
+        pool_.push_slice(rest, left - now); // first: another marker may go on with it
+      }
     } else {
       pool_.push_own_slice(rest);
     }
@@ -272,7 +277,8 @@ template <class Edges> Edges MarkWorker::scan_handed(Edges edges, std::size_t* b
 template <class Edges> Edges MarkWorker::scan_slices(Edges edges, std::size_t* budget, bool* some) {
   for (std::size_t i = 0; i < kSliceBatch && *budget != 0; ++i) {
     EdgePool::Slice slice{};
-    if (!(Edges::kIsShared ? pool_.take_slice(&slice) : pool_.take_own_slice(&slice))) {
+    if (!(Edges::kIsShared ? (leads_ && pool_.take_lead_slice(&slice)) || pool_.take_slice(&slice)
+                           : pool_.take_own_slice(&slice))) {
       break;
     }
     *some = true;

@@ -191,6 +191,13 @@ TEST_F(EdgePoolTest, NothingIsLeftOnlyIfNothingWaitsAndNobodyIsAtWork) {
   EXPECT_FALSE(pool.is_quiet()) << "an object for the lead";
   EXPECT_EQ(pool.take_handed(), object);
   EXPECT_TRUE(pool.is_quiet());
+  pool.push_lead_slice({in_region(8, 0), 512});
+  EXPECT_FALSE(pool.is_quiet()) << "a slice that is the lead's";
+  EXPECT_FALSE(pool.take_slice(&slice));
+  EXPECT_FALSE(pool.enter(0));
+  ASSERT_TRUE(pool.take_lead_slice(&slice));
+  EXPECT_EQ(slice.next, 512u);
+  EXPECT_TRUE(pool.is_quiet());
 }
 
 // A mark that was given up leaves nothing to the next one: no edge, region, slice, object, count or word of corruption.
@@ -208,6 +215,7 @@ TEST_F(EdgePoolTest, ANewMarkBeginsWithNothing) {
   ASSERT_TRUE(others.next_region()); // it has a region, and edges for another
   others.push(in_region(6, 0));
   pool.push_slice({in_region(5, 0), 256}, 100000);
+  pool.push_lead_slice({in_region(5, 0), 256});
   const Address object = in_region(7, 0);
   pool.hand_objects(&object, 1);
   pool.add({1, 2, 3});
@@ -222,6 +230,7 @@ TEST_F(EdgePoolTest, ANewMarkBeginsWithNothing) {
   EXPECT_EQ(pool.take_handed(), 0u);
   EdgePool::Slice slice{};
   EXPECT_FALSE(pool.take_slice(&slice));
+  EXPECT_FALSE(pool.take_lead_slice(&slice));
   EXPECT_EQ(pool.take_corruption(), "");
   const EdgePool::Done done = pool.done_by_seconds();
   EXPECT_EQ(done.edges + done.objects + done.bytes, 0u);
@@ -444,6 +453,25 @@ TEST_P(ParallelMark, WeakSlotsTraceCallbacksAndAmbiguousWordsAreTheLeads) {
   for (const ObjectRef w : weaks) {
     ASSERT_EQ(TestHeap::peek(w, 8), 0u);
   }
+}
+
+TEST_P(ParallelMark, LongArraysOfAmbiguousWordsAreTheLeads) { // [mark.parallel.4]
+  constexpr std::size_t kArrays = 4, kLength = 5000;
+  std::string why;
+  ASSERT_EQ(heap.collector.starts.use(&why), ECHO_OK) << why;
+  const LayoutId unknown = heap.layout(test::describe("unknown", ECHO_LAYOUT_AMBIGUOUS, 16, 8));
+  for (std::size_t a = 0; a < kArrays; ++a) {
+    const ObjectRef array = heap.make(unknown, kLength);
+    heap.root(a, array);
+    for (std::size_t i = 0; i < kLength; ++i) {
+      TestHeap::poke(array, 16 + 8 * i, heap.make(heap.pair).address + 9);
+    }
+  }
+  heap.collect();
+  EXPECT_EQ(heap.statistics().objects_marked, kArrays * (1 + kLength));
+  EXPECT_EQ(heap.statistics().pinned_objects, kArrays * kLength);
+  EXPECT_EQ(heap.statistics().ambiguous_words, kArrays * kLength);
+  EXPECT_EQ(heap.verify_after_mark(), "");
 }
 
 // [mark.parallel.5] Each value is the key of the next pair, and half of the chain hangs on a key that is dead.
