@@ -58,14 +58,20 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
   return true;
 }
 
-// attempt(urgency) -> Grant. Order: up to the trigger; beside a collection up to the limit; after a collection up to the
+// attempt(urgency) -> Grant. Order: up to the trigger; the same after a collection in one stop; beside a collection up to the limit; after a collection up to the
 // limit; also densely filled slabs; once more after an emergency collection.
 template <class Attempt>
 bool Collector::collect_and_try(Mutator& mutator, std::size_t bytes, Attempt attempt) {
   Grant grant = attempt(Urgency::Normal);
   const bool is_large = bytes > kLargeBytes;
-  if (grant == Grant::OverTrigger && config.mode != MarkMode::Stw &&
-      !failed_.load(std::memory_order_relaxed)) {
+  const auto may_go_on = [&] {
+    return grant == Grant::OverTrigger && config.mode != MarkMode::Stw &&
+           !failed_.load(std::memory_order_relaxed);
+  };
+  if (may_go_on() && collect_at_once(mutator)) {
+    grant = attempt(Urgency::Normal);
+  }
+  if (may_go_on()) {
     request_cycle(mutator); // and the program goes on
     grant = attempt(is_large ? Urgency::Forced : Urgency::Beside);
   }
@@ -206,7 +212,7 @@ ObjectRef Collector::allocate_large(Mutator& mutator, LayoutId layout, std::uint
   write_object(at, layout, memory.layouts.record(layout).is_array, length);
   large_objects_allocated_.fetch_add(1, std::memory_order_relaxed);
   large_bytes_allocated_.fetch_add(bytes, std::memory_order_relaxed);
-  memory.bits.mark_born(at); // and nobody polls until it is published
+  memory.mark_born(at); // and nobody polls until it is published
   memory.large.publish(at);
   return {at};
 }

@@ -160,6 +160,8 @@ public:
   // A slice of the weak half, beside the program: gc/weak_cycle.cpp. False: it is over. finish_cycle does what is left.
   bool weak_slice(std::size_t most) ECHO_EXCLUDES(marking_mutex_);
   void finish_cycle() ECHO_EXCLUDES(marking_mutex_);
+  // In a stop: begin_mark, and what comes behind it as far as the stop's units go: gc/at_once.cpp.
+  void begin_and_end(const std::vector<Mutator*>& mutators) ECHO_EXCLUDES(marking_mutex_);
   std::string verify_in_stop(const std::vector<Mutator*>& mutators, Verifier::Moment moment, bool objects);
 
   const HeldUnits& held() const { return held_; }
@@ -297,6 +299,12 @@ private:
   void retire(Mutator& mutator);
   // Of a thread that attaches or becomes managed.
   std::uint8_t barrier_phase() const;
+  // gc/at_once.cpp
+  bool collect_at_once(Mutator& mutator) ECHO_EXCLUDES(driver_mutex_);
+  void drive_at_once() ECHO_REQUIRES(driver_mutex_);
+  bool mark_at_once(const std::vector<Mutator*>& mutators) ECHO_EXCLUDES(marking_mutex_);
+  bool rest_fits();
+  bool is_little();
   // Allocation has reached the trigger.
   void request_cycle(Mutator& mutator);
   void wake_collector(); // mode concurrent, any thread
@@ -319,8 +327,12 @@ private:
   Mutex driver_mutex_;
   bool is_open_ ECHO_GUARDED_BY(driver_mutex_) =
       false; // a cycle has begun, and nobody drives it [step.open.1]
+  bool is_left_ ECHO_GUARDED_BY(driver_mutex_) = false; // to the heap's own thread: it is open [cycle.once.2]
   bool is_held_ ECHO_GUARDED_BY(driver_mutex_) = false; // [step.hold.1]
-  Mutex driver_gate_;                                   // held during each step of a cycle beside the program
+  std::atomic<bool> is_little_{
+      true}; // the last mark would have fitted the stop in which it began, if there was one
+  std::atomic<bool> is_at_once_{false}; // whoever has driver_mutex_ is about to end a cycle within a stop
+  Mutex driver_gate_;                   // held during each step of a cycle beside the program
   Mutex marking_mutex_;
   // Of the current cycle: written by its driver and in its stops.
   struct Cycle {
@@ -328,6 +340,8 @@ private:
     bool beside = false;
     bool whole = false;     // roots enumerated, nothing corrupt
     bool ambiguous = false; // there may be ambiguous words
+    bool at_once = false;   // in the stop of gc/at_once.cpp
+    bool is_marked = false;
     std::uint64_t cpu_ns = 0;
     std::size_t seconds = 0; // markers besides the one that leads, allowed when it began
     std::uint64_t adapted_ns = 0;

@@ -218,7 +218,7 @@ void Collector::prepare_cycle(echo_cause cause) {
 
 void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   const MutexLock marking(marking_mutex_);
-  const CpuMeter meter(cycle_.cpu_ns);
+  const CpuMeter meter(cycle_.cpu_ns, !cycle_.at_once);
   cycle_.beside = beside;
   cycle_.measure.start_ns = os::monotonic_ns();
   phase_.store(Phase::Marking);
@@ -453,6 +453,8 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
     cycle_.whole = false;
   }
   cycle_.whole = cycle_.whole && !roots_failed_.load();
+  cycle_.is_marked = true;
+  is_little_.store(cycle_.whole && is_little(), std::memory_order_relaxed);
   const bool marked_all = marker_.corruption().empty() && !roots_failed_.load();
   verifier_.set_marks_whole(marked_all);
   if (cycle_.whole && marked_all) {
@@ -643,7 +645,10 @@ void Collector::drive_in_background() {
     driver_queue_.open();
   }
   const MutexLock driver(driver_mutex_);
-  if (wanted_.load() && !is_open_ && wanted_after_.load(std::memory_order_relaxed) == cycles()) {
+  if (is_left_) {
+    finish_open_cycle();
+    events.wake();
+  } else if (wanted_.load() && !is_open_ && wanted_after_.load(std::memory_order_relaxed) == cycles()) {
     if (is_held_) {
       is_open_ = begin_beside(ECHO_CAUSE_heap_full);
       if (!is_open_) {

@@ -41,6 +41,12 @@ public:
   // The mark turned out to be worthless: what was due is not.
   void take_back_due() { registered_.append(due_); }
 
+  // Nothing finalizable is known, or was handed over since the last scan.
+  bool are_none() ECHO_EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return incoming_.front() == nullptr && registered_.front() == nullptr;
+  }
+
   // All that the heap knows: valid between scans.
   const FinalizableList& all() const { return registered_; }
   // Tests: as if there were no native memory for sorting.

@@ -86,6 +86,7 @@ void Collector::set_pace() {
   measure.used = result.used_bytes;
   measure.holes = result.hole_bytes;
   measure.cpu_ns = cycle_.cpu_ns;
+  measure.at_once = cycle_.at_once;
   measure.total_ns = os::monotonic_ns() - measure.start_ns;
   if (pacing_.is_tight(measure, cycle_.beside) && memory.supply.admit_dense()) {
     measure.holes += small.dense_hole_bytes;
@@ -113,19 +114,19 @@ bool Collector::finish_part(std::size_t units) {
   }
   case FinishPart::Count: {
     const CpuMeter meter(
-        finishing_
-            .counting_ns); // costs by the byte allocated, whatever the headroom: pacing looks at the rest
+        finishing_.counting_ns,
+        !cycle_.at_once); // costs by the byte allocated, whatever the headroom: pacing looks at the rest
     return count_some(units);
   }
   case FinishPart::Large: {
-    const CpuMeter meter(cycle_.cpu_ns);
+    const CpuMeter meter(cycle_.cpu_ns, !cycle_.at_once);
     const std::size_t most = std::max<std::size_t>(units / kUnitsPerLargeObject, 1);
     finishing_.units += std::min(units, most * kUnitsPerLargeObject);
     return memory.large.sweep_some(memory.bits, memory.layouts, config.poison, most, &finishing_.next_large,
                                    &finishing_.large);
   }
   case FinishPart::Small: {
-    const CpuMeter meter(cycle_.cpu_ns);
+    const CpuMeter meter(cycle_.cpu_ns, !cycle_.at_once);
     finishing_.units += units;
     return memory.supply.rebuild_some(
         &finishing_.small,
@@ -185,6 +186,7 @@ bool Collector::finish_some(std::size_t units) {
     memory.supply.begin_rebuild(&finishing_.small);
     return false;
   case FinishPart::Small:
+    memory.note_marked(std::size_t{finishing_.small.result().live_end} * kSlabBytes);
     finishing_.part = FinishPart::Pace;
     return false;
   case FinishPart::Pace:

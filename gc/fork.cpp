@@ -94,7 +94,8 @@ echo_status Collector::fork_child(Mutator& mutator, std::string* why) {
 
 // What a cycle was in the middle of, its driver being gone.
 void Collector::drop_cycle() {
-  is_open_ = false;
+  is_open_ = is_left_ = false;
+  is_at_once_.store(false);
   const Phase phase = phase_.load();
   if (phase == Phase::Idle) {
     step_.store(CycleStep::None); // at most prepared

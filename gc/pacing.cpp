@@ -46,7 +46,8 @@ std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
   }
   learn(cycle);
   const std::uint64_t room = target - std::min(target, cycle.used);
-  const std::uint64_t start = target - std::min(predicted_, room / 2);
+  // If the next one is over at once like this one, nothing is allocated beside it.
+  const std::uint64_t start = cycle.at_once ? target : target - std::min(predicted_, room / 2);
   const std::uint64_t left = end - std::min<std::uint64_t>(end, cycle.used);
   const std::uint64_t latest = end - std::min<std::uint64_t>(std::max(predicted_, left / 8 * 3), end);
   return std::max(std::min(start, latest), std::min<std::uint64_t>(cycle.used, limit_));

@@ -5,6 +5,7 @@
 //             beside the program: duration = live / marking rate + the rest of the last cycle
 //             predicted = 5/4 * allocation rate * duration + reserve
 //             start = target - min(predicted, (target - used) / 2), at most bound - max(predicted, 3/8 (bound - used))     [mark.pace.1]
+//             after a collection in one stop (gc/at_once.cpp): start = target, the same at most
 //             tight: what is left up to the end, and the holes, are less than 3/4 of what is alive. Slabs that are filled over half
 //             are then allocated in, too: slower than in others, but cheaper than collecting soon (churn over 64 MiB in twice
 //             that, without compaction: twice as much is allocated per collection). [sweep.dense.1]

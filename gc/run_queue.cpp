@@ -75,6 +75,13 @@ void RunQueue::look() {
   }
 }
 
+void RunQueue::look_anew() {
+  constexpr std::uint64_t kJustNowNs = 5'000; // by so much may what is said of a wait be too little
+  if (os::monotonic_ns() - looked_ns_ >= kJustNowNs) {
+    look();
+  }
+}
+
 std::uint64_t RunQueue::since_look() const {
   const std::uint64_t now = read();
   return now - std::min(now, waited_);

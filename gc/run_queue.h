@@ -41,6 +41,8 @@ public:
   std::uint64_t read() const;
   // On the thread itself: a reading to compare with.
   void look();
+  // The same, unless there has just been one.
+  void look_anew();
   // Waited since the last reading.
   std::uint64_t since_look() const;
   // Waited in [start, now], at least; and a reading.

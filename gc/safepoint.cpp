@@ -4,7 +4,6 @@
 //             sequentially consistent: the argument of [stop.state.1] is store-then-load on both sides [port.order.1].
 #include "gc/safepoint.h"
 
-#include "gc/futex.h"
 #include "heap/assert.h"
 #include "heap/os_memory.h"
 
@@ -56,7 +55,7 @@ void Safepoints::arrive() {
   RunQueue* const queue = RunQueue::mine();
   std::uint64_t waited = waited_to_arrive(queue, arrived);
   if (queue != nullptr) {
-    queue->look();
+    queue->look_anew();
   }
   work_->run(mutators_);
   {
@@ -74,8 +73,7 @@ void Safepoints::arrive() {
   }
   last_stop_ = {asked_ns_, os::monotonic_ns(), waited};
   last_cause_.store(work_->cause);
-  stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
-  futex_wake_all(&stop_word_);
+  set_idle(word);
 }
 
 std::uint64_t Safepoints::wait_for_idle(RunQueue* queue) {
@@ -99,7 +97,9 @@ std::uint64_t Safepoints::wait_for_idle(RunQueue* queue) {
     if (queue != nullptr) {
       queue->look();
     }
+    sleepers_.fetch_add(1);
     futex_wait(&stop_word_, word);
+    sleepers_.fetch_sub(1);
   }
 }
 
@@ -381,8 +381,7 @@ void Safepoints::release(Mutator& self) {
   }
   last_stop_ = {asked_ns_, os::monotonic_ns(), 0};
   last_cause_.store(ECHO_CAUSE_requested);
-  stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
-  futex_wake_all(&stop_word_);
+  set_idle(word);
 }
 
 std::vector<Mutator*> Safepoints::keep_only(Mutator& self) {
@@ -393,6 +392,7 @@ std::vector<Mutator*> Safepoints::keep_only(Mutator& self) {
   active_.assign(1, &self);
   in_stop_.assign(1, &self); // the child drops the cycle as in the work of a stop
   ran_.clear();
+  sleepers_.store(0);
   self.has_run = false;
   note_run(self);
   return others;

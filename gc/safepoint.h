@@ -29,6 +29,7 @@
 //             never gets lost: its thread writes its watermark back and looks at the stop word after that.
 #pragma once
 
+#include "gc/futex.h"
 #include "gc/mutator.h"
 #include "gc/pauses.h"
 #include "gc/run_permits.h"
@@ -262,6 +263,14 @@ private:
       mutator.seen_idle_ns = seen;
     }
   }
+  // Ends the stop. Sleepers are counted before they look at the word, and the word is written before they are counted here,
+  // so that the call into the kernel is for somebody. [stop.wait.1]
+  void set_idle(std::uint32_t word) {
+    stop_word_.store((sequence_of(word) + 1) << 2 | kIdle);
+    if (sleepers_.load() != 0) {
+      futex_wake_all(&stop_word_);
+    }
+  }
   // How long the critical path of a pause waited for a processor, at least. [pause.net.1]
   std::uint64_t waited(Mutator& mutator, std::uint64_t since);
   void note_asked_threads() ECHO_EXCLUDES(registry_mutex_);
@@ -280,8 +289,9 @@ private:
   std::atomic<std::uint64_t> seed_;
   const Hook resumed_, deactivated_;
   std::atomic<std::uint32_t> stop_word_{0};
-  StopWork* work_ = nullptr;   // published by the store of kAsked
-  std::uint64_t asked_ns_ = 0; // likewise
+  std::atomic<std::uint32_t> sleepers_{0}; // of those that wait for the end of a stop
+  StopWork* work_ = nullptr;               // published by the store of kAsked
+  std::uint64_t asked_ns_ = 0;             // likewise
   std::atomic<echo_cause> last_cause_{ECHO_CAUSE_requested};
   // Of the last stop that is over: changes only while no thread is managed.
   struct LastStop {

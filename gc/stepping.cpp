@@ -81,9 +81,10 @@ echo_status Collector::hold(Mutator& mutator, bool on, std::string* why) {
 
 void Collector::finish_open_cycle() {
   if (is_open_) {
-    is_open_ = false;
-    (void)mark_beside();
-    finish_beside();
+    is_open_ = is_left_ = false;
+    if (!cycle_.whole || cycle_.is_marked || mark_beside()) {
+      finish_beside();
+    }
   }
 }
 

@@ -117,7 +117,7 @@ void Collector::end_weak_work() {
 
 bool Collector::weak_slice(std::size_t most) {
   const MutexLock marking(marking_mutex_);
-  const CpuMeter meter(cycle_.cpu_ns);
+  const CpuMeter meter(cycle_.cpu_ns, !cycle_.at_once);
   switch (weak_step_) {
   case WeakStep::None:
     starts.end_weak();

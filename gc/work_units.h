@@ -3,6 +3,7 @@
 // Purpose     The work that is done while a mutator is held, counted and not timed, and its caps.
 // Drawing     one unit is about what 8 root words cost:
 //             a thread (its memory and log are taken) 16   a frame 4   a root word 1/8   a log record 1/8   an edge 1/2
+//             what a stop that is a whole cycle does besides: in units of 40 ns (gc/at_once.cpp)
 // Invariants  [stop.budget.1] Every hold of a mutator has its count; the largest ever seen of each kind is in the
 //             statistics. No hold does more than its cap, which depends on nothing but the number of threads that ran. What the
 //             VM's own code decides - ambiguous words, references that root callbacks visit, slots of one frame, frames of a
@@ -47,8 +48,20 @@ constexpr HoldCap cap_of(Hold kind) {
 
 struct WorkUnits {
   std::uint64_t threads = 0, frames = 0, words = 0, records = 0, edges = 0;
+  std::uint64_t rest = 0;   // units: of a cycle in one stop
   std::uint64_t others = 0; // words
-  std::uint64_t capped() const { return 16 * threads + 4 * frames + (words + records) / 8 + edges / 2; }
+  std::uint64_t capped() const {
+    return 16 * threads + 4 * frames + (words + records) / 8 + edges / 2 + rest;
+  }
+  void add(const WorkUnits& more) {
+    threads += more.threads;
+    frames += more.frames;
+    words += more.words;
+    records += more.records;
+    edges += more.edges;
+    rest += more.rest;
+    others += more.others;
+  }
   std::uint64_t total() const { return capped() + others / 8; }
 };
 

@@ -2,7 +2,8 @@
 //
 // Purpose     The memory of one heap as a whole: reservation, tables, bitmaps, small and large spaces,
 //             layouts.
-// Invariants  those of its parts; check() asks each of them.
+// Invariants  those of its parts; check() asks each of them. [heap.meta.5] Bits behind marked_before() are clear: so a heap in
+//             which little is alive clears little.
 #pragma once
 
 #include "heap/config.h"
@@ -14,6 +15,9 @@
 #include "heap/side_metadata.h"
 #include "heap/slab_pool.h"
 #include "heap/word_resolver.h"
+
+#include <algorithm>
+#include <atomic>
 
 namespace echo {
 
@@ -70,19 +74,32 @@ public:
   void begin_cycle() {
     pool.slabs().swap_fresh_kinds();
     bits.swap_cycles();
+    const bool marks_large = had_large_ || large_born_.exchange(false, std::memory_order_relaxed);
+    previous_end_ = marks_large ? SIZE_MAX : marked_end_;
+    marked_end_ = SIZE_MAX;
+    had_large_ = large.object_count() != 0;
     supply.begin_cycle();
     large.begin_cycle();
   }
   // After the mark has ended, and before the next one starts: the bits of the cycle before are needed no more.
   // [heap.meta.1]
   void end_cycle() { bits.clear_previous(std::size_t{pool.slab_high_water()} * kSlabBytes); }
+  // The last mark was whole and is swept: it marked no small object behind the first `bytes` bytes. [heap.meta.5]
+  void note_marked(std::size_t bytes) { marked_end_ = bytes; }
+  // A large object is born: it is marked as long as it is not published.
+  void mark_born(Address at) {
+    bits.mark_born(at);
+    large_born_.store(true, std::memory_order_relaxed);
+  }
+  // Bytes of the heap behind which no bit of the cycle before is set.
+  std::size_t marked_before() {
+    return std::min(previous_end_, std::size_t{pool.slab_high_water()} * kSlabBytes);
+  }
   // The same in steps of about `bytes` bytes of bitmaps: true when it is over.
   struct Clearing {
     std::size_t next = 0, heap_bytes = 0;
   };
-  void begin_clear_previous(Clearing* clearing) {
-    *clearing = {0, std::size_t{pool.slab_high_water()} * kSlabBytes};
-  }
+  void begin_clear_previous(Clearing* clearing) { *clearing = {0, marked_before()}; }
   bool clear_previous_some(Clearing* clearing, std::size_t bytes) const {
     clearing->next = bits.clear_previous_some(clearing->next, bytes, clearing->heap_bytes);
     return clearing->next == SideMetadata::bytes_for(clearing->heap_bytes) / 2;
@@ -105,6 +122,11 @@ private:
   }
 
   const Config config_;
+  // What may be marked in the current cycle, and was in the one before; SIZE_MAX: anything. Large objects are not looked at:
+  // while there are any, or were, it may be anything. [heap.meta.5]
+  std::size_t marked_end_ = SIZE_MAX, previous_end_ = SIZE_MAX;
+  bool had_large_ = false; // when the current cycle began
+  std::atomic<bool> large_born_{false};
 };
 
 } // namespace echo

@@ -103,6 +103,7 @@ void SlabSupply::look_at(SlabIndex slab, Rebuild* rebuild) {
   }
   rebuild->result_.live_bytes += live * kGranule;
   ++rebuild->result_.slabs_kept;
+  rebuild->result_.live_end = slab.number + 1; // they come in order
   slabs.set_use(slab, SlabUse::Unswept);
   if (live * 2 <= kGranulesPerSlab) {
     rebuild->by_density_[(live * 2 - 1) * kDensities / kGranulesPerSlab].push_back(slab);

@@ -63,6 +63,7 @@ public:
     std::size_t slabs_kept = 0; // slabs with live objects
     std::size_t slabs_freed = 0;
     std::size_t hole_bytes = 0;       // free bytes in slabs that were made recyclable
+    std::uint32_t live_end = 0;       // behind the last slab that was kept
     std::size_t dense_hole_bytes = 0; // in the others: admit_dense() makes these recyclable too
   };
   // Before that stop: memory for what it logs.

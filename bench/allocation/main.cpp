@@ -36,12 +36,19 @@ void print(const std::map<std::string, Figures>& figures, bool quick, nlohmann::
       table.row(case_name("batch", size, kMiB, threads), least_of_fastest(size));
     }
   }
-  table.head("The same against glibc, both sets");
+  table.head("The same, the memory that comes next prefetched by the allocating code");
+  for (const unsigned threads : {1u, 2u}) {
+    for (const std::size_t size : kSizes) {
+      table.row(case_name("ahead", size, kMiB, threads), least_of_fastest(size));
+    }
+  }
+  table.head("The first against glibc, both sets");
   for (const std::size_t set : {kMiB, 256 * kMiB}) {
     for (const unsigned threads : {1u, 2u}) {
       for (const std::size_t size : kSizes) {
         if (!quick || set == kMiB || size == 64) {
           table.row(case_name("batch", size, set, threads), 5, "glibc");
+          table.row(case_name("ahead", size, set, threads), 5, "glibc");
         }
       }
     }
@@ -52,6 +59,7 @@ void print(const std::map<std::string, Figures>& figures, bool quick, nlohmann::
       for (const std::size_t size : kSizes) {
         if (!quick || set == kMiB || size == 64) {
           table.limit(case_name("batch", size, set, threads), case_name("limit", size, set, threads));
+          table.limit(case_name("ahead", size, set, threads), case_name("ahead limit", size, set, threads));
         }
       }
     }
