@@ -166,7 +166,9 @@ bool Collector::finish_some(std::size_t units) {
   if (part == FinishPart::Large || part == FinishPart::Small) {
     sweep_ns_.fetch_add(os::monotonic_ns() - start, std::memory_order_relaxed);
   }
-  finish_debt_.progress(finishing_.units, finishing_.units - before, room_for_debt());
+  if (finish_debt_.is_on()) { // else the two locks that tell the room are for nothing
+    finish_debt_.progress(finishing_.units, finishing_.units - before, room_for_debt());
+  }
   if (!over) {
     return false;
   }
