@@ -47,19 +47,23 @@ public:
       return false;
     }
     const SlabKind kind = slabs_.kind(slabs_.index_of(word));
-    return (slabs_.is_old(kind) || kind == SlabKind::Large) && !marks_.is_cell_marked(word);
+    return (slabs_.is_old(kind) || kind == SlabKind::Large || (slabs_.is_mixed(kind) && was_there(word))) &&
+           !marks_.is_cell_marked(word);
   }
   // As concerns(), of a word that leaves a root of the snapshot.
   bool concerns(Address old_value) const { return may_be_white(old_value, slabs_.fresh_kind()); }
 
 private:
+  // In a mixed slab: when the mark started. [heap.mixed.2]
+  bool was_there(Address word) const { return marks_.previous().is_cell_marked(word); }
   bool may_be_white(Address word, SlabKind fresh) const {
     if (!slabs_.contains(word) || (!is_ambiguous_ && !is_aligned(word, kGranule))) {
       return false;
     }
     const SlabKind kind = slabs_.kind(slabs_.index_of(word));
     return kind != fresh && kind != SlabKind::Free && kind != SlabKind::Raw &&
-           (is_ambiguous_ || !marks_.is_cell_marked(word));
+           (is_ambiguous_ ||
+            (!marks_.is_cell_marked(word) && (kind != mixed_beside(fresh) || was_there(word))));
   }
 
   const SlabTable& slabs_;

@@ -86,7 +86,8 @@ inline Address weak_load_barrier_cold(ThreadBlock& block, BarrierState& state, B
     if (!clearing) {
       break;
     }
-    if (heap.snapshot.is_dead(word)) {
+    // Asked again: once clearing is over, what was born where a dead object lay has its address.
+    if (heap.snapshot.is_dead(word) && heap.clearing.load(std::memory_order_acquire)) {
       return 0;
     }
   } while (__atomic_load_n(reinterpret_cast<const Address*>(slot), __ATOMIC_ACQUIRE) != word);

@@ -74,6 +74,10 @@ bool Collector::collect_and_try(Mutator& mutator, std::size_t bytes, Attempt att
   if (may_go_on()) {
     request_cycle(mutator); // and the program goes on
     grant = attempt(is_large ? Urgency::Forced : Urgency::Beside);
+    if (grant != Grant::Ok && !is_large &&
+        memory.supply.admit_dense()) { // slow memory is better than to wait
+      grant = attempt(Urgency::Beside);
+    }
   }
   if (grant == Grant::Ok) {
     return true;

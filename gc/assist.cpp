@@ -105,23 +105,29 @@ bool Collector::assist_once(Mutator& mutator) {
   return helped;
 }
 
-// In the stop in which a mark starts, `used` bytes being in use.
-void Collector::plan_room(std::uint64_t used) {
-  const std::uint64_t room = memory.pool.room_beside();
+std::uint64_t Collector::used_beside_holes() {
+  const std::uint64_t used = memory.pool.used_bytes();
+  return used - std::min<std::uint64_t>(used, memory.supply.hole_bytes());
+}
+
+// In the stop in which a mark starts.
+void Collector::plan_room() {
+  const std::uint64_t room = room_left();
+  const std::uint64_t used = used_beside_holes();
   std::uint64_t live = 0;
   {
     const MutexLock lock(result_mutex_);
     live = result_.valid ? result_.live_bytes : 0;
   }
   if (config.mode == MarkMode::Incremental) {
-    room_.begin_in_steps(used, room, live, pacing_.target());
+    room_.begin_in_steps(used, room, live, pacing_.target(), memory.supply.dense_hole_bytes());
   } else {
-    room_.begin(used, room, live);
+    room_.begin(used, room, live, memory.supply.dense_hole_bytes());
   }
 }
 
 std::uint64_t Collector::room_for_debt() {
-  return room_.for_debt(memory.pool.used_bytes(), memory.pool.room_beside());
+  return room_.for_debt(used_beside_holes(), room_left());
 }
 
 // A mark is wanted and has not begun, or all is marked, or the sweep is on.
@@ -131,7 +137,7 @@ void Collector::wait_for_end(Mutator& mutator, std::uint64_t bytes) {
   if (mutator.since_wait < kWaitBytes / 4) {
     return;
   }
-  const std::uint64_t room = memory.pool.room_beside();
+  const std::uint64_t room = room_left();
   const bool is_low = room_.is_low(room);
   mutator.window = is_low ? kWaitBytes : 0;
   if (is_low && mutator.since_wait < kWaitBytes && !room_.is_lowest(room)) {

@@ -127,7 +127,8 @@ bool Collector::collect_at_once(Mutator& mutator) {
       }
       ::sched_yield();
     }
-    served = cycles() != seen || is_open_ || !memory.pool.is_over_trigger();
+    served =
+        cycles() != seen || is_open_ || (!memory.pool.is_over_trigger() && !memory.supply.is_cycle_due());
     if (!served && !is_held_) {
       is_at_once_.store(true);
       drive_at_once();

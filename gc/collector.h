@@ -270,7 +270,10 @@ private:
   void relieve_log(Mutator& mutator, bool full) ECHO_EXCLUDES(marking_mutex_);
   bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
   std::size_t edges_per_assist() const;
-  void plan_room(std::uint64_t used);
+  // Beside a collection: what may still be allocated, and bytes in use that may not, for what is in no hole.
+  std::uint64_t room_left() { return memory.pool.room_beside() + memory.supply.hole_bytes(); }
+  std::uint64_t used_beside_holes();
+  void plan_room();
   std::uint64_t room_for_debt();
   void wait_for_end(Mutator& mutator, std::uint64_t bytes);
   void set_barriers(std::uint8_t phase);

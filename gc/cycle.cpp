@@ -239,6 +239,7 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
   allocated_at_mark_.store(memory.supply.retired_bytes() +
                            large_bytes_allocated_.load(std::memory_order_relaxed));
   cycle_.measure.allocated_start = allocated_at_mark_.load(std::memory_order_relaxed);
+  cycle_.measure.taken_start = handed_out();
   cycle_.used_before = memory.pool.used_bytes();
   starts.begin_mark();
   memory.begin_cycle();
@@ -273,8 +274,8 @@ void Collector::begin_mark(const std::vector<Mutator*>& mutators, bool beside) {
     memory.pool.lift_trigger();
     held_.note(Hold::mark_start, units_);
     if (assists()) {
-      plan_room(cycle_.used_before);
-      debt_.begin(cycle_.used_before, room_for_debt(), config.mode == MarkMode::Concurrent);
+      plan_room();
+      debt_.begin(used_beside_holes(), room_for_debt(), config.mode == MarkMode::Concurrent);
     }
   }
 }
@@ -634,7 +635,7 @@ void Collector::wake_collector() {
   if (!wanted_.load(std::memory_order_relaxed)) {
     wanted_after_.store(seen, std::memory_order_relaxed);
     if (!wanted_.exchange(true)) {
-      room_.want(memory.pool.room_beside());
+      room_.want(room_left());
       collector_thread_.wake();
     }
   }

@@ -39,7 +39,7 @@ void Collector::begin_finish() {
                                    kUnitsPerLargeObject * memory.large.object_count() +
                                    kUnitsPerSlab * slabs +
                                    SideMetadata::bytes_for(slabs * kSlabBytes) / kBitmapBytesPerUnit;
-    plan_room(memory.pool.used_bytes());
+    plan_room();
     finish_debt_.begin_with(expected, room_for_debt());
   }
 }
@@ -71,6 +71,7 @@ void Collector::set_pace() {
   CycleMeasure& measure = cycle_.measure;
   measure.allocated_end =
       memory.supply.retired_bytes() + large_bytes_allocated_.load(std::memory_order_relaxed);
+  measure.taken_end = handed_out();
   MarkResult result;
   result.live_bytes = small.live_bytes + large.live_bytes;
   result.used_bytes = memory.pool.used_bytes();
@@ -91,8 +92,9 @@ void Collector::set_pace() {
   if (pacing_.is_tight(measure, cycle_.beside) && memory.supply.admit_dense()) {
     measure.holes += small.dense_hole_bytes;
   }
-  memory.pool.set_trigger(
-      below_soft_limit(pacing_.next_start(measure, cycle_.beside), measure.used, measure.live));
+  const Pacing::Start start = pacing_.next_start(measure, cycle_.beside);
+  memory.pool.set_trigger(below_soft_limit(start.used, measure.used, measure.live));
+  memory.supply.set_start(pacing_.target(), start.ahead);
   handed_out_before_.store(handed_out(), std::memory_order_relaxed);
   external_base_.store(external_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   note_pressure();

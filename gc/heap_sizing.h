@@ -40,6 +40,9 @@ struct CycleMeasure {
   std::uint64_t total_ns = 0;        // from the start to the end of sweeping
   std::uint64_t allocated_start = 0; // cumulative bytes when it started and when it ended
   std::uint64_t allocated_end = 0;
+  std::uint64_t taken_start =
+      0; // likewise of memory: empty slabs, holes and pages, of which small holes may not serve
+  std::uint64_t taken_end = 0;
   bool at_once = false;    // the program was held from its start to its end [cycle.once.1]
   bool while_idle = false; // the program had stopped to allocate: what lies before says nothing of its rate
 };

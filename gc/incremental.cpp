@@ -166,7 +166,8 @@ void Collector::want_steps(Mutator& mutator) {
   }
   safepoints.at_rest(mutator, [&] {
     if (driver_mutex_.try_lock()) { // else a whole collection is on
-      if (step_.load() == CycleStep::None && memory.pool.used_bytes() >= memory.pool.trigger()) {
+      if (step_.load() == CycleStep::None &&
+          (memory.pool.used_bytes() >= memory.pool.trigger() || memory.supply.is_cycle_due())) {
         begin_steps(ECHO_CAUSE_heap_full);
       } else if (step_.load() == CycleStep::None) {
         wanted_.store(false);
@@ -239,13 +240,19 @@ bool Collector::step_within(std::uint64_t left_ns) {
 
 // Worth a cycle in idle time: half of what is allocated between two.
 bool Collector::is_due_when_idle() {
-  std::uint64_t after = 0;
+  std::uint64_t after = 0, holes = 0;
   {
     const MutexLock lock(result_mutex_);
     after = result_.used_bytes;
+    holes = result_.hole_bytes;
   }
   const std::uint64_t trigger = memory.pool.trigger();
-  return trigger > after && memory.pool.used_bytes() >= after + (trigger - after) / 2;
+  const std::uint64_t used = memory.pool.used_bytes();
+  const std::uint64_t ahead = memory.supply.ahead();
+  const std::uint64_t left = memory.supply.left(after, holes);
+  return (trigger > after && used >= after + (trigger - after) / 2) ||
+         (ahead != 0 && left > ahead &&
+          memory.supply.left(used, memory.supply.hole_bytes()) <= left - (left - ahead) / 2);
 }
 
 bool Collector::idle_step(Mutator& mutator, std::uint64_t budget_us) {

@@ -70,6 +70,9 @@ bool MarkWorker::accept_unusual(Address word, SlabKind kind) {
     slabs.set_kind(slabs.index_of(word), SlabKind::Old); // by its usual name. [heap.fresh.1]
     return true;
   }
+  if (slabs.is_mixed(kind)) {
+    return memory_.bits.previous().is_cell_marked(word); // else born since the mark started [heap.mixed.1]
+  }
   if (kind == SlabKind::Large) {
     if (memory_.large.extent_bytes(word) != 0) {
       return true;

@@ -19,30 +19,30 @@ double per_ns(std::uint64_t bytes, std::uint64_t ns) {
 
 void Pacing::learn(const CycleMeasure& cycle) {
   // The faster of: while it ran, since the one before started. Half of what was known stays.
-  double rate = per_ns(cycle.allocated_end - cycle.allocated_start, cycle.total_ns);
+  double rate = per_ns(cycle.taken_end - cycle.taken_start, cycle.total_ns);
   if (cycle.while_idle) {
-    rate = std::max(rate, allocation_rate_); // it may go on as it did
+    rate = std::max(rate, taking_rate_); // it may go on as it did
   }
   if (last_start_ns_ != 0) {
-    rate = std::max(rate, per_ns(cycle.allocated_start - last_allocated_, cycle.start_ns - last_start_ns_));
+    rate = std::max(rate, per_ns(cycle.taken_start - last_taken_, cycle.start_ns - last_start_ns_));
   }
-  allocation_rate_ = std::max(rate, (allocation_rate_ + rate) / 2);
+  taking_rate_ = std::max(rate, (taking_rate_ + rate) / 2);
   const double marking = per_ns(cycle.live, cycle.mark_ns);
   marking_rate_ = marking_rate_ == 0 ? marking : (marking_rate_ + marking) / 2;
   last_start_ns_ = cycle.start_ns;
-  last_allocated_ = cycle.allocated_start;
+  last_taken_ = cycle.taken_start;
   const double duration = static_cast<double>(cycle.live) / std::max(marking_rate_, 1e-9) +
                           static_cast<double>(cycle.total_ns - cycle.mark_ns);
-  predicted_ = static_cast<std::uint64_t>(1.25 * allocation_rate_ * duration) + kReserve;
+  predicted_ = static_cast<std::uint64_t>(1.25 * taking_rate_ * duration) + kReserve;
 }
 
-std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
+Pacing::Start Pacing::next_start(const CycleMeasure& cycle, bool beside) {
   // Beside a cycle allocation goes on to the bound, so that is where the memory ends.
   const std::uint64_t end = beside ? bound_ : limit_;
   const std::uint64_t target = sizing_.target(cycle, end);
   target_ = target;
   if (!beside) {
-    return target;
+    return {target, 0};
   }
   learn(cycle);
   const std::uint64_t room = target - std::min(target, cycle.used);
@@ -50,7 +50,8 @@ std::size_t Pacing::next_start(const CycleMeasure& cycle, bool beside) {
   const std::uint64_t start = cycle.at_once ? target : target - std::min(predicted_, room / 2);
   const std::uint64_t left = end - std::min<std::uint64_t>(end, cycle.used);
   const std::uint64_t latest = end - std::min<std::uint64_t>(std::max(predicted_, left / 8 * 3), end);
-  return std::max(std::min(start, latest), std::min<std::uint64_t>(cycle.used, limit_));
+  const std::uint64_t ahead = cycle.at_once ? 0 : std::min(predicted_, (room + cycle.holes) / 2);
+  return {std::max(std::min(start, latest), std::min<std::uint64_t>(cycle.used, limit_)), ahead};
 }
 
 } // namespace echo

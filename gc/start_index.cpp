@@ -123,7 +123,7 @@ void StartIndex::end_mark_locked(bool whole) {
     const SlabTable& slabs = memory_.pool.slabs();
     const std::uint32_t end = memory_.pool.slab_high_water();
     for (SlabIndex s{0}; s.number < end; ++s.number) {
-      if (slabs.is_old(slabs.kind(s))) {
+      if (const SlabKind kind = slabs.kind(s); slabs.is_old(kind) || slabs.is_mixed(kind)) {
         memory_.words.starts().copy_slab(memory_.bits.previous(), slabs.address_of(s));
       }
     }

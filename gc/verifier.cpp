@@ -67,16 +67,22 @@ std::string Verifier::check_bitmaps(Moment moment) const {
   std::size_t small = 0;
   for (const Address object : visited_) {
     const SlabKind kind = slabs.kind_of_word(object);
-    if (!memory_.bits.is_marked(object) && (slabs.is_old(kind) || kind == SlabKind::Large)) {
+    const bool is_mixed = slabs.is_mixed(kind);
+    const bool was_born_since = is_mixed && starts_.contains(object);
+    const bool is_old = slabs.is_old(kind) || (is_mixed && !was_born_since);
+    if (!memory_.bits.is_marked(object) && (is_old || kind == SlabKind::Large)) {
       return at_address("reachable but not marked:", object);
     }
-    small += slabs.is_old(kind) ? 1 : 0;
+    if (was_born_since && memory_.bits.is_marked(object)) { // [heap.mixed.1]
+      return at_address("born while the marker worked, and marked:", object);
+    }
+    small += is_old ? 1 : 0;
   }
   std::size_t marked = 0;
   const std::uint32_t end = memory_.pool.slab_high_water();
   for (SlabIndex s{0}; s.number < end; ++s.number) {
     const bool is_fresh = slabs.kind(s) == slabs.fresh_kind();
-    if (!slabs.is_old(slabs.kind(s)) && !is_fresh) {
+    if (!slabs.is_old(slabs.kind(s)) && !slabs.is_mixed(slabs.kind(s)) && !is_fresh) {
       continue;
     }
     std::size_t granules = 0;

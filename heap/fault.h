@@ -27,6 +27,8 @@ namespace echo {
   X(LongArrayCut, "of a long array of references only the first slice is traced")                            \
   X(RunOffByOne, "a free run ends one granule too late")                                                     \
   X(FreshSwept, "a slab of objects born since the mark started is swept as an old one")                      \
+  X(HolesNotMixed, "holes that are handed out while marking are of a slab that counts as old")               \
+  X(HolesByNewMarks, "holes that are handed out while marking are listed by what is marked so far")          \
   X(LargeSweptFresh, "a large object that is published while marking is swept in that cycle")                \
   X(StoreUnrecorded, "the cold path of a store records nothing")                                             \
   X(WeakLoadUnlogged, "what a weak load returns while marking is not logged")                                \

@@ -14,6 +14,7 @@
 #include "heap/run_allocator.h"
 #include "heap/side_metadata.h"
 #include "heap/slab_pool.h"
+#include "heap/slab_supply.h"
 #include "heap/word_resolver.h"
 
 #include <algorithm>
@@ -58,8 +59,9 @@ public:
   std::size_t metadata_bytes() {
     const std::size_t slabs = pool.slab_high_water();
     const std::size_t bytes = slabs * kSlabBytes;
-    return 2 * SideMetadata::bytes_for(bytes) + slabs * 4 + layouts.count() * sizeof(LayoutRecord) +
-           layouts.side_bytes() + (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
+    return 2 * SideMetadata::bytes_for(bytes) + slabs * SlabTable::kBytesPerSlab +
+           layouts.count() * sizeof(LayoutRecord) + layouts.side_bytes() +
+           (words.starts().is_open() ? ObjectStarts::bytes_for(bytes) : 0) +
            (pins.is_open() ? PinSet::bytes_for(bytes) : 0) +
            (resurrected.is_open() ? ResurrectedSet::bytes_for(bytes) : 0);
   }

@@ -28,9 +28,18 @@ void set_range(LiveMap& map, std::size_t first, std::size_t count) {
 
 } // namespace
 
-void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& layouts, LiveMap* out) {
+void SlabMarks::copy(const MarkBits& bits, Address slab) {
+  const std::uint64_t* const from_marks = bits.slab_marks(slab);
+  const std::uint64_t* const from_odd = bits.slab_odd(slab);
+  for (std::size_t w = 0; w < marks.size(); ++w) {
+    marks[w] = __atomic_load_n(&from_marks[w], __ATOMIC_RELAXED);
+    odd[w] = __atomic_load_n(&from_odd[w], __ATOMIC_RELAXED);
+  }
+}
+
+void build_live_map(Address slab, const SlabMarks& marks, const LayoutTable& layouts, LiveMap* out) {
   out->fill(0);
-  for_each_marked(slab, bits, [&](Address object) {
+  for_each_marked(slab, marks.marks.data(), marks.odd.data(), [&](Address object) {
     if (has_fault(Fault::BitmapWordDropped) && (object - slab) / MarkBits::kBytesPerWord == 3) {
       return;
     }

@@ -29,13 +29,19 @@ inline constexpr std::size_t kMaxRunsPerSlab = kGranulesPerSlab / 2;
 // One bit per granule of a slab: it belongs to a marked object.
 using LiveMap = std::array<std::uint64_t, kGranulesPerSlab / 64>;
 
-// From the slab's mark words and the headers of its marked objects.
-void build_live_map(Address slab, const SideMetadata& bits, const LayoutTable& layouts, LiveMap* out);
+// The mark words of one slab, copied.
+struct SlabMarks {
+  std::array<std::uint64_t, SideMetadata::kWordsPerSlab> marks, odd;
+  // Beside a thread that clears them.
+  void copy(const MarkBits& bits, Address slab);
+};
 
-// Calls visit(address) for the start of every marked object of a slab, in address order.
-template <class Visit> void for_each_marked(Address slab, const MarkBits& bits, Visit visit) {
-  const std::uint64_t* marks = bits.slab_marks(slab);
-  const std::uint64_t* odd = bits.slab_odd(slab);
+// From a slab's mark words and the headers of its marked objects.
+void build_live_map(Address slab, const SlabMarks& marks, const LayoutTable& layouts, LiveMap* out);
+
+// Calls visit(address) for the start of every object of a slab that the words name, in address order.
+template <class Visit>
+void for_each_marked(Address slab, const std::uint64_t* marks, const std::uint64_t* odd, Visit visit) {
   for (std::size_t w = 0; w < SideMetadata::kWordsPerSlab; ++w) {
     for (std::uint64_t word = marks[w]; word != 0; word &= word - 1) {
       const auto bit = static_cast<std::size_t>(__builtin_ctzll(word));
@@ -43,6 +49,9 @@ template <class Visit> void for_each_marked(Address slab, const MarkBits& bits, 
       visit(slab + w * SideMetadata::kBytesPerWord + bit * SideMetadata::kCellBytes + upper);
     }
   }
+}
+template <class Visit> void for_each_marked(Address slab, const MarkBits& bits, Visit visit) {
+  for_each_marked(slab, bits.slab_marks(slab), bits.slab_odd(slab), visit);
 }
 
 // Lists the runs into out[kMaxRunsPerSlab]; returns their number.

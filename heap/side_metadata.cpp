@@ -80,8 +80,12 @@ std::size_t SideMetadata::clear_previous_some(std::size_t from, std::size_t byte
   const std::size_t end = bytes_for(heap_bytes) / 2;
   const std::size_t half = round_up(bytes / 2 + 1, sizeof(std::uint64_t));
   const std::size_t to = end - from < half ? end : from + half;
-  std::memset(reinterpret_cast<char*>(previous_.marks_) + from, 0, to - from);
-  std::memset(reinterpret_cast<char*>(previous_.odd_) + from, 0, to - from);
+  for (std::uint64_t* const words : {previous_.marks_, previous_.odd_}) {
+    // Word by word: threads may read them, who find out then that it was in vain. [heap.mixed.3]
+    for (std::size_t at = from; at < to; at += sizeof(std::uint64_t)) {
+      store(words[at / sizeof(std::uint64_t)], 0);
+    }
+  }
   return to;
 }
 

@@ -4,6 +4,7 @@
 // Drawing     kind[]  one byte per slab: the marker's only question about an address
 //             use[]   one byte per slab: what the allocator may do with it
 //             live[]  16 bits per slab: granules found live by the last mark
+//             holes[] 16 bits per slab: granules that the last sweep found free in it
 //
 // Invariants  [heap.kind.1] kind FREE <=> no object lies in the slab. [heap.kind.2] A word outside the
 //             reservation, or in a slab of kind FREE or RAW, is never traced. [heap.use.1] Each slab in use
@@ -11,6 +12,9 @@
 //             [heap.fresh.1] A slab that is opened empty has the fresh kind of the current cycle until the next mark
 //             starts; there the two fresh kinds swap their meaning, and what was fresh is old without a walk. No slab
 //             has the kind that becomes fresh: the cycle before turned those into OLD.
+//             [heap.mixed.1] A slab whose holes are handed out while a mark is on has the mixed kind of the current cycle until
+//             the next mark starts. Which of its objects are old say the bits of the mark before; the others were born
+//             since the mark started. The two mixed kinds swap their meaning with the fresh ones.
 // Equations   use(s) = empty <=> kind(s) = FREE
 #pragma once
 
@@ -21,7 +25,7 @@
 namespace echo {
 
 // Slab kinds. YOUNG and the current one of the two fresh kinds are black by kind while marking; the other fresh kind is
-// another name of OLD. [heap.fresh.1]
+// another name of OLD [heap.fresh.1], and so is the other mixed kind [heap.mixed.1].
 enum class SlabKind : std::uint8_t {
   Free = 0,
   Young = 1,
@@ -30,17 +34,26 @@ enum class SlabKind : std::uint8_t {
   Old = 4,
   Large = 5,
   Root = 6,
-  Raw = 7
+  Raw = 7,
+  MixedEven = 8, // likewise
+  MixedOdd = 9
 };
 
 inline constexpr SlabKind other_fresh(SlabKind fresh) {
   return static_cast<SlabKind>(static_cast<std::uint8_t>(fresh) ^ 1u);
 }
+// The mixed kind of the cycle that has this fresh kind.
+inline constexpr SlabKind mixed_beside(SlabKind fresh) {
+  return static_cast<SlabKind>(static_cast<std::uint8_t>(fresh) + 6u);
+}
 // Whether small objects lie in a slab of this kind.
 inline constexpr bool is_small(SlabKind kind) {
-  return kind == SlabKind::Old || kind == SlabKind::FreshEven || kind == SlabKind::FreshOdd;
+  return kind == SlabKind::Old || kind == SlabKind::FreshEven || kind == SlabKind::FreshOdd ||
+         kind >= SlabKind::MixedEven;
 }
 static_assert(other_fresh(SlabKind::FreshEven) == SlabKind::FreshOdd);
+static_assert(mixed_beside(SlabKind::FreshEven) == SlabKind::MixedEven &&
+              mixed_beside(SlabKind::FreshOdd) == SlabKind::MixedOdd);
 
 enum class SlabUse : std::uint8_t {
   Empty = 0,    // no object; may be handed out
@@ -53,6 +66,8 @@ enum class SlabUse : std::uint8_t {
 
 class SlabTable {
 public:
+  static constexpr std::size_t kBytesPerSlab = 2 * sizeof(std::uint8_t) + 2 * sizeof(std::uint16_t);
+
   ~SlabTable();
   bool open(Address base, std::size_t bytes);
 
@@ -79,8 +94,14 @@ public:
   void swap_fresh_kinds() {
     __atomic_store_n(&fresh_, static_cast<std::uint8_t>(other_fresh(fresh_kind())), __ATOMIC_RELAXED);
   }
-  // Whether objects in slabs of this kind were born before the last mark started.
-  bool is_old(SlabKind k) const { return k == SlabKind::Old || k == other_fresh(fresh_kind()); }
+  SlabKind mixed_kind() const { return mixed_beside(fresh_kind()); }
+  // Whether objects in slabs of this kind were born before the last mark started: all of them.
+  bool is_old(SlabKind k) const {
+    const SlabKind other = other_fresh(fresh_kind());
+    return k == SlabKind::Old || k == other || k == mixed_beside(other);
+  }
+  // Whether some were and others not: the bits of the mark before tell. [heap.mixed.1]
+  bool is_mixed(SlabKind k) const { return k == mixed_kind(); }
 
   SlabUse use(SlabIndex s) const {
     return static_cast<SlabUse>(__atomic_load_n(&uses_[s.number], __ATOMIC_RELAXED));
@@ -100,6 +121,8 @@ public:
   }
   // The whole table, for loops.
   std::uint16_t* live_table() { return live_; }
+  // Under the lock of the list of recyclable slabs.
+  std::uint16_t& hole_granules(SlabIndex s) { return holes_[s.number]; }
 
 private:
   Address base_ = 0;
@@ -109,6 +132,7 @@ private:
   std::uint8_t* uses_ = nullptr;
   std::uint8_t fresh_ = static_cast<std::uint8_t>(SlabKind::FreshEven);
   std::uint16_t* live_ = nullptr;
+  std::uint16_t* holes_ = nullptr;
 };
 
 } // namespace echo

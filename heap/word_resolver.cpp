@@ -24,6 +24,23 @@ bool WordResolver::lives(Address large) const {
          (marking_ && bits_.previous().is_cell_marked(large));
 }
 
+Address WordResolver::marked_start(Address slab, Address word) const {
+  return base_ == Base::Marks ? last_start(marking_ ? bits_.previous() : bits_, slab, word) : 0;
+}
+
+ObjectRef WordResolver::resolve_in_snapshot(AmbiguousWord ambiguous) const {
+  const auto word = static_cast<Address>(ambiguous.bits);
+  const SlabKind kind = slabs_.kind_of_word(word);
+  if (kind == slabs_.fresh_kind()) {
+    return {};
+  }
+  if (!slabs_.is_mixed(kind)) {
+    return resolve(ambiguous);
+  }
+  const Address start = marked_start(slabs_.address_of(slabs_.index_of(word)), word);
+  return start != 0 && contains(start, word) ? ObjectRef{start} : ObjectRef{};
+}
+
 ObjectRef WordResolver::resolve(AmbiguousWord ambiguous) const {
   const auto word = static_cast<Address>(ambiguous.bits);
   const SlabKind kind = slabs_.kind_of_word(word);
@@ -35,8 +52,7 @@ ObjectRef WordResolver::resolve(AmbiguousWord ambiguous) const {
     return {};
   }
   const Address slab = slabs_.address_of(slabs_.index_of(word));
-  const Address marked =
-      base_ == Base::Marks ? last_start(marking_ ? bits_.previous() : bits_, slab, word) : 0;
+  const Address marked = marked_start(slab, word);
   const Address noted = starts_.is_open() ? starts_.find(slab, word) : 0;
   const Address start = marked > noted ? marked : noted; // the nearer one: objects do not overlap
   if (has_fault(Fault::InteriorMissed) && start != word) {

@@ -42,16 +42,15 @@ public:
   // Null: hits nothing.
   ObjectRef resolve(AmbiguousWord word) const;
   // While marking: of the objects that existed when the mark started. Beside resolve() on another thread, which may note
-  // starts meanwhile: those lie in fresh slabs, which are not looked at.
-  ObjectRef resolve_in_snapshot(AmbiguousWord word) const {
-    return slabs_.kind_of_word(static_cast<Address>(word.bits)) == slabs_.fresh_kind() ? ObjectRef{}
-                                                                                       : resolve(word);
-  }
+  // starts meanwhile: those lie in fresh slabs, which are not looked at, and in mixed ones, where what was there are the
+  // objects of the mark before. [heap.mixed.2]
+  ObjectRef resolve_in_snapshot(AmbiguousWord word) const;
   // Whether the object that starts at `start` contains the word, which is not below it. [resolve.hit.1]
   bool contains(Address start, Address word) const;
 
 private:
   bool lives(Address large) const;
+  Address marked_start(Address slab, Address word) const;
 
   const SlabTable& slabs_;
   const SideMetadata& bits_;

@@ -316,6 +316,44 @@ void births(Context& context) {
   }
 }
 
+// Born between what is old: a heap may hand out the holes that the dead left while the marker is held.
+void births_between_the_old(Context& context) {
+  constexpr std::uint64_t kCount = 20000, kCut = kCount / 2;
+  Stepped s(context);
+  const Mutator& m = s.f.mutator;
+  const echo_handle kept = m.root(nullptr);
+  for (std::uint64_t i = kCount; i > 0; --i) {
+    const echo_ref node = s.nodes.make(i - 1);
+    m.store(node, Nodes::kRight, m.get(kept));
+    m.set(kept, node);
+    (void)s.nodes.make(i); // dies
+  }
+  s.f.mutator.collect();
+  s.start();
+  const echo_handle born = s.nodes.list(kCount);
+  echo_ref last = m.get(kept); // of the first half: the second is hung on an object that was born
+  for (std::uint64_t i = 1; i < kCut; ++i)
+    last = Nodes::child(last, Nodes::kRight);
+  m.store(m.get(born), Nodes::kLeft, Nodes::child(last, Nodes::kRight));
+  m.store(last, Nodes::kRight, nullptr);
+  s.mark_all();
+  const echo_handle later = s.nodes.list(kCount);
+  s.finish();
+  for (int turn = 0; turn < 2; ++turn) {
+    churn(s.f.mutator, 16 << 20, context.random);
+    s.nodes.expect_list(kept, kCut,
+                        "a list of old objects, between which others were born while the marker was held");
+    s.nodes.expect_list(born, kCount, "a list that was born between old objects while the marker was held");
+    s.nodes.expect_list(later, kCount, "a list that was born between old objects when all was marked");
+    echo_ref node = Nodes::child(m.get(born), Nodes::kLeft);
+    for (std::uint64_t i = kCut; i < kCount; ++i, node = Nodes::child(node, Nodes::kRight))
+      s.nodes.expect(
+          node, i, "an old object to which only one leads that was born beside it while the marker was held");
+    s.f.mutator.verify();
+    s.f.mutator.collect();
+  }
+}
+
 // A reference leaves a handle of the snapshot: set to another, or written over behind a closed scope.
 void handles_that_change(Context& context) {
   for (const bool closes : {false, true}) {
@@ -495,6 +533,10 @@ Suite stepping_suite() {
            "[bar.log.3] [abi.thread.2]", threads_that_come},
           {"births", "objects born while the marker is held are kept, small and large", "[mark.colour.1]",
            births},
+          {"births_between_the_old",
+           "objects born in holes between old ones while the marker is held are kept, and so are the old "
+           "ones",
+           "[heap.mixed.1] [heap.mixed.2]", births_between_the_old},
           {"handles_that_change", "a reference that leaves a handle while the marker is held is found",
            "[handles.trace.1]", handles_that_change},
           {"weak_loads", "what a weak load returned while the marker was held is alive, the rest is not",

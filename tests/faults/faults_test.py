@@ -24,6 +24,8 @@ NAMED_BY = {
     "LongArrayCut": (["collection.wide_arrays_are_marked"], r"an array of 300 000 references"),
     "RunOffByOne": (["collection.mixed_holes_are_reused"], r"between survivors"),
     "FreshSwept": (["stepping.births"], r"born while the marker"),
+    "HolesNotMixed": (["stepping.births_between_the_old"], r"born between old|heap.alloc.3"),
+    "HolesByNewMarks": (["stepping.births_between_the_old"], r"old objects?"),
     "LargeSweptFresh": (["stepping.births"], r"born while the marker"),
     "RecordDropped": (["stepping.stores_by_call", "stepping.stores_by_recipe", "stepping.long_logs"], r"moves?d? while the marker|store recipe"),
     "StoreUnrecorded": (["stepping.stores_by_recipe", "recipes.stores_by_recipe"], r"store recipe|stores by the recipe"),

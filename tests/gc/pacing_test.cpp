@@ -72,7 +72,7 @@ private:
     phase_ = Phase::Mark;
     cycle_ = {};
     cycle_.start_ns = now_;
-    cycle_.allocated_start = allocated_;
+    cycle_.allocated_start = cycle_.taken_start = allocated_;
     snapshot_ = live; // what is alive now is marked
     edges_ = snapshot_ / kBytesPerEdge;
     done_ = 0;
@@ -95,8 +95,8 @@ private:
     cycle_.used = used_;
     cycle_.cpu_ns = cycle_.mark_ns;
     cycle_.total_ns = now_ - cycle_.start_ns;
-    cycle_.allocated_end = allocated_;
-    trigger_ = pacing_->next_start(cycle_, true);
+    cycle_.allocated_end = cycle_.taken_end = allocated_;
+    trigger_ = pacing_->next_start(cycle_, true).used;
     trigger_ = starts_late ? bound() - kMiB : trigger_;
     phase_ = Phase::Idle;
     ++cycles;

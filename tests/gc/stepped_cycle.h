@@ -43,6 +43,10 @@ public:
     (void)heap.collector.failure(&why);
     return why;
   }
+  std::string finish_marking_and_sweep() const {
+    end_marking();
+    return finish();
+  }
   Address weak_load(Address slot) const {
     Mutator& m = *heap.mutator;
     return m.phase == 0 ? load_slot(slot)

@@ -121,6 +121,7 @@ public:
   void keep_quiet() {
     if (collector.config.initial_trigger == collector.config.max_heap) {
       collector.memory.pool.set_trigger(collector.config.max_heap);
+      collector.memory.supply.set_start(0, 0);
     }
   }
 

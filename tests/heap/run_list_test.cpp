@@ -24,6 +24,12 @@ bool get(const LiveMap& map, std::size_t granule) {
   return (map[granule / 64] >> (granule % 64) & 1) != 0;
 }
 
+SlabMarks copied(const MarkBits& bits, Address slab) {
+  SlabMarks marks;
+  marks.copy(bits, slab);
+  return marks;
+}
+
 std::vector<FreeRun> naive(const LiveMap& map) {
   std::vector<FreeRun> runs;
   for (std::size_t g = 0; g < kGranulesPerSlab; ++g) {
@@ -204,7 +210,7 @@ TEST_F(LiveMapTest, RandomObjectsCoverExactlyTheirGranules) {
     }
     LiveMap built;
     built.fill(0x1234); // whatever was there before
-    build_live_map(slab, bits, layouts, &built);
+    build_live_map(slab, copied(bits, slab), layouts, &built);
     ASSERT_EQ(built, expected) << "round " << round;
     std::vector<Address> visited;
     for_each_marked(slab, bits, [&](Address a) { visited.push_back(a); });
@@ -219,10 +225,11 @@ TEST_F(LiveMapDeathTest, AnObjectThatLeavesItsSlabIsSeen) {
   object(kGranulesPerSlab - 3, 3);
   mark(kGranulesPerSlab - 3);
   LiveMap map;
-  build_live_map(slab, bits, layouts, &map);
+  build_live_map(slab, copied(bits, slab), layouts, &map);
   EXPECT_EQ(map.back(), std::uint64_t{7} << 61);
   object(kGranulesPerSlab - 3, 4);
-  EXPECT_DEATH(build_live_map(slab, bits, layouts, &map), "\\[heap.runs.1\\] an object leaves its slab");
+  EXPECT_DEATH(build_live_map(slab, copied(bits, slab), layouts, &map),
+               "\\[heap.runs.1\\] an object leaves its slab");
 }
 
 } // namespace
