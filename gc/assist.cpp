@@ -9,7 +9,8 @@
 //             mark that is wanted begins, and when all is marked, allocation waits kWaitNs per kWaitBytes bytes once only the
 //             reserve is left, and four times as long when a quarter of that is left. [mark.log.2] With
 //             DeletionSink::kCrowded logs waiting the thread that fills one more works one off, with kFull it does so before
-//             it goes on: so no more than kFull and one per thread ever wait.
+//             it goes on: so no more than kFull and one per thread ever wait. It waits for the slice that is on, since the
+//             heap's own thread begins no other while somebody waits.
 #include "gc/collector.h"
 #include "heap/os_memory.h"
 
@@ -24,6 +25,7 @@ constexpr std::size_t kEdgesPerAssist = 256;
 constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words to resolve
 constexpr std::size_t kEdgesUnderStress = 2;
 constexpr std::uint64_t kWaitNs = 40'000;
+constexpr std::uint64_t kMostGiveWayNs = 1'000'000;
 constexpr std::uint64_t kLeastWindow = std::uint64_t{1} << 10;
 constexpr std::uint64_t kWaitBytes = std::uint64_t{4} << 10;
 constexpr unsigned kSlicesForLarge = 16; // with polls between
@@ -229,6 +231,15 @@ void Collector::pay_for_allocation(Mutator& mutator, std::size_t bytes) {
   pay(mutator, bytes > kLargeBytes ? kSlicesForLarge : 1);
 }
 
+// The heap's own thread, before it takes the lock again: between two slices it would have it each time before whoever sleeps
+// for it is awake. [mark.log.2]
+void Collector::let_others_mark() const {
+  const std::uint64_t start = os::monotonic_ns();
+  while (wait_to_mark_.load(std::memory_order_relaxed) != 0 && os::monotonic_ns() - start < kMostGiveWayNs) {
+    ::sched_yield();
+  }
+}
+
 // On a thread that has filled a log: a leaf, it does not poll.
 void Collector::relieve_log(Mutator& mutator, bool full) {
   if (!debt_.is_on()) {
@@ -236,7 +247,10 @@ void Collector::relieve_log(Mutator& mutator, bool full) {
   }
   const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   if (full) {
-    marking_mutex_.lock(); // whoever has it is in a slice, and waits for nobody
+    wait_to_mark_.fetch_add(
+        1, std::memory_order_relaxed); // who has it is in a slice, and takes no other one before
+    marking_mutex_.lock();
+    wait_to_mark_.fetch_sub(1, std::memory_order_relaxed);
   } else if (!marking_mutex_.try_lock()) {
     return;
   }

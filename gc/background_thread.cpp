@@ -60,6 +60,9 @@ void BackgroundThread::wake() {
 }
 
 void BackgroundThread::run() {
+  if (share_ == Share::Smaller) {
+    os::lower_priority(kSmaller);
+  }
   left_out_ = 0;
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {

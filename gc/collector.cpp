@@ -35,7 +35,7 @@ Collector::Collector(const Config& c)
                    service_.leave_out(look_when_idle(os::monotonic_ns()));
                  }
                }),
-      collector_thread_([this] { drive_in_background(); }),
+      collector_thread_([this] { drive_in_background(); }, {}, BackgroundThread::Share::Smaller),
       barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {
   if (assists()) {
     barriers.sink.set_relief(
@@ -163,9 +163,9 @@ void Collector::statistics(echo_statistics* out) {
   out->threads_attached = attached;
   out->objects_allocated = objects + large_objects_allocated_.load(std::memory_order_relaxed);
   out->bytes_allocated = bytes + large_bytes_allocated_.load(std::memory_order_relaxed);
-  out->collections_full = cycles();
   for (std::size_t c = 0; c < std::size(out->collections_by_cause); ++c) {
     out->collections_by_cause[c] = by_cause_[c].load(std::memory_order_relaxed);
+    out->collections_full += out->collections_by_cause[c];
   }
   pauses.report(out);
   out->gc_cpu_s = static_cast<double>(gc_cpu_ns_.load(std::memory_order_relaxed) + service_.cpu_ns()) / 1e9;

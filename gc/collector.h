@@ -268,6 +268,7 @@ private:
   bool mark_or_wait(Mutator& mutator, std::uint64_t start, bool given) ECHO_EXCLUDES(marking_mutex_);
   std::uint64_t assist_some(std::size_t edges, bool* idle) ECHO_REQUIRES(marking_mutex_);
   void relieve_log(Mutator& mutator, bool full) ECHO_EXCLUDES(marking_mutex_);
+  void let_others_mark() const;
   bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
   std::size_t edges_per_assist() const;
   // Beside a collection: what may still be allocated, and bytes in use that may not, for what is in no hole.
@@ -337,6 +338,7 @@ private:
   std::atomic<bool> is_at_once_{false}; // whoever has driver_mutex_ is about to end a cycle within a stop
   Mutex driver_gate_;                   // held during each step of a cycle beside the program
   Mutex marking_mutex_;
+  std::atomic<unsigned> wait_to_mark_{0}; // threads that do not go on before they have marked a slice
   // Of the current cycle: written by its driver and in its stops.
   struct Cycle {
     echo_cause cause = ECHO_CAUSE_requested;

@@ -306,6 +306,7 @@ echo_status Collector::begin_roots(const std::vector<Mutator*>& mutators, RootVi
 // What the threads logged becomes grey.
 std::uint64_t Collector::take_logs(std::size_t most_buffers) {
   std::uint64_t records = 0;
+  most_buffers = std::min(most_buffers, marker_.room_for_roots() / DeletionLog::kRecords); // [mark.roots.1]
   for (const DeletionSink::Buffer& buffer : barriers.sink.take_buffers(most_buffers)) {
     records += buffer.size();
     for (const DeletionRecord& record : buffer) {
@@ -563,6 +564,7 @@ bool Collector::begin_beside(echo_cause cause) {
 }
 
 Collector::MarkState Collector::mark_step() {
+  let_others_mark();
   const MutexLock step(driver_gate_);
   return mark_slice(config.stress_yield ? kEdgesUnderStress : kEdgesPerSlice);
 }

@@ -33,8 +33,8 @@ std::size_t most_markers(const Config& config, std::size_t processors) {
 } // namespace
 
 Marker::Second::Second(Marker& marker, std::size_t i)
-    : worker(marker.memory_, marker.pool_, false), index(i), thread([this, &marker] { marker.work(*this); }) {
-}
+    : worker(marker.memory_, marker.pool_, false), index(i),
+      thread([this, &marker] { marker.work(*this); }, {}, BackgroundThread::Share::Smaller) {}
 
 Marker::~Marker() {
   stop_seconds();
@@ -110,7 +110,7 @@ void Marker::reset(bool beside, bool shared) {
   lead_.stacks().begin(high_water, high_water + growth, shared_ ? region_bytes(high_water) : region_bytes_);
   pool_.begin(lead_.stacks());
   lead_.begin();
-  roots_ = 0;
+  roots_ = objects_before_ = 0;
   ++mark_;
 }
 
@@ -145,11 +145,18 @@ bool Marker::trim_some(std::size_t most) {
   return true;
 }
 
+// A root that waits beyond the bound takes the place of two edges. [mark.roots.1]
 void Marker::push_root(ObjectRef ref) {
   lead_.push(ref.address, shared_);
-  if (++roots_ >= kMostRoots) {
-    drain();
+  if (++roots_ > kMostRoots && room_for_roots() == 0) {
+    (void)drain(2);
   }
+}
+
+// Each object that became marked was popped: as many fewer wait, at least.
+std::size_t Marker::room_for_roots() const {
+  const std::uint64_t waiting = roots_ - std::min<std::uint64_t>(roots_, objects() - objects_before_);
+  return kMostRoots - std::min<std::uint64_t>(kMostRoots, waiting);
 }
 
 void Marker::drain() {
@@ -165,6 +172,7 @@ bool Marker::drain(std::size_t budget) {
   const bool done = lead_.drain(budget, shared_);
   if (done) {
     roots_ = 0;
+    objects_before_ = objects();
   }
   if (shared_) {
     if (pool_.is_wanting()) {

@@ -11,7 +11,8 @@
 //             never is one that was born after the mark had started. [mark.bound.1] There is at most one edge per traced
 //             slot, besides roots and log entries, of which at most kMostRoots wait, and one slice per array of more
 //             than kSliceWords slots: the memory for both is set aside when the heap is made. What trace callbacks visit waits
-//             in native memory of its own. [mark.error.1] A word that
+//             in native memory of its own. [mark.roots.1] What comes in as a root never makes its bearer mark more than twice as
+//             much: logs stay where they are while no more roots may wait. [mark.error.1] A word that
 //             is no object ends in corruption(), never in a wild read of its contents. [mark.parallel.2] A drain that says
 //             that nothing is left says so of all markers.
 // Threads     One thread leads at a time, by the owner's lock. Mutators run beside it: slots, headers and lengths are read
@@ -36,8 +37,10 @@ public:
   ~Marker();
   bool open(const Config& config);
 
-  // A root, or the old value of a logged slot. Nothing is marked before a drain, unless kMostRoots wait.
+  // A root, or the old value of a logged slot. Nothing is marked before a drain, unless kMostRoots wait: then a little, for each.
   void push_root(ObjectRef ref);
+  // Roots that may be pushed before that.
+  std::size_t room_for_roots() const;
   // Marks to the end, and waits for the seconds that are at it.
   void drain();
   // Works off about `budget` edges; true if nothing is left, with any marker.
@@ -108,9 +111,10 @@ private:
   std::size_t processors_ = 1;
   void* mapped_ = nullptr; // blocks of edges, then slices
   std::size_t mapped_bytes_ = 0;
-  std::size_t trimmed_ = 0;      // bytes, since the mark ended
-  std::size_t roots_ = 0;        // since the last drain
-  std::size_t region_bytes_ = 0; // the option
+  std::size_t trimmed_ = 0; // bytes, since the mark ended
+  std::uint64_t roots_ = 0,
+                objects_before_ = 0; // pushed, and objects marked, since and before nothing was left last
+  std::size_t region_bytes_ = 0;     // the option
   bool shared_ = false;
   bool seconds_first_ = false; // tests
   std::uint64_t mark_ = 0;     // marks so far; read by seconds that have entered

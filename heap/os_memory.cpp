@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     Page calls for Linux: mmap, mprotect, madvise; and the clocks.
+// Purpose     Page calls for Linux: mmap, mprotect, madvise; the clocks; and the share of a processor that a thread gets.
 #include "heap/os_memory.h"
 
 #include "heap/words.h"
@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <ctime>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 namespace echo::os {
 
@@ -88,6 +89,15 @@ std::uint64_t monotonic_ns() {
 
 std::uint64_t thread_cpu_ns() {
   return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+// Both are of the thread on Linux: 0 is the calling one.
+int nice_value() {
+  return ::getpriority(PRIO_PROCESS, 0);
+}
+
+void lower_priority(int steps) {
+  (void)::setpriority(PRIO_PROCESS, 0, nice_value() + steps);
 }
 
 std::uint64_t cpu_ns_of(pthread_t thread) {

@@ -36,5 +36,8 @@ std::uint64_t monotonic_ns();
 std::uint64_t thread_cpu_ns();
 // Of another thread of the process, which exists; 0 if the system does not tell.
 std::uint64_t cpu_ns_of(pthread_t thread);
+// The calling thread has from now on a smaller share of a processor that others want too: `steps` of nice(2) less than it had.
+void lower_priority(int steps);
+int nice_value();
 
 } // namespace echo::os

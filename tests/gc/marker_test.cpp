@@ -187,5 +187,36 @@ TEST_P(Marker, TheSameObjectThroughManyEdgesCountsOnce) {
   EXPECT_EQ(heap.statistics().live_bytes, 24u + 16 + 40000);
 }
 
+// Whoever pushes the root that is one too many marks a little for it, not all. [mark.roots.1] [mark.bound.1]
+TEST(MarkerTest, RootsBeyondTheBoundCostLittleEach) {
+  constexpr std::size_t kObjects = 200'000, kBound = std::size_t{1} << 21, kBeyond = 1000;
+  TestHeap heap(quiet_config());
+  for (std::size_t i = 0; i < kObjects; ++i) {
+    const ObjectRef made = heap.make(heap.pair);
+    heap.store(made, 8, test::as_object(heap.roots[0]));
+    heap.root(0, made);
+  }
+  heap.collect();
+  Memory& memory = heap.collector.memory;
+  ::echo::Marker marker(memory);
+  ASSERT_TRUE(marker.open(heap.collector.config));
+  memory.prepare_cycle();
+  memory.begin_cycle();
+  marker.reset(false);
+  EXPECT_EQ(marker.room_for_roots(), kBound);
+  for (std::size_t i = 0; i < kBound; ++i) {
+    marker.push_root(test::as_object(heap.roots[0]));
+  }
+  EXPECT_EQ(marker.objects(), 0u);
+  EXPECT_EQ(marker.room_for_roots(), 0u) << "logs wait from here on";
+  for (std::size_t i = 0; i < kBeyond; ++i) {
+    marker.push_root(test::as_object(heap.roots[0]));
+  }
+  EXPECT_LE(marker.objects(), 2 * kBeyond);
+  marker.drain();
+  EXPECT_EQ(marker.objects(), kObjects);
+  EXPECT_EQ(marker.room_for_roots(), kBound);
+}
+
 } // namespace
 } // namespace echo
