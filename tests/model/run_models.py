@@ -53,6 +53,7 @@ M11 = "m11_mark_ends"
 M13_LOADED, M13_STORED = "m13_dead_is_not_loaded", "m13_stored_stays"
 M14_VALUE, M14_LOADED = "m14_value_is_alive", "m14_loaded_is_alive"
 M15_MARKED, M15_ONCE, M15_BESIDE = "m15_all_is_marked", "m15_scanned_once", "m15_nobody_beside"
+M16_OLD, M16_BORN, M16_START = "m16_old_is_kept", "m16_born_is_kept", "m16_start_is_known"
 
 MANAGED_ONLY = ("NOFRAMES", "NOTHREADS")
 WEAK = ("WEAK", "NOFRAMES")
@@ -91,6 +92,15 @@ MODELS = {
         Violates("M13", M13_LOADED, "EARLYOVER"),
         Violates("M13", M13_LOADED, "MARKFIRST"),
         Violates("M13", M13_STORED, "CLEARPLAIN"),
+    ]),
+    "holes": ("holes.pml", [
+        Holds("M16"),
+        Violates("M16", M16_OLD, "BYMARKS"),
+        Violates("M16", M16_OLD, "DUELATE"),
+        Violates("M16", M16_START, "CLEARFIRST"),
+        Violates("M16", M16_START, "NOAGAIN"),
+        Violates("M16", M16_BORN, "NOTMIXED"),
+        Violates("M16", M16_BORN, "TAKESWEPT"),
     ]),
     "ephemeron": ("ephemeron.pml", [
         Holds("M14"),
