@@ -58,8 +58,9 @@ bool Collector::with_collections(Mutator& mutator, std::size_t bytes, Attempt at
   return true;
 }
 
-// attempt(urgency) -> Grant. Order: up to the trigger; the same after a collection in one stop; beside a collection up to the limit; after a collection up to the
-// limit; also densely filled slabs; once more after an emergency collection.
+// attempt(urgency) -> Grant. Order: up to the trigger; the same after a collection in one stop; beside a collection up to its
+// bound, in densely filled slabs last; after a collection up to the limit; also densely filled slabs; once more after an
+// emergency collection.
 template <class Attempt>
 bool Collector::collect_and_try(Mutator& mutator, std::size_t bytes, Attempt attempt) {
   Grant grant = attempt(Urgency::Normal);
@@ -75,7 +76,7 @@ bool Collector::collect_and_try(Mutator& mutator, std::size_t bytes, Attempt att
     request_cycle(mutator); // and the program goes on
     grant = attempt(is_large ? Urgency::Forced : Urgency::Beside);
     if (grant != Grant::Ok && !is_large &&
-        memory.supply.admit_dense()) { // slow memory is better than to wait
+        memory.supply.admit_dense()) { // slow memory is better than waiting
       grant = attempt(Urgency::Beside);
     }
   }

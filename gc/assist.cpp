@@ -247,8 +247,8 @@ void Collector::relieve_log(Mutator& mutator, bool full) {
   }
   const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   if (full) {
-    wait_to_mark_.fetch_add(
-        1, std::memory_order_relaxed); // who has it is in a slice, and takes no other one before
+    // Whoever has it is in a slice, and begins no other one before.
+    wait_to_mark_.fetch_add(1, std::memory_order_relaxed);
     marking_mutex_.lock();
     wait_to_mark_.fetch_sub(1, std::memory_order_relaxed);
   } else if (!marking_mutex_.try_lock()) {

@@ -146,8 +146,8 @@ void SlabSupply::begin_rebuild(Rebuild* rebuild) {
   *rebuild = {};
   rebuild->end_ = pool_.slab_high_water();
   known_.store(Known::Current, std::memory_order_release);
-  std::atomic_thread_fence(
-      std::memory_order_release); // before bits of the cycle before are cleared [heap.mixed.3]
+  // Before bits of the cycle before are cleared. [heap.mixed.3]
+  std::atomic_thread_fence(std::memory_order_release);
 }
 
 // Slabs opened since the mark started, and those whose holes were handed out, belong to their threads and are not looked at.
