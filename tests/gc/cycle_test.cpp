@@ -150,7 +150,7 @@ TEST(Cycle, BadRequestsAreNamed) {
 
 // Thrashing: the live set fills the heap, every collection frees next to nothing. It must end, and soon.
 TEST(Cycle, AHeapTooSmallForItsLiveSetEndsSoon) {
-  Config config = quiet_config(8 * kMiB);
+  Config config = quiet_config(4 * kMiB);
   config.initial_trigger = kMiB;
   TestHeap heap(config);
   std::uint64_t kept = 0;
