@@ -37,7 +37,8 @@ struct BarrierHeap {
   std::atomic<bool> clearing{false}; // true only from the stop that ends a mark to the last weak slot
 };
 
-inline Address load_slot(Address slot) {
+// Whole, also where a copy changes a part of the word only and the rest is another variable's.
+__attribute__((no_sanitize("address"))) inline Address load_slot(Address slot) {
   return __atomic_load_n(reinterpret_cast<const Address*>(slot), __ATOMIC_RELAXED);
 }
 
