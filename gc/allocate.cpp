@@ -69,11 +69,17 @@ bool Collector::collect_and_try(Mutator& mutator, std::size_t bytes, Attempt att
     return grant == Grant::OverTrigger && config.mode != MarkMode::Stw &&
            !failed_.load(std::memory_order_relaxed);
   };
-  if (may_go_on() && collect_at_once(mutator)) {
-    grant = attempt(Urgency::Normal);
+  AtOnce at_once = AtOnce::No;
+  if (may_go_on()) {
+    at_once = collect_at_once(mutator);
+    if (at_once == AtOnce::Served) {
+      grant = attempt(Urgency::Normal);
+    }
   }
   if (may_go_on()) {
-    request_cycle(mutator); // and the program goes on
+    if (at_once != AtOnce::Begun) {
+      request_cycle(mutator); // and the program goes on
+    }
     grant = attempt(is_large ? Urgency::Forced : Urgency::Beside);
     if (grant != Grant::Ok && !is_large &&
         memory.supply.admit_dense()) { // slow memory is better than waiting

@@ -9,7 +9,8 @@
 // Invariants  [cycle.once.1] The stop does no more than a stop in which a mark starts may: a step of marking begins only if the
 //             most that such a step does is left of the cap, and what comes behind the mark only if all of it is.
 //             [cycle.once.2] It is tried only if the last cycle would have fit, by a thread that comes to rest for it and waits
-//             for no other cycle than one of this kind.
+//             for no other cycle than one of this kind. [cycle.once.3] Who has waited for long enough goes on beside it, and asks
+//             nobody else for a cycle: the heap's own thread may find no processor.
 // Equations   edges: kMostEdges, 78 ns each with cold caches, and so 2 units of the cap, not the half that is counted
 //             behind the mark: a slab in use 1 unit (28 ns), an empty one 1/16, a large object 4, 512 bytes of bitmaps 1
 #include "gc/collector.h"
@@ -72,7 +73,7 @@ bool Collector::mark_at_once(const std::vector<Mutator*>& mutators) {
     }
     WorkUnits step;
     step.rest = kUnitsPerStep;
-    state = mark_some(kEdgesPerStep, {1, 64, 16}, &step);
+    state = mark_some(kEdgesPerStep, {1, 64, 16, true}, &step);
     units_.add(step);
   }
   if (state != MarkState::Done) {
@@ -110,38 +111,42 @@ void Collector::begin_and_end(const std::vector<Mutator*>& mutators) {
   }
 }
 
-// True: a cycle has ended, or has begun, since the caller found no room; or one of another thread has.
-bool Collector::collect_at_once(Mutator& mutator) {
+Collector::AtOnce Collector::collect_at_once(Mutator& mutator) {
   if (!is_little_.load(std::memory_order_relaxed) || config.mode != MarkMode::Concurrent || config.stepping ||
-      config.slow_marker_us != 0 || wanted_.load(std::memory_order_relaxed)) {
-    return false;
+      config.slow_marker_us != 0) {
+    return AtOnce::No;
   }
   const std::uint64_t start = Safepoints::begin_hold(mutator, true);
   const std::uint64_t seen = cycles();
-  bool served = false;
+  AtOnce found = AtOnce::No;
   safepoints.at_rest(mutator, [&] {
     for (unsigned turn = 0; !driver_mutex_.try_lock(); ++turn) {
-      const bool may_be_at_once = is_at_once_.load() || turn < kFirstTurns;
-      if (!may_be_at_once || os::monotonic_ns() - start > kMostWaitNs) {
+      const bool is_at_once = is_at_once_.load();
+      if (cycles() != seen) { // looked at behind the flag, which is lowered later
+        found = AtOnce::Served;
+        return;
+      }
+      if ((!is_at_once && turn >= kFirstTurns) || os::monotonic_ns() - start > kMostWaitNs) {
+        found = is_at_once ? AtOnce::Begun : AtOnce::No;
         return;
       }
       ::sched_yield();
     }
-    served =
-        cycles() != seen || is_open_ || (!memory.pool.is_over_trigger() && !memory.supply.is_cycle_due());
-    if (!served && !is_held_) {
+    if (cycles() != seen || is_open_ || (!memory.pool.is_over_trigger() && !memory.supply.is_cycle_due())) {
+      found = AtOnce::Served;
+    } else if (!is_held_) {
       is_at_once_.store(true);
       drive_at_once();
       is_at_once_.store(false);
-      served = true;
+      found = AtOnce::Served;
     }
     driver_mutex_.unlock();
   });
   safepoints.record_hold(mutator, ECHO_CAUSE_mark_start, start);
-  if (served) {
+  if (found == AtOnce::Served) {
     events.wake();
   }
-  return served;
+  return found;
 }
 
 void Collector::drive_at_once() {

@@ -245,6 +245,7 @@ private:
   struct SliceBounds {
     std::size_t logs;
     std::uint32_t cells, frames;
+    bool in_stop = false; // nobody runs, active or not [roots.stop.1]
   };
   static SliceBounds bounds_for(std::size_t edges);
   MarkState mark_some(std::size_t edges, const SliceBounds& bounds, WorkUnits* done)
@@ -304,7 +305,12 @@ private:
   // Of a thread that attaches or becomes managed.
   std::uint8_t barrier_phase() const;
   // gc/at_once.cpp
-  bool collect_at_once(Mutator& mutator) ECHO_EXCLUDES(driver_mutex_);
+  enum class AtOnce : std::uint8_t {
+    No,    // it is for the heap's own thread
+    Begun, // by a thread that is at it still: the program goes on, and asks nobody else
+    Served // a cycle has ended, or has begun, since the caller found no room; or there is room again
+  };
+  AtOnce collect_at_once(Mutator& mutator) ECHO_EXCLUDES(driver_mutex_);
   void drive_at_once() ECHO_REQUIRES(driver_mutex_);
   bool mark_at_once(const std::vector<Mutator*>& mutators) ECHO_EXCLUDES(marking_mutex_);
   bool rest_fits();

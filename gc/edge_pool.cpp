@@ -26,10 +26,11 @@ void EdgePool::begin(const EdgeStacks& geometry) {
   const MutexLock lock(mutex_);
   ECHO_CHECK(active_ == 0, "[mark.parallel.2] a mark begins while a second is at work");
   blocks_.begin();
+  const std::size_t regions = std::max(last_region_, geometry.last_region_) + 1; // in use before, or now
   last_region_ = geometry.last_region_;
-  inbox_.fill(nullptr);
-  waiting_.fill(0);
-  owned_.fill(false);
+  std::fill_n(inbox_.begin(), regions, nullptr);
+  std::fill_n(waiting_.begin(), regions, 0);
+  std::fill_n(owned_.begin(), regions, false);
   ready_ = ready_edges_ = 0;
   handed_ = nullptr;
   slices_top_ = slices_;

@@ -17,8 +17,8 @@ void EdgeStacks::use(EdgeBlocks& blocks, Address heap_base, std::size_t heap_byt
 }
 
 void EdgeStacks::begin(std::size_t high_water, std::size_t covered, std::size_t region_bytes) {
+  const std::size_t before = last_region_;
   covered_ = std::min(covered, heap_bytes_);
-  forget();
   std::size_t bytes = region_bytes;
   if (bytes == 0) {
     bytes = high_water <= kOneRegionBytes ? std::max(covered_, kChunkBytes) : kRegionBytes;
@@ -28,23 +28,26 @@ void EdgeStacks::begin(std::size_t high_water, std::size_t covered, std::size_t 
   bytes = std::max(std::bit_ceil(std::min(bytes, kMostRegionBytes)), least);
   shift_ = static_cast<unsigned>(std::countr_zero(bytes));
   last_region_ = covered_ == 0 ? 0 : (covered_ - 1) >> shift_;
+  forget(before);
 }
 
 void EdgeStacks::begin_like(const EdgeStacks& other) {
   ECHO_CHECK(std::size_t{1} << other.shift_ >= kSlabBytes,
              "[mark.parallel.1] a slab, whose live count has one writer, lies in two regions");
+  const std::size_t before = last_region_;
   covered_ = other.covered_;
   shift_ = other.shift_;
   last_region_ = other.last_region_;
-  forget();
+  forget(before);
 }
 
-void EdgeStacks::forget() {
+// No edge lies in a region behind the last, before or now.
+void EdgeStacks::forget(std::size_t last_before) {
   wild_ = 0;
   current_ = kNone;
   spare_ = nullptr;
   spares_ = 0;
-  tops_.fill(nullptr);
+  std::fill_n(tops_.begin(), std::max(last_before, last_region_) + 1, nullptr);
   tops_[kMaxRegions] = &dropped_[1];
 }
 

@@ -67,7 +67,7 @@ private:
   // A new block above a boundary; the end of a block that holds nothing any more, which is freed.
   Top grow(Top below);
   Top shrink(Top top);
-  void forget();
+  void forget(std::size_t last_before);
 
   // What a loop knows of the stacks, copied into the registers of a loop.
   struct Common {

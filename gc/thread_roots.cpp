@@ -12,7 +12,8 @@
 //             returns are polled a stop visits Watermark::kFramesAtStop frames; a thread visits at most kFramesPerSlice at a
 //             time, whoever marks as many as SliceBounds says. [handles.trace.1] So are handles traced. A mark ends
 //             when no thread has roots to trace. [stop.active.1] While the registry lock is held a thread that is not active
-//             does not become managed.
+//             does not become managed. [roots.stop.1] In a stop whoever marks traces a thread that has become active since
+//             it began as well: it stands before managed code till the stop is over, and finds its roots noticed then.
 #include "gc/collector.h"
 
 #include "heap/fault.h"
@@ -190,8 +191,9 @@ bool Collector::trace_thread(Mutator& mutator, const SliceBounds& bounds, WorkUn
   std::uint64_t visited = 0;
   std::string why;
   echo_status status = ECHO_OK;
+  const bool is_still = bounds.in_stop || !mutator.is_active.load();
   if (left.mark != mark_number_) {
-    if (mutator.is_active.load()) {
+    if (!is_still) {
       return false; // it is about to notice by itself
     }
     status = notice_mark(mutator, visitor, &visited, &why);
@@ -201,7 +203,7 @@ bool Collector::trace_thread(Mutator& mutator, const SliceBounds& bounds, WorkUn
     if (left.handles.is_done()) {
       one_part_done(mutator);
     }
-  } else if (!mutator.is_active.load() && left.frames) {
+  } else if (is_still && left.frames) {
     status = visit_frames(mutator, bounds.frames, false, visitor, &visited, &why);
   } else {
     return false;

@@ -81,7 +81,7 @@ public:
   // Forgets it in one step with `note`.
   template <class Note> void end_count(Note note) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    const std::size_t used = counting_.blocks();
+    const std::size_t used = std::max(counting_.blocks(), kSparesForStop); // that the next cycle may want
     counting_.clear(spares_);
     spares_.shrink(used, kSparesPerCycle);
     note();

@@ -163,6 +163,62 @@ TEST_F(AtOnce, HandlesAreTraced) { // [handles.trace.1]
   EXPECT_EQ(found, handles.size());
 }
 
+// A thread that leaves native while the stop works: its roots are traced there, so that the cycle ends all the same.
+TEST_F(AtOnce, WhoComesInMeanwhileIsTraced) { // [roots.stop.1]
+  struct Other {
+    std::atomic<Mutator*> mutator{nullptr};
+    std::atomic<bool> is_native{false}, leaves{false}, is_seen{false};
+    std::atomic<std::uint64_t> found{0};
+  } other;
+  std::thread thread([&] {
+    Mutator* m = nullptr;
+    std::string reason;
+    ASSERT_EQ(heap.collector.attach(&m, &reason), ECHO_OK) << reason;
+    echo_scope scope = 0;
+    ASSERT_EQ(m->handles.open(&scope), ECHO_OK);
+    echo_handle handle = nullptr;
+    ObjectRef replaced;
+    const ObjectRef made = heap.collector.allocate(*m, node, 0);
+    TestHeap::poke(made, kNumber, 4711);
+    ASSERT_EQ(m->handles.make(made, &handle, &replaced), ECHO_OK);
+    heap.collector.safepoints.enter_native(*m, ThreadState::Native);
+    other.mutator = m;
+    other.is_native = true;
+    while (!other.leaves) {
+      std::this_thread::yield();
+    }
+    heap.collector.safepoints.leave_native(*m);
+    m->handles.for_each([&](ObjectRef object) { other.found = TestHeap::peek(object, kNumber); });
+    heap.collector.detach(m);
+  });
+  while (!other.is_native) {
+    std::this_thread::yield();
+  }
+  warm_up();
+  const auto let_in = [](void* context, echo_visit_ref_fn, void*) {
+    auto& o = *static_cast<Other*>(context);
+    o.leaves = true;
+    while (!o.is_seen) {
+      o.is_seen = o.mutator.load()->is_active.load();
+    }
+  };
+  std::string why;
+  ASSERT_EQ(heap.collector.roots.callbacks.add(let_in, &other, &why), ECHO_OK) << why;
+  const Seen before = seen();
+  for (std::size_t bytes = 0; !other.is_seen; bytes += 1016) {
+    ASSERT_LT(bytes, 16 * kMiB);
+    TestHeap::poke(heap.make(heap.bytes, 1000), 16, ~std::uint64_t{0});
+  }
+  const Seen after = seen();
+  EXPECT_EQ(after.cycles - before.cycles, 1u) << "the cycle is over, not left to the heap's own thread";
+  EXPECT_EQ(after.ends, before.ends);
+  heap.collector.safepoints.enter_native(*heap.mutator, ThreadState::Blocked);
+  thread.join();
+  heap.collector.safepoints.leave_native(*heap.mutator);
+  EXPECT_EQ(other.found, 4711u);
+  EXPECT_EQ(heap.collector.roots.callbacks.remove(let_in, &other, &why), ECHO_OK) << why;
+}
+
 TEST_F(AtOnce, FinalizableObjectsAreLeftToTheHeap) { // [weak.final.1]
   echo_layout layout = test::fixed_layout("final", 24, {});
   layout.flags = ECHO_LAYOUT_FINALIZABLE;

@@ -381,7 +381,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, ParallelMark, ::testing::Values(MarkMode::Concur
                          [](const auto& mode) { return mode.param == MarkMode::Stw ? "stw" : "concurrent"; });
 
 TEST_P(ParallelMark, SecondsMarkAWideArrayAndADeepTree) {
-  constexpr std::size_t kLeaves = 20000, kTree = 1 << 14;
+  constexpr std::size_t kLeaves = 20000, kFirstParent = 1 << 13, kTree = 2 * kFirstParent - 1;
   const ObjectRef array = heap.make(heap.refs, kLeaves);
   heap.root(0, array);
   for (std::size_t i = 0; i < kLeaves; ++i) {
@@ -390,9 +390,9 @@ TEST_P(ParallelMark, SecondsMarkAWideArrayAndADeepTree) {
   std::vector<ObjectRef> tree;
   for (std::size_t i = 0; i < kTree; ++i) { // children before their parents, in slabs all over
     const ObjectRef node = heap.make(heap.pair);
-    if (i >= kTree / 2) {
-      heap.store(node, 8, tree[2 * (i - kTree / 2)]);
-      heap.store(node, 16, tree[2 * (i - kTree / 2) + 1]);
+    if (i >= kFirstParent) {
+      heap.store(node, 8, tree[2 * (i - kFirstParent)]);
+      heap.store(node, 16, tree[2 * (i - kFirstParent) + 1]);
     }
     tree.push_back(node);
   }
