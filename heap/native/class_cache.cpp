@@ -259,13 +259,12 @@ void ClassCache::note_free_cell(SlabRecord& record, std::uint32_t word) {
 }
 
 // L1 is full: the cell, whose live bit is cleared, stays in its slab, which is told.
-bool ClassCache::put_aside(void* last, void* next) {
-  last_freed_.store(next, std::memory_order_release);
-  const auto at = reinterpret_cast<Address>(last);
-  SlabRecord& record = *table_[(at - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
+bool ClassCache::put_aside(Address last, Address next) {
+  last_.store(next, std::memory_order_release);
+  SlabRecord& record = *table_[(last - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
   bump(aside_);
   std::uint32_t index = 0;
-  const bool no_neighbours = live_word(at, &index).load(std::memory_order_relaxed) == 0;
+  const bool no_neighbours = live_word(last, &index).load(std::memory_order_relaxed) == 0;
   note_free_cell(record, index / 64);
   if (no_neighbours && !record.counted) {
     note_if_empty(record, index / 64);
@@ -583,7 +582,7 @@ ClassCounters ClassCache::counters() const {
     before = granting_.load(std::memory_order_acquire);
     out.allocations = get(granted_);
     state = get(state_);
-    last = last_freed_.load(std::memory_order_relaxed) != nullptr ? 1 : 0;
+    last = is_free(last_.load(std::memory_order_relaxed)) ? 1 : 0;
     std::atomic_thread_fence(std::memory_order_acquire);
   } while (before % 2 != 0 || before != granting_.load(std::memory_order_relaxed));
   out.allocations -= state / kOneTurn;
@@ -597,13 +596,14 @@ ClassCounters ClassCache::counters() const {
 }
 
 const char* ClassCache::check() {
-  if (const auto last = reinterpret_cast<Address>(last_freed_.load(std::memory_order_relaxed)); last != 0) {
+  if (const Address last = last_.load(std::memory_order_relaxed); last != no_cell()) {
     const SlabEntry& entry = table_[(last - base_) / kSlabBytes];
     std::uint32_t index = 0;
     const BitWord& live = live_word(last, &index);
-    if (owner_of(entry.owner.load(std::memory_order_relaxed)) != this ||
+    const std::uintptr_t owner = entry.owner.load(std::memory_order_relaxed);
+    if (owner_of(owner) != this || tag_of(owner) == OwnerTag::Shared ||
         (live.load(std::memory_order_relaxed) & bit(index)) == 0) {
-      return "the cell freed last is not one of an own slab with its bit set [native.last.1]";
+      return "the cell freed or handed out last is not one of an own slab with its bit set [native.last.1] [native.last.2]";
     }
   }
   settle();

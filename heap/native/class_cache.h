@@ -20,12 +20,15 @@
 //             drops the remote bits of cells that are not live. No check can do better without a fence in the owner's path
 //             (Attiya and others, Laws of Order, POPL 2011). Races between all others are decided by the
 //             slab's lock.
-//             [native.last.1] The cell freed last by the fast path waits in last_freed, free although its live bit
+//             [native.last.1] The cell freed last by the fast path waits in last_, free although its live bit
 //             is set, and is the first to be handed out again: a pair of allocation and free touches neither bit nor
 //             stack. It becomes an ordinary free cell before the owner does anything else. Whoever else reads a live
-//             bit with the slab's lock held reads last_freed first (acquire): if that is another cell, the bit is up
+//             bit with the slab's lock held reads last_ first (acquire): if that is another cell, the bit is up
 //             to date. It is never a cell of a Shared slab: the owner's frees there take the lock, and what was freed
 //             last before was settled when the owner made the slab Shared.
+//             [native.last.2] Handed out again, it stays in last_, with the mark kTaken: it is known to be live, and its
+//             free needs no other check. Nobody else frees it without taking it out of last_ first, with the slab's lock
+//             held, unless the slab is Shared; and of a Shared slab it is none.
 // Equations   allocations = granted - turns left
 //             pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
 #pragma once
@@ -67,9 +70,11 @@ public:
     if (__builtin_expect(state < floor_.load(std::memory_order_relaxed), 0)) {
       return nullptr;
     }
-    void* p = last_freed_.load(std::memory_order_relaxed);
-    if (__builtin_expect(p != nullptr, 1)) {
-      last_freed_.store(nullptr, std::memory_order_relaxed); // its live bit was never cleared [native.last.1]
+    const Address last = last_.load(std::memory_order_relaxed);
+    void* p = nullptr;
+    if (__builtin_expect(is_free(last), 1)) {
+      last_.store(last + kTaken, std::memory_order_relaxed); // its live bit was never cleared [native.last.1]
+      p = reinterpret_cast<void*>(last);
     } else {
       p = cells_[state % kOneTurn]; // null if there is none
       if (__builtin_expect(p == nullptr, 0)) {
@@ -93,7 +98,12 @@ public:
   // `otherwise` gives the result if p is not a live cell of a biased slab of this cache: nothing has changed, and the
   // pool finds out why. (A function and not a result, so that each way out is the caller's last step.)
   template <class Otherwise> bool free_fast(void* p, Otherwise otherwise) {
-    const Address offset = reinterpret_cast<Address>(p) - base_;
+    const auto at = reinterpret_cast<Address>(p);
+    if (__builtin_expect(last_.load(std::memory_order_relaxed) == at + kTaken, 1)) { // [native.last.2]
+      last_.store(at, std::memory_order_release);
+      return true;
+    }
+    const Address offset = at - base_;
     if (__builtin_expect(offset / kSlabBytes >= slab_count_, 0)) {
       return otherwise();
     }
@@ -111,23 +121,30 @@ public:
     if (__builtin_expect((live.load(std::memory_order_relaxed) >> (index % 64) & 1) == 0, 0)) {
       return otherwise();
     }
-    void* const last = last_freed_.load(std::memory_order_relaxed);
-    if (__builtin_expect(last != nullptr, 0)) { // a pair falls through
-      if (__builtin_expect(last == p, 0)) {
+    const Address last = last_.load(std::memory_order_relaxed);
+    if (is_free(last)) {
+      if (__builtin_expect(last == at, 0)) {
         return otherwise();
       }
-      if (__builtin_expect(!spill(reinterpret_cast<Address>(last)), 0)) {
-        return put_aside(last, p);
+      if (__builtin_expect(!spill(last), 0)) {
+        return put_aside(last, at);
       }
     }
-    last_freed_.store(p, std::memory_order_release);
+    last_.store(at, std::memory_order_release);
     return true;
   }
 
   // The free of a live cell of an own slab in any state.
   void free_own(SlabRecord& record, void* p);
   // The cell is free although its live bit may be set. Any thread that holds the slab's lock, before it reads the bit.
-  bool is_last_freed(const void* p) const { return last_freed_.load(std::memory_order_acquire) == p; }
+  bool is_last_freed(const void* p) const {
+    return last_.load(std::memory_order_acquire) == reinterpret_cast<Address>(p);
+  }
+  // Another thread is about to free the cell; the slab's lock is held. [native.last.2]
+  void forget_taken(const void* p) {
+    Address taken = reinterpret_cast<Address>(p) + kTaken;
+    (void)last_.compare_exchange_strong(taken, no_cell(), std::memory_order_seq_cst);
+  }
   // A free of somebody else's cell by this cache's thread has succeeded.
   void count_remote_free() { bump(remote_frees_); }
 
@@ -158,7 +175,7 @@ public:
   // For tests of the policy and the levels. Owner only.
   const CachePolicy& policy() const { return policy_; }
   std::uint32_t cached() const {
-    return stacked() + (last_freed_.load(std::memory_order_relaxed) != nullptr ? 1 : 0);
+    return stacked() + (is_free(last_.load(std::memory_order_relaxed)) ? 1 : 0);
   }
   std::uint32_t limit() const { return limit_; }
 
@@ -186,6 +203,11 @@ private:
   static constexpr std::uint32_t kTurns = 4096;
   static constexpr std::uint32_t kRequested = ~std::uint32_t{0};
   static_assert(kMaxCached < kOneTurn);
+
+  // What last_ holds: a free cell, or with kTaken one that was handed out, or no cell: no pointer that a program has.
+  static constexpr Address kTaken = 1;
+  static bool is_free(Address last) { return last % 2 == 0; }
+  Address no_cell() const { return reinterpret_cast<Address>(this) + kTaken; }
 
   static void bump(std::atomic<std::uint64_t>& counter, std::uint64_t by = 1) {
     counter.store(counter.load(std::memory_order_relaxed) + by, std::memory_order_relaxed);
@@ -238,16 +260,15 @@ private:
   }
   // Every function of the owner but the two fast paths begins with it. [native.last.1]
   void settle() {
-    if (void* const last = last_freed_.load(std::memory_order_relaxed); last != nullptr) {
-      if (spill(reinterpret_cast<Address>(last))) {
-        last_freed_.store(nullptr, std::memory_order_release);
-      } else {
-        put_aside(last, nullptr);
-      }
+    const Address last = last_.load(std::memory_order_relaxed);
+    if (!is_free(last) || spill(last)) {
+      last_.store(no_cell(), std::memory_order_release);
+    } else {
+      put_aside(last, no_cell());
     }
   }
-  // The cell freed last is put aside, and another one takes its place. True.
-  [[gnu::noinline]] bool put_aside(void* last, void* next);
+  // The cell freed last is put aside; `next` takes its place. True.
+  [[gnu::noinline]] bool put_aside(Address last, Address next);
   void note_free_cell(SlabRecord& record, std::uint32_t word);
   void note_if_empty(SlabRecord& record, std::uint32_t first_word);
   bool is_empty(SlabRecord& record, std::uint32_t first_word) const;
@@ -272,7 +293,7 @@ private:
   Address base_ = 0;
   std::size_t slab_count_ = 0;
   BitWord* live_bits_ = nullptr;
-  std::atomic<void*> last_freed_{nullptr}; // [native.last.1]
+  std::atomic<Address> last_{no_cell()}; // [native.last.1] [native.last.2]
   std::uint32_t limit_ = 0;
   std::uint32_t magic_ = 0;
 

@@ -285,6 +285,9 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
     owner->free_own(*record, p);
     return FreeResult::Done;
   }
+  if (ClassCache::tag_of(word) != OwnerTag::Shared) {
+    owner->forget_taken(p);
+  }
   remote.store(freed | bit, std::memory_order_relaxed);
   record->remote_words[w / 64] |= std::uint64_t{1} << (w % 64);
   ++record->foreign_frees;
