@@ -25,3 +25,13 @@ if(ECHO_SANITIZE)
     $<$<AND:$<LINK_LANGUAGE:C>,$<C_COMPILER_ID:Clang>>:-fsanitize-link-c++-runtime>)
   target_link_libraries(echo_flags INTERFACE $<$<LINK_LANGUAGE:C>:stdc++>)
 endif()
+
+# Headers that most files of a target include, read once. The other presets go without, so every file includes what it uses.
+function(echo_precompile target)
+  if(ECHO_PRECOMPILE)
+    list(TRANSFORM ARGN REPLACE "(.+)" "$<$<COMPILE_LANGUAGE:CXX>:\\1>" OUTPUT_VARIABLE headers)
+    target_precompile_headers(${target} PRIVATE ${headers})
+    # g++ 12 takes the inline functions of a precompiled system header for ours, and warns of a length that no string has.
+    target_compile_options(${target} PRIVATE -Wno-stringop-overflow -Wno-stringop-overread -Wno-array-bounds)
+  endif()
+endfunction()

@@ -8,7 +8,7 @@
 //
 // Invariants  [cycle.once.1] The stop does no more than a stop in which a mark starts may: a step of marking begins only if the
 //             most that such a step does is left of the cap, and what comes behind the mark only if all of it is.
-//             [cycle.once.2] It is tried only if the last cycle would have fit, by a thread that comes to rest for it and waits
+//             [cycle.once.2] It is tried only if there was a mark, which would have fit, by a thread that comes to rest for it and waits
 //             for no other cycle than one of this kind. [cycle.once.3] Who has waited for long enough goes on beside it, and asks
 //             nobody else for a cycle: the heap's own thread may find no processor.
 // Equations   edges: kMostEdges, 78 ns each with cold caches, and so 2 units of the cap, not the half that is counted

@@ -208,6 +208,7 @@ private:
   bool audit_and_verify_before(const std::vector<Mutator*>& mutators);
   // A cycle beside the program, driven by the calling thread, which is at rest or not attached.
   void drive(echo_cause cause, Where where) ECHO_REQUIRES(driver_mutex_);
+  void bring_near();
   void stop_to_begin();
   bool stop_to_end(); // true: the mark is over
   // A cycle in steps, by whoever holds driver_mutex_, at rest: gc/incremental.cpp.
@@ -340,7 +341,7 @@ private:
   bool is_left_ ECHO_GUARDED_BY(driver_mutex_) = false; // to the heap's own thread: it is open [cycle.once.2]
   bool is_held_ ECHO_GUARDED_BY(driver_mutex_) = false; // [step.hold.1]
   std::atomic<bool> is_little_{
-      true}; // the last mark would have fitted the stop in which it began, if there was one
+      false}; // the last mark would have fitted the stop in which it began [cycle.once.2]
   std::atomic<bool> is_at_once_{false}; // whoever has driver_mutex_ is about to end a cycle within a stop
   Mutex driver_gate_;                   // held during each step of a cycle beside the program
   Mutex marking_mutex_;

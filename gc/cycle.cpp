@@ -541,6 +541,23 @@ void Collector::adapt_seconds() {
   }
 }
 
+// By the thread that is about to ask for a stop: what the stop works with was used in the last one, and a system that ages
+// pages, or the host of a virtual machine, may have put it aside since. One such page costs more than the whole stop. [stop.near.1]
+void Collector::bring_near() {
+  constexpr std::size_t kMostThreads = 64;
+  os::touch_own_image();
+  os::touch(this, sizeof *this);
+  std::size_t left = kMostThreads;
+  safepoints.for_each([&left](const Mutator& m) {
+    if (left != 0 && m.is_active.load(std::memory_order_relaxed)) {
+      --left;
+      os::touch(&m, sizeof m);
+      (void)m.run_queue.read(); // and the kernel's code and records: these stood 100 to 400 us
+      (void)os::cpu_ns_of(m.os_thread);
+    }
+  });
+}
+
 void Collector::stop_to_begin() {
   BeginWork begin(*this);
   safepoints.stop(nullptr, begin);
@@ -559,6 +576,7 @@ bool Collector::begin_beside(echo_cause cause) {
   safepoints.take_those_at_rest([this](Mutator& m) { retire(m); });
   safepoints.maybe_yield();
   cycle_.seconds = seconds_wanted();
+  bring_near();
   stop_to_begin();
   return cycle_.whole;
 }
@@ -587,6 +605,7 @@ bool Collector::mark_beside() {
     }
     {
       const MutexLock step(driver_gate_);
+      bring_near();
       ended = stop_to_end();
     }
     if (!ended && untraced_threads_.load() != 0) {

@@ -5,8 +5,11 @@
 
 #include "heap/words.h"
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <ctime>
+#include <link.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
@@ -40,6 +43,39 @@ std::uint64_t read_clock(clockid_t clock) {
   ::clock_gettime(clock, &now);
   return static_cast<std::uint64_t>(now.tv_sec) * 1000000000u + static_cast<std::uint64_t>(now.tv_nsec);
 }
+
+// Where the dynamic loader has put this library.
+struct Image {
+  struct Segment {
+    Address start = 0;
+    std::size_t bytes = 0;
+  };
+  static constexpr std::size_t kMostBytes = std::size_t{4}
+                                            << 20; // of a segment: a program may be linked with it
+  std::array<Segment, 8> segments{};
+  std::size_t count = 0;
+
+  static int look(dl_phdr_info* object, std::size_t, void* self) {
+    auto& image = *static_cast<Image*>(self);
+    const auto inside = reinterpret_cast<Address>(&look);
+    image.count = 0;
+    bool is_own = false;
+    for (std::size_t i = 0; i < object->dlpi_phnum; ++i) {
+      const auto& header = object->dlpi_phdr[i];
+      if (header.p_type == PT_LOAD && (header.p_flags & PF_R) != 0 && image.count < image.segments.size()) {
+        const Address start = object->dlpi_addr + header.p_vaddr;
+        is_own = is_own || inside - start < header.p_filesz;
+        image.segments[image.count++] = {start, std::min<std::size_t>(header.p_filesz, kMostBytes)};
+      }
+    }
+    return is_own ? 1 : 0;
+  }
+  Image() {
+    if (::dl_iterate_phdr(look, this) == 0) {
+      count = 0;
+    }
+  }
+};
 
 } // namespace
 
@@ -81,6 +117,29 @@ bool wipe_on_fork(void* at, std::size_t bytes) {
 
 void release(void* at, std::size_t bytes) {
   (void)::munmap(at, bytes);
+}
+
+// The values do not matter, so neither does who writes them at the same time.
+#if defined(__clang__)
+__attribute__((no_sanitize("address", "thread")))
+#else
+__attribute__((no_sanitize_address, no_sanitize_thread))
+#endif
+void touch(const void* at, std::size_t bytes) {
+  const auto* const first = static_cast<const volatile unsigned char*>(at);
+  for (std::size_t i = 0; i < bytes; i += kPageBytes) {
+    (void)first[i];
+  }
+  if (bytes != 0) {
+    (void)first[bytes - 1];
+  }
+}
+
+void touch_own_image() {
+  static const Image image;
+  for (std::size_t i = 0; i < image.count; ++i) {
+    touch(reinterpret_cast<const void*>(image.segments[i].start), image.segments[i].bytes);
+  }
 }
 
 std::uint64_t monotonic_ns() {

@@ -31,6 +31,10 @@ bool advise_huge(void* at, std::size_t bytes);
 bool wipe_on_fork(void* at, std::size_t bytes);
 // Ends a reservation or mapping.
 void release(void* at, std::size_t bytes);
+// Reads a byte of each page: whoever comes next does not fault there. What is read may be written by others meanwhile.
+void touch(const void* at, std::size_t bytes);
+// The same with the code and the constants of this library, a few MiB of them.
+void touch_own_image();
 
 std::uint64_t monotonic_ns();
 std::uint64_t thread_cpu_ns();

@@ -7,9 +7,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <sys/mman.h>
 
 namespace echo {
 namespace {
@@ -54,6 +58,27 @@ std::string permissions_at(const void* address) {
     }
   }
   return "";
+}
+
+TEST(OsMemory, TouchedPagesAreThere) { // [stop.near.1]
+  constexpr std::size_t kPages = 8;
+  auto* const at = static_cast<unsigned char*>(os::map_zeroed(kPages * kPageBytes, kPageBytes));
+  ASSERT_NE(at, nullptr);
+  const auto count_there = [at] {
+    std::array<unsigned char, kPages> there{};
+    EXPECT_EQ(::mincore(at, kPages * kPageBytes, there.data()), 0);
+    return std::count_if(there.begin(), there.end(), [](unsigned char page) { return (page & 1) != 0; });
+  };
+  EXPECT_EQ(count_there(), 0);
+  os::touch(at + kPageBytes, 0);
+  EXPECT_EQ(count_there(), 0);
+  os::touch(at + kPageBytes - 1, 3 * kPageBytes); // begins in the first, ends in the fourth
+  EXPECT_EQ(count_there(), 4);
+  os::touch(at, kPages * kPageBytes);
+  EXPECT_EQ(count_there(), static_cast<std::ptrdiff_t>(kPages));
+  EXPECT_TRUE(std::all_of(at, at + kPages * kPageBytes, [](unsigned char byte) { return byte == 0; }));
+  os::release(at, kPages * kPageBytes);
+  os::touch_own_image(); // what it reads is mapped
 }
 
 TEST(OsMemory, ReservedIsUnreadableAndNothingIsExecutable) {

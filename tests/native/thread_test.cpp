@@ -58,6 +58,94 @@ TEST_F(PoolTest, MisuseByAnotherThread) {
   EXPECT_EQ(pool->counters().frees, 2u);
 }
 
+// [native.last.2] A cell that was freed and handed out again needs no look at its slab to be freed, unless another thread did.
+class CellHandedOutLast : public PoolTest {
+protected:
+  void SetUp() override {
+    PoolTest::SetUp();
+    other = pool->allocate(128);
+    last = hand_out();
+  }
+  void* hand_out() {
+    void* const p = pool->allocate(128);
+    EXPECT_EQ(pool->free(p, 128), FreeResult::Done);
+    EXPECT_EQ(pool->allocate(128), p);
+    return p;
+  }
+  OwnerTag tag() const {
+    const std::size_t slab = (reinterpret_cast<Address>(last) - space->base()) / kSlabBytes;
+    return ClassCache::tag_of(space->table()[slab].owner.load());
+  }
+  void* other = nullptr; // in the same slab
+  void* last = nullptr;
+};
+
+TEST_F(CellHandedOutLast, FreedByAnotherThreadIsFree) {
+  Worker worker;
+  worker.run([&] { EXPECT_EQ(pool->free(last, 128), FreeResult::Done); });
+  EXPECT_EQ(pool->free(last, 128), FreeResult::AlreadyFree);
+  EXPECT_EQ(pool->usable_bytes(last), 0u);
+  EXPECT_STREQ(pool->check(), "");
+}
+
+TEST_F(CellHandedOutLast, FreedByAnotherThreadThatHasFreedItsNeighbourIsFree) {
+  Worker worker;
+  worker.run([&] {
+    EXPECT_EQ(pool->free(other, 128), FreeResult::Done);
+    EXPECT_EQ(tag(), OwnerTag::Requested);
+    EXPECT_EQ(pool->free(last, 128), FreeResult::Done);
+  });
+  EXPECT_EQ(pool->free(last, 128), FreeResult::AlreadyFree);
+  EXPECT_NE(pool->allocate(128), nullptr);
+  EXPECT_EQ(tag(), OwnerTag::Shared);
+  EXPECT_STREQ(pool->check(), "");
+}
+
+TEST_F(CellHandedOutLast, FreedByItsOwnerIsFreeForOthers) {
+  Worker worker;
+  worker.run([&] { EXPECT_EQ(pool->free(other, 128), FreeResult::Done); });
+  ASSERT_EQ(tag(), OwnerTag::Requested);
+  EXPECT_EQ(pool->free(last, 128), FreeResult::Done) << "before it has noticed that others free cells of its slab";
+  EXPECT_EQ(pool->free(last, 128), FreeResult::AlreadyFree);
+  worker.run([&] {
+    EXPECT_EQ(pool->free(last, 128), FreeResult::AlreadyFree);
+    EXPECT_EQ(pool->usable_bytes(last), 0u);
+  });
+  std::set<void*> cells;
+  for (int i = 0; i < 512; ++i) {
+    EXPECT_TRUE(cells.insert(pool->allocate(128)).second);
+  }
+  EXPECT_TRUE(cells.contains(last));
+  EXPECT_STREQ(pool->check(), "");
+}
+
+TEST_F(CellHandedOutLast, OfAnAdoptedCacheIsFreedOnce) {
+  void* of_gone = nullptr;
+  {
+    Worker gone;
+    gone.run([&] { of_gone = hand_out(); });
+  }
+  Worker heir; // has the cache of the thread that is gone
+  heir.run([&] {
+    EXPECT_EQ(pool->free(of_gone, 128), FreeResult::Done);
+    EXPECT_EQ(pool->free(of_gone, 128), FreeResult::AlreadyFree);
+  });
+  EXPECT_EQ(pool->free(of_gone, 128), FreeResult::AlreadyFree);
+  EXPECT_STREQ(pool->check(), "");
+}
+
+TEST_F(CellHandedOutLast, IsNotWhatLiesBesideIt) {
+  auto* const bytes = static_cast<std::byte*>(last);
+  EXPECT_EQ(pool->free(bytes + 1, 128), FreeResult::NotAStart);
+  EXPECT_EQ(pool->free(bytes + 2, 128), FreeResult::NotAStart);
+  EXPECT_NE(pool->free(bytes - 1, 128), FreeResult::Done);
+  EXPECT_NE(pool->free(nullptr, 128), FreeResult::Done);
+  EXPECT_EQ(pool->free(last, 64), FreeResult::WrongSize);
+  EXPECT_EQ(pool->free(last, 128), FreeResult::Done);
+  EXPECT_NE(pool->free(nullptr, 128), FreeResult::Done);
+  EXPECT_STREQ(pool->check(), "");
+}
+
 // The bias of a slab: withdrawn by the first foreign free, noticed by the owner, given back when nobody else frees.
 TEST_F(PoolTest, TagsOfASlab) { // [native.owner.2] [native.free.3]
   ClassCache* const cache = pool->this_threads_cache(cell_for(1024));
