@@ -27,9 +27,9 @@ public:
     return (reinterpret_cast<std::uintptr_t>(top) & (kBytes - 1)) == sizeof(void*);
   }
   // The topmost block of a stack, which is not null; what lies below it; the edges in it.
-  static char* block_of(Top top) {
+  static char* block_of(const std::uint32_t* top) {
     const std::size_t into = (reinterpret_cast<std::uintptr_t>(top) - 1) & (kBytes - 1);
-    return reinterpret_cast<char*>(top) - 1 - into;
+    return reinterpret_cast<char*>(reinterpret_cast<std::uintptr_t>(top) - 1 - into);
   }
   static Top& below(char* block) { return *reinterpret_cast<Top*>(block); }
   static Top bottom_of(char* block) { return reinterpret_cast<Top>(block + sizeof(Top)); }

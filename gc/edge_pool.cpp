@@ -440,7 +440,11 @@ void EdgePool::push_lead_slice(Slice slice) {
 
 bool EdgePool::take_lead_slice(Slice* slice) {
   const MutexLock lock(mutex_);
-  return lead_slices_ != slices_end_ && (*slice = *lead_slices_++, true);
+  if (lead_slices_ == slices_end_) {
+    return false;
+  }
+  *slice = *lead_slices_++;
+  return true;
 }
 
 void EdgePool::hand_objects(const Address* objects, std::size_t count) {

@@ -127,7 +127,11 @@ private:
     *slices_top_++ = slice;
   }
   bool pop_slice(Slice* slice) ECHO_REQUIRES(mutex_) {
-    return slices_top_ != slices_ && (*slice = *--slices_top_, true);
+    if (slices_top_ == slices_) {
+      return false;
+    }
+    *slice = *--slices_top_;
+    return true;
   }
   void fill_spares(EdgeStacks& mine) ECHO_REQUIRES(mutex_);
   void hand(std::size_t region, Top list) ECHO_REQUIRES(mutex_);

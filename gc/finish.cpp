@@ -95,7 +95,7 @@ void Collector::set_pace() {
   const Pacing::Start start = pacing_.next_start(measure, cycle_.beside);
   memory.pool.set_trigger(below_soft_limit(start.used, measure.used, measure.live));
   memory.supply.set_start(pacing_.target(), start.ahead);
-  handed_out_before_.store(handed_out(), std::memory_order_relaxed);
+  handed_out_before_.store(measure.taken_end, std::memory_order_relaxed);
   external_base_.store(external_.load(std::memory_order_relaxed), std::memory_order_relaxed);
   note_pressure();
   const std::uint64_t room = limit - std::min<std::uint64_t>(limit, result.held_bytes);

@@ -3,7 +3,6 @@
 // Purpose     Cold path of small allocation: next hole, next recyclable slab, empty slab.
 #include "heap/run_allocator.h"
 
-#include "heap/assert.h"
 #include "heap/fault.h"
 #include "heap/object_header.h"
 

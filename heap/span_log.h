@@ -89,7 +89,7 @@ public:
     blocks_.clear();
     size_ = bytes_ = 0;
   }
-  void swap(SpanLog& other) {
+  void swap(SpanLog& other) noexcept {
     blocks_.swap(other.blocks_);
     std::swap(size_, other.size_);
     std::swap(bytes_, other.bytes_);

@@ -18,19 +18,12 @@ using test::kMiB;
 using test::quiet_config;
 using test::SteppedCycle;
 using test::TestHeap;
+using test::watched;
 
 constexpr std::size_t kNext = 8, kKey = 16, kValue = 24, kBytes = 32;
 
 std::vector<echo_slot> pair_slots() {
   return {{kNext, ECHO_SLOT_STRONG}, {kKey, ECHO_SLOT_EPHEMERON_KEY}, {kValue, ECHO_SLOT_EPHEMERON_VALUE}};
-}
-
-Config watched(MarkMode mode = MarkMode::Concurrent) {
-  Config config = quiet_config();
-  config.verify = true;
-  config.poison = true;
-  config.mode = mode;
-  return config;
 }
 
 class EphemeronsTest : public ::testing::Test {

@@ -18,6 +18,7 @@ using test::kMiB;
 using test::quiet_config;
 using test::SteppedCycle;
 using test::TestHeap;
+using test::watched;
 
 constexpr std::size_t kNext = 8, kOther = 16, kWeak = 24, kNumber = 32, kBytes = 40;
 
@@ -25,14 +26,6 @@ echo_layout finalizable(const char* name, const std::vector<echo_slot>& slots) {
   echo_layout layout = fixed_layout(name, kBytes, slots);
   layout.flags = ECHO_LAYOUT_FINALIZABLE;
   return layout;
-}
-
-Config watched(MarkMode mode = MarkMode::Concurrent) {
-  Config config = quiet_config();
-  config.verify = true;
-  config.poison = true;
-  config.mode = mode;
-  return config;
 }
 
 class FinalizersTest : public ::testing::Test {

@@ -14,16 +14,10 @@ using test::fixed_layout;
 using test::kMiB;
 using test::SteppedCycle;
 using test::TestHeap;
+using test::watched;
 
 constexpr std::size_t kNext = 8, kOther = 16, kNumber = 24, kBytes = 32;
 constexpr std::size_t kObjects = 16 * kSlabBytes / kBytes;
-
-Config watched() {
-  Config config = test::quiet_config();
-  config.verify = true;
-  config.poison = true;
-  return config;
-}
 
 // A list of old objects, root 0, with a dead one behind each.
 class MixedSlabsTest : public ::testing::Test {

@@ -17,13 +17,7 @@ namespace {
 
 using test::as_object;
 using test::TestHeap;
-
-Config watched() {
-  Config config = test::quiet_config();
-  config.verify = true; // at the end of the mark: M1
-  config.poison = true;
-  return config;
-}
+using test::watched;
 
 // A mark whose driver is the test.
 class SnapshotTest : public ::testing::Test {

@@ -25,6 +25,15 @@ inline Config quiet_config(std::size_t max_heap = 64 * kMiB) {
   return config;
 }
 
+// The same, verified in each cycle; what was freed is poisoned.
+inline Config watched(MarkMode mode = MarkMode::Concurrent) {
+  Config config = quiet_config();
+  config.verify = true;
+  config.poison = true;
+  config.mode = mode;
+  return config;
+}
+
 inline echo_ref as_root(ObjectRef ref) {
   return reinterpret_cast<echo_ref>(ref.address);
 }

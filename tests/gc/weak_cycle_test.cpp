@@ -11,15 +11,9 @@ using test::fixed_layout;
 using test::kMiB;
 using test::SteppedCycle;
 using test::TestHeap;
+using test::watched;
 
 constexpr std::size_t kNext = 8, kWeak = 16;
-
-Config watched() {
-  Config config = test::quiet_config();
-  config.verify = true;
-  config.poison = true;
-  return config;
-}
 
 // A chain of `kHolders` objects, each with a weak slot; the targets of even ones are dead when the mark starts.
 class WeakCycleTest : public ::testing::Test {

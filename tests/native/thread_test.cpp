@@ -105,7 +105,8 @@ TEST_F(CellHandedOutLast, FreedByItsOwnerIsFreeForOthers) {
   Worker worker;
   worker.run([&] { EXPECT_EQ(pool->free(other, 128), FreeResult::Done); });
   ASSERT_EQ(tag(), OwnerTag::Requested);
-  EXPECT_EQ(pool->free(last, 128), FreeResult::Done) << "before it has noticed that others free cells of its slab";
+  EXPECT_EQ(pool->free(last, 128), FreeResult::Done)
+      << "before it has noticed that others free cells of its slab";
   EXPECT_EQ(pool->free(last, 128), FreeResult::AlreadyFree);
   worker.run([&] {
     EXPECT_EQ(pool->free(last, 128), FreeResult::AlreadyFree);
