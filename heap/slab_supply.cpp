@@ -154,7 +154,7 @@ void SlabSupply::begin_rebuild(Rebuild* rebuild) {
 void SlabSupply::look_at(SlabIndex slab, Rebuild* rebuild) {
   SlabTable& slabs = pool_.slabs();
   const SlabKind kind = slabs.kind(slab);
-  const std::size_t live = slabs.live_granules(slab);
+  const std::size_t live = slabs.known_live(slab);
   if (live != 0) {
     rebuild->result_.live_end = slab.number + 1; // they come in order
   }

@@ -111,7 +111,8 @@ public:
   }
 
   std::uint16_t& live_granules(SlabIndex s) { return live_[s.number]; }
-  // Beside threads that put back slabs.
+  // Both beside threads that put back slabs, which nothing lives in.
+  std::size_t known_live(SlabIndex s) const { return __atomic_load_n(&live_[s.number], __ATOMIC_RELAXED); }
   void clear_live(SlabIndex s) { __atomic_store_n(&live_[s.number], std::uint16_t{0}, __ATOMIC_RELAXED); }
   // Of the first `slabs` slabs: before a mark starts.
   void clear_all_live(std::uint32_t slabs) {
