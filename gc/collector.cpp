@@ -73,6 +73,7 @@ echo_status Collector::open(std::string* why) {
     root_words_.resize(GlobalRoots::kMaxWords); // no stop allocates, nor faults its pages in [roots.copy.1]
     root_words_.clear();
   }
+  os::touch_own_image(); // finds it: not beside a fork
   if (!service_.start() || (config.mode == MarkMode::Concurrent && !collector_thread_.start())) {
     *why = "the operating system refused the heap's background threads";
     return ECHO_SYSTEM_MEMORY;

@@ -544,12 +544,12 @@ void Collector::adapt_seconds() {
 // By the thread that is about to ask for a stop: what the stop works with was used in the last one, and a system that ages
 // pages, or the host of a virtual machine, may have put it aside since. One such page costs more than the whole stop. [stop.near.1]
 void Collector::bring_near() {
-  constexpr std::size_t kMostThreads = 64;
+  constexpr std::size_t kMostThreads = 8; // under the registry's lock: 2 us each
   os::touch_own_image();
   os::touch(this, sizeof *this);
   std::size_t left = kMostThreads;
   safepoints.for_each([&left](const Mutator& m) {
-    if (left != 0 && m.is_active.load(std::memory_order_relaxed)) {
+    if (left != 0 && m.state.load() == ThreadState::Managed) {
       --left;
       os::touch(&m, sizeof m);
       (void)m.run_queue.read(); // and the kernel's code and records: these stood 100 to 400 us
@@ -684,6 +684,7 @@ void Collector::drive_in_background() {
     }
     events.wake();
   }
+  wanted_cause_.store(ECHO_CAUSE_heap_full); // of a request that another thread's cycle has served
   wanted_.store(false);
 }
 
