@@ -5,7 +5,8 @@
 // Drawing     per slab  epoch[s]: 32 bits, and two bitmaps drawn as in side_metadata.h
 //             a slab whose epoch is not the current one has no starts, whatever its bits: forgetting is one addition
 //
-// Invariants  [starts.epoch.1] Bits count only in slabs of the current epoch; they are cleared when a slab enters it.
+// Invariants  [starts.epoch.1] Bits count only in slabs of the current epoch; they are cleared before a slab enters it, in which a
+//             marker may be looking already: holes of a slab that it knows as old are handed out beside the mark.
 //             [starts.write.1] Written in a stop, or outside one under the lock of gc/start_index.h. [starts.free.1] Not
 //             mapped before it is asked for: a heap without ambiguous words has none of it.
 // Equations   bytes = 1.6 % of the slabs in use + 4 per slab
@@ -38,7 +39,9 @@ public:
   void add(Address object);
   // As last_start.
   Address find(Address slab, Address word) const {
-    return epochs_[index_of(slab)] == epoch_ ? last_start(bits_, slab, word) : 0;
+    return __atomic_load_n(&epochs_[index_of(slab)], __ATOMIC_ACQUIRE) == epoch_
+               ? last_start(bits_, slab, word)
+               : 0;
   }
   // Of the first `heap_bytes` of the heap.
   static std::size_t bytes_for(std::size_t heap_bytes) {
