@@ -547,14 +547,10 @@ void Collector::bring_near() {
   constexpr std::size_t kMostThreads = 8; // under the registry's lock: 2 us each
   os::touch_own_image();
   os::touch(this, sizeof *this);
-  std::size_t left = kMostThreads;
-  safepoints.for_each([&left](const Mutator& m) {
-    if (left != 0 && m.state.load() == ThreadState::Managed) {
-      --left;
-      os::touch(&m, sizeof m);
-      (void)m.run_queue.read(); // and the kernel's code and records: these stood 100 to 400 us
-      (void)os::cpu_ns_of(m.os_thread);
-    }
+  safepoints.for_each_managed(kMostThreads, [](const Mutator& m) {
+    os::touch(&m, sizeof m);
+    (void)m.run_queue.read(); // and the kernel's code and records: these stood 100 to 400 us
+    (void)os::cpu_ns_of(m.os_thread);
   });
 }
 

@@ -215,10 +215,18 @@ public:
   }
   // Of the threads, how many run managed code just now; `most` if it is more.
   std::size_t managed(std::size_t most) ECHO_EXCLUDES(registry_mutex_) {
+    return for_each_managed(most, [](const Mutator&) {});
+  }
+  // The same, and visits them.
+  template <class Visit>
+  std::size_t for_each_managed(std::size_t most, Visit visit) ECHO_EXCLUDES(registry_mutex_) {
     const MutexLock lock(registry_mutex_);
     std::size_t found = 0;
     for (auto m = active_.begin(); m != active_.end() && found < most; ++m) {
-      found += (*m)->state.load(std::memory_order_relaxed) == ThreadState::Managed ? 1 : 0;
+      if ((*m)->state.load(std::memory_order_relaxed) == ThreadState::Managed) {
+        ++found;
+        visit(**m);
+      }
     }
     return found;
   }
