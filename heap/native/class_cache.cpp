@@ -603,7 +603,8 @@ const char* ClassCache::check() {
     const std::uintptr_t owner = entry.owner.load(std::memory_order_relaxed);
     if (owner_of(owner) != this || tag_of(owner) == OwnerTag::Shared ||
         (live.load(std::memory_order_relaxed) & bit(index)) == 0) {
-      return "the cell freed or handed out last is not one of an own slab with its bit set [native.last.1] [native.last.2]";
+      return "the cell freed or handed out last is not one of an own slab with its bit set [native.last.1] "
+             "[native.last.2]";
     }
   }
   settle();
