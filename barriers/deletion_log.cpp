@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Purpose     The sink of deletion records.
+// Purpose     The sink of deletion records, and what is dropped before it.
 #include "barriers/deletion_log.h"
 
 #include "heap/fault.h"
@@ -42,6 +42,18 @@ std::vector<DeletionRecord> DeletionSink::take() {
     all.insert(all.end(), buffer.begin(), buffer.end());
   }
   return all;
+}
+
+std::size_t DeletionLog::sift(const Snapshot& snapshot) {
+  std::size_t kept = sifted_;
+  for (std::size_t i = sifted_; i < count_; ++i) {
+    const DeletionRecord record = records_[i];
+    records_[kept] = record;
+    kept += snapshot.may_be_white(record.old_value) ? 1 : 0;
+  }
+  const std::size_t dropped = count_ - kept;
+  count_ = sifted_ = kept;
+  return dropped;
 }
 
 } // namespace echo

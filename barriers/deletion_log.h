@@ -5,8 +5,12 @@
 // Invariants  [bar.log.1] A record is never dropped: a full buffer goes to the sink before the next record.
 //             [bar.log.2] Between two stops the first record of a slot holds the value the slot had at the
 //             first stop. [bar.log.3] A buffer is written by its thread, or emptied in a stop. [mark.log.1] While only
-//             marking, and not auditing, records hold references to objects that existed when the mark started and were
-//             not marked: old or large ones, or cells of root blocks. [mark.log.2] The sink is bounded while marking: a thread
+//             marking, and not auditing, what is handed over are references to objects that existed when the mark started
+//             and were not marked a short time ago: old or large ones, or cells of root blocks. [bar.sift.1] A record waits
+//             in its log, with at most kUnsifted others, before its mark bit is asked for: by then the bit has come into
+//             the cache, and a store does not wait for it. Marks only become more, so what is dropped later could have
+//             been dropped at once. What is taken in the stop at the end is sifted there first, so that records of marked
+//             objects do not keep a mark from ending. [mark.log.2] The sink is bounded while marking: a thread
 //             that fills a log when kCrowded wait asks for relief, and with kFull waiting does not go on without.
 #pragma once
 
@@ -34,12 +38,23 @@ public:
   // In a stop. On: slots of the heap may hold any word, so that a mark bit says nothing about what one points into.
   void set_ambiguous(bool on) { is_ambiguous_ = on; }
   bool is_ambiguous() const { return is_ambiguous_; }
-  // Whether `old_value`, about to leave `slot`, may be white. A slot of a fresh object is not in the snapshot; a word that
-  // is no address of an object is no reference. [bar.cold.1]
-  bool concerns(Address slot, Address old_value) const {
+  // Whether `old_value`, about to leave `slot`, may have been in the snapshot: all but its mark. A slot of a fresh object is
+  // not in the snapshot; a word that is no address of an object is no reference. [bar.cold.1]
+  bool may_concern(Address slot, Address old_value) const {
     const SlabKind fresh = slabs_.fresh_kind();
-    return slabs_.kind_of_word(slot) != fresh && may_be_white(old_value, fresh);
+    return slabs_.kind_of_word(slot) != fresh && may_be_there(old_value, fresh);
   }
+  // Of a word that leaves a root of the snapshot.
+  bool concerns(Address old_value) const {
+    return may_be_there(old_value, slabs_.fresh_kind()) && may_be_white(old_value);
+  }
+  // Whether a word that may be there is white: the rest of the question.
+  bool may_be_white(Address word) const {
+    return is_ambiguous_ ||
+           (!marks_.is_cell_marked(word) &&
+            (slabs_.kind(slabs_.index_of(word)) != slabs_.mixed_kind() || was_there(word)));
+  }
+  void prefetch(Address word) const { marks_.prefetch(word); }
   // After a mark has ended: whether it found the object dead that starts at `word`. What lies outside the slabs is not the
   // collector's, and what is of another kind was born since the mark started.
   bool is_dead(Address word) const {
@@ -50,20 +65,16 @@ public:
     return (slabs_.is_old(kind) || kind == SlabKind::Large || (slabs_.is_mixed(kind) && was_there(word))) &&
            !marks_.is_cell_marked(word);
   }
-  // As concerns(), of a word that leaves a root of the snapshot.
-  bool concerns(Address old_value) const { return may_be_white(old_value, slabs_.fresh_kind()); }
 
 private:
   // In a mixed slab: when the mark started. [heap.mixed.2]
   bool was_there(Address word) const { return marks_.previous().is_cell_marked(word); }
-  bool may_be_white(Address word, SlabKind fresh) const {
+  bool may_be_there(Address word, SlabKind fresh) const {
     if (!slabs_.contains(word) || (!is_ambiguous_ && !is_aligned(word, kGranule))) {
       return false;
     }
     const SlabKind kind = slabs_.kind(slabs_.index_of(word));
-    return kind != fresh && kind != SlabKind::Free && kind != SlabKind::Raw &&
-           (is_ambiguous_ ||
-            (!marks_.is_cell_marked(word) && (kind != mixed_beside(fresh) || was_there(word))));
+    return kind != fresh && kind != SlabKind::Free && kind != SlabKind::Raw;
   }
 
   const SlabTable& slabs_;
@@ -114,6 +125,7 @@ private:
 class DeletionLog {
 public:
   static constexpr std::size_t kRecords = 512;
+  static constexpr std::size_t kUnsifted = 64;
 
   // Whose log it is, for relief.
   void set_owner(void* thread) { owner_ = thread; }
@@ -124,6 +136,16 @@ public:
       sink.relieve(owner_);
     }
   }
+  // What may concern the snapshot, and is kept if it is white when it is sifted. [bar.sift.1]
+  void add_to_sift(DeletionRecord record, const Snapshot& snapshot, DeletionSink& sink) {
+    snapshot.prefetch(record.old_value);
+    add(record, sink);
+    if (__builtin_expect(count_ - sifted_ >= kUnsifted, 0)) {
+      (void)sift(snapshot);
+    }
+  }
+  // Drops the records of marked objects among those that were added since the last time; how many. Its thread, or a stop.
+  [[gnu::noinline]] std::size_t sift(const Snapshot& snapshot);
   // For callers that hold a lock for which whoever marks may wait: relief waits for who marks. The next log makes up for it.
   void add_under_lock(DeletionRecord record, DeletionSink& sink) {
     if (count_ == records_.size()) {
@@ -135,13 +157,14 @@ public:
   void flush(DeletionSink& sink) {
     if (count_ != 0) {
       sink.add(records_.data(), count_);
-      count_ = 0;
+      count_ = sifted_ = 0;
     }
   }
 
 private:
   std::array<DeletionRecord, kRecords> records_;
   std::size_t count_ = 0;
+  std::size_t sifted_ = 0; // the first ones
   void* owner_ = nullptr;
 };
 

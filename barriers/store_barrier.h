@@ -4,7 +4,8 @@
 // Invariants  [bar.fast.1] A store tests one byte of its own thread block; it is 0 unless the collector wants
 //             to hear of stores. [bar.order.1] The cold path runs before the store and reads the old value
 //             itself. [bar.cold.1] The cold path neither polls nor blocks on a stop nor allocates from the
-//             heap. While marking it logs the old value if that may be white and the slot was in the snapshot.
+//             heap. While marking it logs the old value if that may be white and the slot was in the snapshot; its mark is
+//             looked at a little later [bar.sift.1].
 //             [bar.cold.2] Two threads that store into one slot at a time both log what they find: whoever overwrites
 //             the snapshot's value first has read it, since nobody had overwritten it before.
 //             [weak.load.1] A weak load logs what it returns while marking, and answers null for a dead object while weak
@@ -54,9 +55,10 @@ inline bool is_clearing(ThreadBlock& block, const BarrierHeap& heap) {
 inline void store_barrier_cold(ThreadBlock& block, BarrierState& state, BarrierHeap& heap, Address slot) {
   ++state.cold_calls;
   const Address old_value = load_slot(slot);
-  if ((block.phase & kBarrierAudit) != 0 ||
-      ((block.phase & kBarrierMarking) != 0 && heap.snapshot.concerns(slot, old_value))) {
+  if ((block.phase & kBarrierAudit) != 0) {
     state.log.add({slot, old_value}, heap.sink);
+  } else if ((block.phase & kBarrierMarking) != 0 && heap.snapshot.may_concern(slot, old_value)) {
+    state.log.add_to_sift({slot, old_value}, heap.snapshot, heap.sink);
   }
   (void)is_clearing(block, heap);
 }

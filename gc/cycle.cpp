@@ -428,6 +428,9 @@ bool Collector::end_mark(const std::vector<Mutator*>& mutators) {
   units_ = {};
   for (Mutator* m : safepoints.active()) {
     ++units_.threads;
+    if ((barrier_phase_ & kBarrierAudit) == 0) {
+      units_.records += m->barrier.log.sift(barriers.snapshot); // [bar.sift.1]
+    }
     if (!has_fault(Fault::LogLeftAtEnd)) {
       m->barrier.log.flush(barriers.sink);
     }

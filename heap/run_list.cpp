@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace echo {
 
@@ -37,18 +38,36 @@ void SlabMarks::copy(const MarkBits& bits, Address slab) {
   }
 }
 
+// The headers lie anywhere in the slab, which nobody has read since the mark: each is asked for some objects ahead of its
+// turn.
 void build_live_map(Address slab, const SlabMarks& marks, const LayoutTable& layouts, LiveMap* out) {
+  constexpr std::size_t kAhead = 16;
+  std::array<Address, kAhead> queue{}; // 0: nothing yet
+  std::size_t turn = 0;
   out->fill(0);
-  for_each_marked(slab, marks.marks.data(), marks.odd.data(), [&](Address object) {
-    if (has_fault(Fault::BitmapWordDropped) && (object - slab) / MarkBits::kBytesPerWord == 3) {
-      return;
-    }
+  const auto add = [&](Address object) {
     const std::size_t first = (object - slab) / kGranule;
     const std::size_t granules = layouts.object_bytes({object}) / kGranule;
     ECHO_CHECK(granules != 0 && first + granules <= kGranulesPerSlab,
                "[heap.runs.1] an object leaves its slab");
     set_range(*out, first, granules);
+  };
+  for_each_marked(slab, marks.marks.data(), marks.odd.data(), [&](Address object) {
+    if (has_fault(Fault::BitmapWordDropped) && (object - slab) / MarkBits::kBytesPerWord == 3) {
+      return;
+    }
+    __builtin_prefetch(reinterpret_cast<const void*>(object));
+    const Address due = std::exchange(queue[turn], object);
+    turn = (turn + 1) % kAhead;
+    if (due != 0) {
+      add(due);
+    }
   });
+  for (std::size_t i = 0; i < kAhead; ++i) {
+    if (const Address due = queue[(turn + i) % kAhead]; due != 0) {
+      add(due);
+    }
+  }
 }
 
 namespace {

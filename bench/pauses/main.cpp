@@ -12,6 +12,7 @@
 #include "pauses/gaps.h"
 
 #include "echo/heap.h"
+#include "echo/inline.h"
 
 #include <CLI/CLI.hpp>
 #include <array>
@@ -110,6 +111,9 @@ public:
     if (echo_attach(heap, &self_, &error) != ECHO_OK || echo_scope_open(self_, &scope_) != ECHO_OK) {
       fail("attaching", error);
     }
+    if ((error.code = echo_get_recipes(heap, ECHO_RECIPES_FASTEST, &recipes_)) != ECHO_OK) {
+      fail("reading the recipes", error);
+    }
     fresh_ = echo_handle_new(self_, nullptr);
     row_ = echo_handle_new(self_, nullptr);
     table_ = echo_handle_new(self_, allocate(layouts_.array, rows_));
@@ -153,6 +157,7 @@ public:
     echo_poll(self_);
     return 0;
   }
+  bool is_marking() const { return echo_inline_listens(recipes_, self_) != 0; }
   void enter_blocked() { (void)echo_enter_blocked(self_); }
   void leave_blocked() { (void)echo_leave_blocked(self_); }
 
@@ -188,6 +193,7 @@ private:
   const std::uint64_t rows_;
   Random random_;
   echo_thread* self_ = nullptr;
+  const echo_recipes* recipes_ = nullptr;
   echo_scope scope_ = 0;
   echo_handle table_ = nullptr, fresh_ = nullptr, row_ = nullptr;
 };
@@ -203,6 +209,7 @@ public:
     }
     return 0;
   }
+  bool is_marking() const { return false; }
   void enter_blocked() {}
   void leave_blocked() {}
 
@@ -211,8 +218,19 @@ private:
   Random random_;
 };
 
+// Time and operations while the heap is not marking, and while it is. An operation counts where it ends: what marking
+// begins with is part of it.
+struct ByPhase {
+  std::array<std::uint64_t, 2> ns{}, operations{};
+  void note(bool marking, std::uint64_t elapsed) {
+    ns[marking ? 1 : 0] += elapsed;
+    ++operations[marking ? 1 : 0];
+  }
+};
+
 struct ThreadResult {
   Gaps gaps;
+  ByPhase by_phase;
   std::uint64_t operations = 0, bytes = 0, elapsed_ns = 0, max_bytes = 0;
 };
 
@@ -241,8 +259,10 @@ template <class World> void work(World& world, Start& start, const Settings& set
   for (std::uint64_t t = begin; t < end && result->bytes < result->max_bytes;) {
     result->bytes += world.operate();
     ++result->operations;
+    const std::uint64_t before = t;
     t = now();
     result->gaps.note(t);
+    result->by_phase.note(world.is_marking(), t - before);
     result->elapsed_ns = t - begin;
   }
   result->gaps.end();
@@ -311,7 +331,12 @@ json figures(const Settings& settings, const std::vector<ThreadResult>& threads)
   double ns_per_operation = 0;
   double seconds = 0;
   std::array<double, 3> mmu = {1, 1, 1};
+  ByPhase by_phase;
   for (const ThreadResult& t : threads) {
+    for (std::size_t i = 0; i < 2; ++i) {
+      by_phase.ns.at(i) += t.by_phase.ns.at(i);
+      by_phase.operations.at(i) += t.by_phase.operations.at(i);
+    }
     operations.add(t.gaps.operations());
     count += t.operations;
     seconds += static_cast<double>(t.elapsed_ns) / 1e9;
@@ -337,6 +362,8 @@ json figures(const Settings& settings, const std::vector<ThreadResult>& threads)
           {"operations", count},
           {"thread_seconds", seconds},
           {"ns_per_operation", ns_per_operation},
+          {"idle", {{"ns", by_phase.ns[0]}, {"operations", by_phase.operations[0]}}},
+          {"marking", {{"ns", by_phase.ns[1]}, {"operations", by_phase.operations[1]}}},
           {"operation_us",
            {{"p50", us(operations.quantile(0.5))},
             {"p99", us(operations.quantile(0.99))},

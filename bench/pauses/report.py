@@ -12,7 +12,8 @@ same program with collection off.
   pauses     what the heap counted, by cause (echo_statistics, exported histograms): raw, and net of what the critical path
              waited for a processor; each one over 100 us; how often these were, with their interval, beside the control's gaps
   MMU of the heap: the same from the heap's pauses alone, without what else held the thread
-  throughput operations per second, as a ratio to collection off; that pays for fresh memory instead, so it may be above 1
+  throughput operations per second, as a ratio to collection off; that pays for fresh memory instead, so it may be above 1;
+             and while the heap marks, as a ratio to those of the same run while it does not
 """
 import argparse
 import base64
@@ -117,6 +118,17 @@ def worst(runs, *path):
     return (min if "mmu" in path else max)(value(r) for r in runs)
 
 
+def rate_ratio(figures):
+    """Operations per second while the heap marks, as a share of those while it does not."""
+    idle, marking = (figures[phase]["operations"] / figures[phase]["ns"] for phase in ("idle", "marking"))
+    return marking / idle
+
+
+def marking_share(runs):
+    marking = sum(r["marking"]["ns"] for r in runs)
+    return marking / (marking + sum(r["idle"]["ns"] for r in runs))
+
+
 def show(name, heap, control="", target="", met=None):
     verdict = "" if met is None else ("   met" if met else "   NOT MET")
     print(f"    {name:<40}{heap:>24}{control:>24}{'   target ' + target if target else ''}{verdict}", flush=True)
@@ -186,6 +198,11 @@ def case(build, live, threads, seconds, rounds, options):
     free = statistics.median(r["ns_per_operation"] for r in off)
     show("ns per operation; collection off", f"{cost:.0f}; {free:.0f}")
     show("throughput / collection off", f"{free / cost:.2f} x")
+    while_marking = [rate_ratio(r) for r in heap if r["idle"]["operations"] and r["marking"]["operations"]]
+    if while_marking:
+        share = statistics.median(while_marking)
+        show("throughput while marking / while not", f"{share:.2f} x", f"{marking_share(heap):.0%} of the time",
+             ">= 0.9" if free_core else "", share >= 0.9 if free_core else None)
     cpu = statistics.median(r["heap"]["collector_cpu_s"] * threads / r["thread_seconds"] for r in heap)
     show("collector CPU s per s", f"{cpu:.2f}")
     show("collections per s", f"{sum(r['heap']['collections'] for r in heap) * threads / sum(r['thread_seconds'] for r in heap):.2f}")

@@ -69,6 +69,10 @@ protected:
     state.log.flush(heap.sink);
     return heap.sink.take();
   }
+  void overwrite(Address old_value) {
+    slots[0] = old_value;
+    store_reference(block, state, heap, reinterpret_cast<Address>(&slots[0]), {0});
+  }
   static constexpr Address kBase = Address{1} << 40; // never dereferenced
   SlabTable slabs;
   SideMetadata marks;
@@ -100,7 +104,7 @@ TEST_F(StoreBarrier, AuditedStoresLogTheOldValueFirst) { // [bar.order.1] [bar.l
   EXPECT_EQ(records[1].old_value, 800u);
 }
 
-// While marking only what may be white, and was in the snapshot, is logged. [bar.cold.1] [mark.log.1]
+// While marking only what may be white, and was in the snapshot, is handed over. [bar.cold.1] [mark.log.1]
 TEST_F(StoreBarrier, MarkingLogsWhatMayBeWhite) {
   block.phase = kBarrierMarking;
   slabs.set_kind({0}, SlabKind::Old);
@@ -108,8 +112,8 @@ TEST_F(StoreBarrier, MarkingLogsWhatMayBeWhite) {
   slabs.set_kind({2}, SlabKind::Large);
   slabs.set_kind({3}, other_fresh(slabs.fresh_kind())); // old by another name [heap.fresh.1]
   const auto logged = [&](Address old_value) {
-    slots[0] = old_value;
-    store_reference(block, state, heap, reinterpret_cast<Address>(&slots[0]), {0});
+    overwrite(old_value);
+    (void)state.log.sift(heap.snapshot);
     const std::vector<DeletionRecord> records = log();
     EXPECT_LE(records.size(), 1u);
     EXPECT_TRUE(records.empty() || records[0].old_value == old_value);
@@ -125,8 +129,51 @@ TEST_F(StoreBarrier, MarkingLogsWhatMayBeWhite) {
   EXPECT_FALSE(logged(kBase + kSlabBytes)) << "fresh";
   EXPECT_FALSE(logged(0));
   EXPECT_FALSE(logged(kBase + 4 * kSlabBytes)) << "outside";
-  EXPECT_TRUE(heap.snapshot.concerns(kBase + 256, kBase + 128)) << "a slot of an old object";
-  EXPECT_FALSE(heap.snapshot.concerns(kBase + kSlabBytes + 8, kBase + 128)) << "a slot of a fresh object";
+  EXPECT_TRUE(heap.snapshot.may_concern(kBase + 256, kBase + 128)) << "a slot of an old object";
+  EXPECT_FALSE(heap.snapshot.may_concern(kBase + kSlabBytes + 8, kBase + 128)) << "a slot of a fresh object";
+}
+
+// A record waits for its mark bit: what became marked meanwhile is dropped. [bar.sift.1]
+TEST_F(StoreBarrier, RecordsAreSiftedByTheBatch) {
+  block.phase = kBarrierMarking;
+  slabs.set_kind({0}, SlabKind::Old);
+  for (std::size_t i = 0; i < DeletionLog::kUnsifted; ++i) {
+    EXPECT_EQ(state.log.size(), i) << "not asked yet";
+    overwrite(kBase + 16 * i);
+    marks.mark(kBase + 16 * i);
+  }
+  EXPECT_EQ(state.log.size(), 1u) << "the last one was asked for before its object was marked";
+  EXPECT_EQ(log().at(0).old_value, kBase + 16 * (DeletionLog::kUnsifted - 1));
+}
+
+// Nothing white is lost, and what is kept stays in its order. [bar.log.1] [bar.sift.1]
+TEST_F(StoreBarrier, SiftingKeepsWhatIsWhite) {
+  block.phase = kBarrierMarking;
+  slabs.set_kind({0}, SlabKind::Old);
+  constexpr std::size_t kStores = kSlabBytes / 16;
+  const auto is_white = [](std::size_t i) { return i % 5 == 1 || i % 7 == 2; };
+  for (std::size_t i = 0; i < kStores; ++i) {
+    if (!is_white(i)) {
+      marks.mark(kBase + 16 * i);
+    }
+  }
+  std::vector<Address> white;
+  for (std::size_t i = 0; i < kStores; ++i) {
+    overwrite(kBase + 16 * i);
+    if (is_white(i)) {
+      white.push_back(kBase + 16 * i);
+    }
+  }
+  (void)state.log.sift(heap.snapshot);
+  EXPECT_EQ(state.log.sift(heap.snapshot), 0u);
+  std::vector<Address> kept;
+  for (const DeletionRecord& record : log()) {
+    if (!marks.is_cell_marked(record.old_value)) {
+      kept.push_back(record.old_value);
+    }
+  }
+  EXPECT_EQ(kept, white);
+  EXPECT_LT(heap.sink.total(), white.size() * 9 / 8) << "of each buffer an eighth was not sifted";
 }
 
 } // namespace

@@ -151,5 +151,30 @@ TEST(BoundedStop, FullLogsAndALargeHeapAddLittle) { // [mark.log.1]
   EXPECT_LE(Largest(heap).end, kThread + 64 + DeletionLog::kRecords / 8);
 }
 
+// However often objects are overwritten that are marked already, the stop that ends the mark takes no record of them.
+TEST(BoundedStop, RecordsOfMarkedObjectsDoNotWaitForTheEnd) { // [bar.sift.1]
+  TestHeap heap(test::quiet_config());
+  constexpr std::size_t kCount = DeletionLog::kUnsifted - 1;
+  const ObjectRef array = heap.make(heap.refs, kCount);
+  heap.root(0, array);
+  for (std::size_t i = 0; i < kCount; ++i) {
+    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
+  }
+  heap.collector.prepare_cycle(ECHO_CAUSE_requested);
+  heap.stopped([&](const std::vector<Mutator*>& m) { heap.collector.begin_mark(m, true); });
+  while (heap.collector.mark_slice(4096) == Collector::MarkState::More) {
+  }
+  for (std::size_t i = 0; i < kCount; ++i) {
+    heap.store(array, 16 + 8 * i, {});
+  }
+  EXPECT_EQ(heap.mutator->barrier.log.size(), kCount) << "not sifted yet";
+  bool ended = false;
+  heap.stopped([&](const std::vector<Mutator*>& m) { ended = heap.collector.end_mark(m); });
+  EXPECT_TRUE(ended);
+  heap.collector.finish_cycle();
+  EXPECT_EQ(heap.statistics().log_entries, 0u);
+  EXPECT_EQ(Largest(heap).end, kThread + kCount / 8) << "they are counted all the same";
+}
+
 } // namespace
 } // namespace echo

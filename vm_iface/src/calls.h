@@ -70,39 +70,37 @@ inline echo_ref as_ref(ObjectRef object) {
   return reinterpret_cast<echo_ref>(object.address);
 }
 
-// The mutator behind a thread, if the call comes from that thread in managed state.
-inline echo_status managed(echo_thread* thread, Mutator** out, echo_error* why) {
-  if (thread == nullptr) {
-    return null_argument(why, "thread");
-  }
-  Mutator* m = Mutator::from(thread);
-  if (!m->is_current_thread()) {
-    return report(why, ECHO_WRONG_THREAD, "the call belongs to the thread that attached");
-  }
-  if (m->collector.guard.is_stranger()) { // [fork.stranger.1]
-    return report(why, ECHO_WRONG_STATE,
-                  "the process was forked without echo_fork_prepare and echo_fork_child");
-  }
-  if (m->state.load(std::memory_order_relaxed) != ThreadState::Managed) {
-    return report(why, ECHO_WRONG_STATE, "the thread is not managed: leave native state first");
-  }
-  *out = m;
-  return ECHO_OK;
-}
-
 inline void set_error(Mutator& m, echo_status status, const char* message) {
   m.last_error.code = status;
   std::snprintf(m.last_error.message, sizeof m.last_error.message, "%s", message);
 }
 
+// Whether a function that belongs to a thread is called on it, in managed state: what each such call asks first.
+inline bool is_managed(echo_thread* thread, Mutator** out) {
+  Mutator* const m = Mutator::from(thread);
+  if (thread == nullptr || !m->is_current_thread() || m->collector.guard.is_stranger() ||
+      m->state.load(std::memory_order_relaxed) != ThreadState::Managed) {
+    return false;
+  }
+  *out = m;
+  return true;
+}
+// Why it is not: calls.cpp.
+[[gnu::cold]] echo_status report_unmanaged(echo_thread* thread, echo_error* why);
+[[gnu::cold]] void note_unmanaged(echo_thread* thread);
+
+// The mutator behind a thread, if the call comes from that thread in managed state.
+inline echo_status managed(echo_thread* thread, Mutator** out, echo_error* why) {
+  return __builtin_expect(is_managed(thread, out), 1) ? ECHO_OK : report_unmanaged(thread, why);
+}
+
 // The same for functions that return null: the reason becomes the thread's latest error, unless another thread calls.
 inline bool managed_or_error(echo_thread* thread, Mutator** out) {
-  echo_error error{};
-  const echo_status status = managed(thread, out, &error);
-  if (status == ECHO_WRONG_STATE) {
-    set_error(*Mutator::from(thread), status, error.message);
+  if (__builtin_expect(is_managed(thread, out), 1)) {
+    return true;
   }
-  return status == ECHO_OK;
+  note_unmanaged(thread);
+  return false;
 }
 
 // The layout of an object; null if the word is no object's header.

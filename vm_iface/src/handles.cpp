@@ -36,13 +36,11 @@ echo_handle echo_handle_new(echo_thread* thread, echo_ref object) {
   }
   echo_handle handle = nullptr;
   echo::ObjectRef replaced;
-  echo_error error{};
-  if (guarded(&error, [&](std::string* message) {
+  if (guarded(&m->last_error, [&](std::string* message) {
         const echo_status status = m->handles.make(echo::ref_of(object), &handle, &replaced);
         *message = status == ECHO_HANDLE_MISUSE ? "no handle scope is open" : "";
         return status;
       }) != ECHO_OK) {
-    m->last_error = error;
     return nullptr;
   }
   if (!echo::has_fault(echo::Fault::HandleUnlogged)) {

@@ -69,11 +69,9 @@ echo_ref echo_resolve(echo_thread* thread, uintptr_t word) {
     return nullptr;
   }
   echo::ObjectRef found;
-  echo_error error{};
-  if (guarded(&error, [&](std::string* message) {
+  if (guarded(&m->last_error, [&](std::string* message) {
         return m->collector.starts.resolve(*m, {word}, &found, message);
       }) != ECHO_OK) {
-    m->last_error = error;
     return nullptr;
   }
   echo::log_obtained(*m, m->barrier, m->collector.barriers, found); // [resolve.log.1]
