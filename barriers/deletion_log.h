@@ -50,9 +50,8 @@ public:
   }
   // Whether a word that may be there is white: the rest of the question.
   bool may_be_white(Address word) const {
-    return is_ambiguous_ ||
-           (!marks_.is_cell_marked(word) &&
-            (slabs_.kind(slabs_.index_of(word)) != slabs_.mixed_kind() || was_there(word)));
+    return is_ambiguous_ || (!marks_.is_cell_marked(word) &&
+                             (slabs_.kind(slabs_.index_of(word)) != slabs_.mixed_kind() || was_there(word)));
   }
   void prefetch(Address word) const { marks_.prefetch(word); }
   // After a mark has ended: whether it found the object dead that starts at `word`. What lies outside the slabs is not the

@@ -166,6 +166,8 @@ public:
 
   const HeldUnits& held() const { return held_; }
   std::uint64_t cycles() const { return cycles_.load(std::memory_order_acquire); }
+  // Marks that were left to the threads of the program. [service.way.1]
+  std::uint64_t marks_by_program() const { return marks_by_program_.load(std::memory_order_relaxed); }
   // ECHO_OK, or why the last cycle freed nothing.
   echo_status failure(std::string* why) ECHO_EXCLUDES(failure_mutex_);
 
@@ -271,6 +273,8 @@ private:
   std::uint64_t assist_some(std::size_t edges, bool* idle) ECHO_REQUIRES(marking_mutex_);
   void relieve_log(Mutator& mutator, bool full) ECHO_EXCLUDES(marking_mutex_);
   void let_others_mark() const;
+  bool has_processor();
+  void give_way() ECHO_REQUIRES(driver_mutex_) ECHO_EXCLUDES(marking_mutex_);
   bool assists() const { return config.assists && !config.stepping; } // [step.open.1]
   std::size_t edges_per_assist() const;
   // Beside a collection: what may still be allocated, and bytes in use that may not, for what is in no hole.
@@ -356,6 +360,8 @@ private:
     bool is_marked = false;
     std::uint64_t cpu_ns = 0;
     std::size_t seconds = 0; // markers besides the one that leads, allowed when it began
+    bool by_program = false; // its threads mark, the heap's own gives way [service.way.1]
+    std::uint64_t seen_assisted = 0;
     std::uint64_t adapted_ns = 0;
     std::size_t used_before = 0;
     CycleMeasure measure;
@@ -415,6 +421,7 @@ private:
   std::atomic<std::uint64_t> by_cause_[ECHO_CAUSE_COUNT] = {};
   std::atomic<std::uint64_t> gc_cpu_ns_{0}, mark_ns_{0}, sweep_ns_{0};
   std::atomic<std::uint64_t> objects_marked_{0}, bytes_marked_{0}, edges_assisted_{0}, edges_of_seconds_{0};
+  std::atomic<std::uint64_t> marks_by_program_{0};
   // Of threads that are gone, and of large objects of all threads.
   std::atomic<std::uint64_t> past_barrier_cold_{0}, past_poll_cold_{0}, past_allocate_cold_{0};
   std::atomic<std::uint64_t> large_objects_allocated_{0}, large_bytes_allocated_{0};

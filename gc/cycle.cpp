@@ -575,6 +575,7 @@ bool Collector::begin_beside(echo_cause cause) {
   safepoints.take_those_at_rest([this](Mutator& m) { retire(m); });
   safepoints.maybe_yield();
   cycle_.seconds = seconds_wanted();
+  cycle_.seen_assisted = edges_assisted_.load(std::memory_order_relaxed);
   bring_near();
   stop_to_begin();
   return cycle_.whole;
@@ -590,6 +591,7 @@ bool Collector::mark_beside() {
   for (bool ended = false; !ended;) {
     for (;;) {
       sleep_if_slow();
+      give_way();
       const MarkState state = mark_step();
       if (state == MarkState::Shared) {
         marker_.wait_for_seconds(kMostWaitUs);
@@ -652,12 +654,12 @@ void Collector::request_cycle(Mutator& mutator) {
 
 void Collector::wake_collector() {
   const std::uint64_t seen = cycles();
-  if (!wanted_.load(std::memory_order_relaxed)) {
-    wanted_after_.store(seen, std::memory_order_relaxed);
-    if (!wanted_.exchange(true)) {
-      room_.want(room_left());
-      collector_thread_.wake();
-    }
+  if (wanted_after_.load(std::memory_order_relaxed) != seen) {
+    wanted_after_.store(seen); // first: whoever ends a cycle lets go of wanted_ and then looks here [cycle.want.1]
+  }
+  if (!wanted_.load() && !wanted_.exchange(true)) {
+    room_.want(room_left());
+    collector_thread_.wake();
   }
 }
 
@@ -666,6 +668,7 @@ void Collector::drive_in_background() {
     driver_queue_.open();
   }
   const MutexLock driver(driver_mutex_);
+  const std::uint64_t before = cycles();
   if (is_left_) {
     finish_open_cycle();
     events.wake();
@@ -683,8 +686,14 @@ void Collector::drive_in_background() {
     }
     events.wake();
   }
-  wanted_cause_.store(ECHO_CAUSE_heap_full); // of a request that another thread's cycle has served
   wanted_.store(false);
+  if (cycles() != before && wanted_after_.load() == cycles()) { // asked for when the cycle had ended [cycle.want.1]
+    if (!wanted_.exchange(true)) {
+      collector_thread_.wake();
+    }
+    return;
+  }
+  wanted_cause_.store(ECHO_CAUSE_heap_full); // of a request that another thread's cycle has served
 }
 
 } // namespace echo

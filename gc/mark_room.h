@@ -4,6 +4,7 @@
 // Equations   room: bytes up to the bound that allocation beside a collection has
 //             planned = min(room - kept, (room + used - live) / 2): what is born during this mark is kept until the end of the
 //             next, so two of them, and what is alive, share the memory. In steps not beyond half the way to pacing's target.
+//             Half of that if the program's threads are to mark by themselves [service.way.1]: nothing else hurries.
 //             kept = 1/4 room, less what there is besides: holes that are used when nothing else is left
 //             for the debt = what of planned is not used yet, at least planned / 16 and at most the room
 //             reserve = 3/4 of what is not planned                                                [assist.end.1]
@@ -34,6 +35,11 @@ public:
   std::uint64_t for_debt(std::uint64_t used, std::uint64_t room) const {
     const std::uint64_t since = used - std::min(used, used_before_);
     return std::min(room, std::max(planned_ - std::min(planned_, since), planned_ / 16));
+  }
+  // The mark is to end in half of what is left.
+  void halve(std::uint64_t used) {
+    const std::uint64_t since = std::min(planned_, used - std::min(used, used_before_));
+    planned_ = since + (planned_ - since) / 2;
   }
   // Allocation waits for the end.
   bool is_low(std::uint64_t room) const { return room <= reserve_.load(std::memory_order_relaxed); }

@@ -47,7 +47,8 @@ Marker::~Marker() {
 bool Marker::open(const Config& config) {
   region_bytes_ = config.mark_region;
   seconds_first_ = config.seconds_first;
-  processors_ = std::max(std::thread::hardware_concurrency(), 1u);
+  processors_ =
+      config.processors != 0 ? config.processors : std::max(std::thread::hardware_concurrency(), 1u);
   most_seconds_ = std::min(echo::most_markers(config, processors_) - 1, EdgePool::kMostSeconds);
   const std::size_t edges = config.max_heap / sizeof(Address) + 2 * kMostRoots;
   const std::size_t edge_bytes = EdgePool::bytes_for(edges, most_seconds_ + 1);

@@ -54,7 +54,8 @@ struct Config {
   std::uint64_t seed = 1;           // of random stress decisions
   // Tests only, no option: the heap's own thread sleeps before each slice of marking.
   std::uint64_t slow_marker_us = 0;
-  bool idle_by_hand = false; // Collector::look_when_idle is called by the test, and by nobody else
+  std::size_t processors = 0; // for markers and the program; 0: as many as there are
+  bool idle_by_hand = false;  // Collector::look_when_idle is called by the test, and by nobody else
   // Tests only: whoever leads a mark leaves to the other markers what they can do.
   bool seconds_first = false;
 };

@@ -7,6 +7,8 @@
 //             mode heap     max_heap = ratio x live
 //             mode off      the same program in a heap so large that it never collects, for as long as memory lasts
 //             mode control  no heap: the threads touch as much memory at random; what interrupts them is the machine
+//             beside        with any mode: one more thread reads and marks as much memory as lives, of its own, in the way
+//                           a marker does: what a busy neighbour costs, whatever it is busy with
 // Output      one JSON object on standard output; times in microseconds
 #include "measure.h"
 #include "pauses/gaps.h"
@@ -18,10 +20,12 @@
 #include <array>
 #include <atomic>
 #include <cstdio>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <sys/resource.h>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -44,6 +48,7 @@ struct Settings {
   double seconds = 3, ratio = 2.5;
   std::uint64_t off_mib = 2048; // what mode off may allocate besides what lives
   std::string mode = "heap", options;
+  bool beside = false;
 };
 
 [[noreturn]] void fail(const char* what, const echo_error& error) {
@@ -226,6 +231,35 @@ struct ByPhase {
     ns[marking ? 1 : 0] += elapsed;
     ++operations[marking ? 1 : 0];
   }
+};
+
+// Reads words at random, each asked for some turns ahead, and sets a bit for each.
+class Neighbour {
+public:
+  explicit Neighbour(std::uint64_t bytes)
+      : words_(bytes / 8, 1), bits_(words_.size() / 128 + 1), thread_([this] { run(); }) {}
+  ~Neighbour() {
+    done_ = true;
+    thread_.join();
+  }
+  Neighbour(const Neighbour&) = delete;
+  Neighbour& operator=(const Neighbour&) = delete;
+
+private:
+  void run() {
+    std::array<std::uint64_t, 16> queue{};
+    Random random(99);
+    for (std::uint64_t turn = 0; !done_.load(std::memory_order_relaxed); ++turn) {
+      const std::uint64_t next = random.below(words_.size());
+      __builtin_prefetch(&words_[next]);
+      const std::uint64_t due = std::exchange(queue.at(turn % queue.size()), next);
+      bits_[due / 128] |= words_[due] << (due / 2 % 64);
+    }
+  }
+
+  std::vector<std::uint64_t> words_, bits_;
+  std::atomic<bool> done_{false};
+  std::thread thread_;
 };
 
 struct ThreadResult {
@@ -456,9 +490,12 @@ int main(int argc, char** argv) {
   app.add_option("--ratio", settings.ratio, "heap limit / live")->check(CLI::Range(1.2, 100.0));
   app.add_option("--off-mib", settings.off_mib, "what mode off allocates")->check(CLI::Range(1, 1 << 20));
   app.add_option("--mode", settings.mode)->check(CLI::IsMember({"heap", "off", "control"}));
+  app.add_flag("--beside", settings.beside, "a thread that reads memory of its own meanwhile");
   app.add_option("--options", settings.options, "more options of the heap");
   CLI11_PARSE(app, argc, argv);
   try {
+    const std::unique_ptr<Neighbour> neighbour =
+        settings.beside ? std::make_unique<Neighbour>(settings.live_mib * kMiB) : nullptr;
     const json out = settings.mode == "control" ? run_control(settings) : run_heap(settings);
     std::printf("%s\n", out.dump(1).c_str());
   } catch (const std::exception& e) {

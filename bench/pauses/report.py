@@ -13,7 +13,8 @@ same program with collection off.
              waited for a processor; each one over 100 us; how often these were, with their interval, beside the control's gaps
   MMU of the heap: the same from the heap's pauses alone, without what else held the thread
   throughput operations per second, as a ratio to collection off; that pays for fresh memory instead, so it may be above 1;
-             and while the heap marks, as a ratio to those of the same run while it does not
+             and while the heap marks, as a ratio to those of the same run while it does not; its control is the program
+             with collection off beside a thread that reads as much memory of its own, as a ratio to the program alone
 """
 import argparse
 import base64
@@ -136,12 +137,12 @@ def show(name, heap, control="", target="", met=None):
 
 def case(build, live, threads, seconds, rounds, options):
     """Alternating runs of the three modes."""
-    modes = {"heap": [], "control": [], "off": []}
+    modes = {"heap": [], "control": [], "off": [], "off --beside": []}
     for _ in range(rounds):
         for mode, runs in modes.items():
-            runs.append(run(build, f"--mode={mode}", f"--live={live}", f"--threads={threads}", f"--seconds={seconds}",
+            runs.append(run(build, *f"--mode={mode}".split(), f"--live={live}", f"--threads={threads}", f"--seconds={seconds}",
                             *([f"--options={options}"] if options and mode == "heap" else [])))
-    heap, control, off = modes["heap"], modes["control"], modes["off"]
+    heap, control, off, beside = modes.values()
     print(f"  {live} MiB alive, {threads} thread{'s' * (threads > 1)}{'':<24}{'heap':>24}{'control':>24}")
     # One core is free, unless every core has a mutator.
     free_core = (os.cpu_count() or 1) > threads
@@ -201,8 +202,10 @@ def case(build, live, threads, seconds, rounds, options):
     while_marking = [rate_ratio(r) for r in heap if r["idle"]["operations"] and r["marking"]["operations"]]
     if while_marking:
         share = statistics.median(while_marking)
-        show("throughput while marking / while not", f"{share:.2f} x", f"{marking_share(heap):.0%} of the time",
+        alone, neighbour = (statistics.median(r["ns_per_operation"] for r in runs) for runs in (off, beside))
+        show("throughput while marking / while not", f"{share:.2f} x", f"{alone / neighbour:.2f} x",
              ">= 0.9" if free_core else "", share >= 0.9 if free_core else None)
+        show("  share of the time", f"{marking_share(heap):.0%}")
     cpu = statistics.median(r["heap"]["collector_cpu_s"] * threads / r["thread_seconds"] for r in heap)
     show("collector CPU s per s", f"{cpu:.2f}")
     show("collections per s", f"{sum(r['heap']['collections'] for r in heap) * threads / sum(r['thread_seconds'] for r in heap):.2f}")

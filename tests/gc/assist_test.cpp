@@ -3,6 +3,8 @@
 // Purpose     Marking by the threads of the program: who allocates faster than is marked marks himself and does not stall, in
 //             bounded slices; deletion logs do not pile up. Each is also switched off, and then what it prevents happens.
 #include "gc/mark_debt.h"
+#include "gc/mark_room.h"
+#include "heap/os_memory.h"
 #include "tests/gc/test_heap.h"
 
 #include <gtest/gtest.h>
@@ -83,6 +85,20 @@ TEST(MarkDebt, TheHeapsThreadIsGivenTimeAndMakesUpForIt) { // [assist.rate.1]
   EXPECT_FALSE(debt.has_credit()) << "not in steps, which nobody else takes";
 }
 
+// A mark that is left to the program is to end in half of the room that is left then. [service.way.1]
+TEST(MarkRoom, HalfOfWhatIsLeft) {
+  MarkRoom room;
+  room.begin(40 * kMiB, 64 * kMiB,
+             20 * kMiB); // planned: the lesser of 3/4 of the room and half of what is not alive
+  EXPECT_EQ(room.for_debt(40 * kMiB, 64 * kMiB), 42 * kMiB);
+  EXPECT_EQ(room.for_debt(50 * kMiB, 54 * kMiB), 32 * kMiB);
+  room.halve(50 * kMiB);
+  EXPECT_EQ(room.for_debt(50 * kMiB, 54 * kMiB), 16 * kMiB);
+  EXPECT_EQ(room.for_debt(60 * kMiB, 44 * kMiB), 6 * kMiB);
+  room.halve(200 * kMiB); // nothing is left of it
+  EXPECT_GT(room.for_debt(200 * kMiB, 10 * kMiB), 0u);
+}
+
 // --- allocation
 
 struct Outcome {
@@ -136,6 +152,53 @@ TEST(Assist, BreakAssistsOff) {
   EXPECT_EQ(assists(s), 0u);
   EXPECT_GT(s.stall_us.count + s.pause_by_cause_us[ECHO_CAUSE_heap_full].count, 0u)
       << "the program waited for the mark";
+}
+
+// Threads of the program on all processors mark by themselves once they have to mark at all. [service.way.1]
+std::uint64_t marks_left_to_the_program(std::size_t processors) {
+  Config config;
+  config.max_heap = 3 * kLive;
+  config.reserve_bytes = 1;
+  config.slow_marker_us = 5000;
+  config.processors = processors;
+  TestHeap heap(config);
+  const std::size_t count = kLive / (kPairBytes + 8);
+  const ObjectRef array = heap.make(heap.refs, count);
+  heap.root(0, array);
+  for (std::size_t i = 0; i < count; ++i) {
+    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
+  }
+  const std::uint64_t first = heap.collector.cycles();
+  while (heap.collector.cycles() < first + 8) {
+    EXPECT_TRUE(heap.try_make(heap.pair));
+  }
+  EXPECT_EQ(heap.collector.verify(*heap.mutator, true), "");
+  return heap.collector.marks_by_program();
+}
+
+TEST(Assist, WithoutAProcessorTheHeapsThreadGivesWay) { // [service.way.1]
+  EXPECT_GT(marks_left_to_the_program(1), 0u);
+  EXPECT_EQ(marks_left_to_the_program(64), 0u);
+}
+
+// The mark ends all the same when they do not allocate.
+TEST(Assist, AProgramThatDoesNotAllocateDoesNotKeepAMarkOpen) { // [service.way.1]
+  Config config;
+  config.max_heap = 32 * kMiB;
+  config.processors = 1;
+  TestHeap heap(config);
+  heap.root(0, heap.make(heap.refs, 100'000));
+  for (int i = 0; i < 50; ++i) { // each asked for when the one before has just ended [cycle.want.1]
+    const std::uint64_t before = heap.collector.cycles();
+    ASSERT_TRUE(heap.collector.begin_collection(*heap.mutator));
+    const std::uint64_t start = os::monotonic_ns();
+    while (heap.collector.cycles() == before) {
+      heap.collector.poll(*heap.mutator);
+      ASSERT_LT(os::monotonic_ns() - start, 20'000'000'000u)
+          << "cycle " << i << " does not come, or does not end";
+    }
+  }
+  EXPECT_EQ(heap.collector.marks_by_program(), 0u);
 }
 
 TEST(Assist, LargeObjectsPayInSlices) {
