@@ -29,12 +29,14 @@ Collector::Collector(const Config& c)
       finalizers(memory), marker_(memory), verifier_(memory, roots), audit_(memory, roots),
       pacing_({c.policy, c.growth_percent, c.balance, c.initial_trigger}, c.max_heap),
       idle_(c.idle_ms * kNsPerMs, c.idle_collect && !c.stepping),
-      service_(memory, c.poison, std::chrono::milliseconds(c.idle_by_hand ? 0 : c.idle_ms),
-               [this] {
-                 if (!config.idle_by_hand) {
-                   service_.leave_out(look_when_idle(os::monotonic_ns()));
-                 }
-               }),
+      service_(
+          memory, c.poison, std::chrono::milliseconds(c.idle_by_hand ? 0 : c.idle_ms),
+          [this] {
+            if (!config.idle_by_hand) {
+              service_.leave_out(look_when_idle(os::monotonic_ns()));
+            }
+          },
+          [this] { return safepoints.stop_asked(); }),
       collector_thread_([this] { drive_in_background(); }, {}, BackgroundThread::Share::Smaller),
       barrier_phase_(c.stress_barriers ? kBarrierAudit : kBarrierIdle) {
   if (assists()) {

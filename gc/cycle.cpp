@@ -577,6 +577,7 @@ bool Collector::begin_beside(echo_cause cause) {
   cycle_.seconds = seconds_wanted();
   cycle_.seen_assisted = edges_assisted_.load(std::memory_order_relaxed);
   bring_near();
+  const ServiceThread::Aside aside(service_);
   stop_to_begin();
   return cycle_.whole;
 }
@@ -607,6 +608,7 @@ bool Collector::mark_beside() {
     {
       const MutexLock step(driver_gate_);
       bring_near();
+      const ServiceThread::Aside aside(service_);
       ended = stop_to_end();
     }
     if (!ended && untraced_threads_.load() != 0) {
@@ -655,7 +657,8 @@ void Collector::request_cycle(Mutator& mutator) {
 void Collector::wake_collector() {
   const std::uint64_t seen = cycles();
   if (wanted_after_.load(std::memory_order_relaxed) != seen) {
-    wanted_after_.store(seen); // first: whoever ends a cycle lets go of wanted_ and then looks here [cycle.want.1]
+    wanted_after_.store(
+        seen); // first: whoever ends a cycle lets go of wanted_ and then looks here [cycle.want.1]
   }
   if (!wanted_.load() && !wanted_.exchange(true)) {
     room_.want(room_left());
@@ -687,7 +690,8 @@ void Collector::drive_in_background() {
     events.wake();
   }
   wanted_.store(false);
-  if (cycles() != before && wanted_after_.load() == cycles()) { // asked for when the cycle had ended [cycle.want.1]
+  if (cycles() != before &&
+      wanted_after_.load() == cycles()) { // asked for when the cycle had ended [cycle.want.1]
     if (!wanted_.exchange(true)) {
       collector_thread_.wake();
     }

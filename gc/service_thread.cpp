@@ -4,8 +4,13 @@
 #include "gc/service_thread.h"
 
 #include <algorithm>
+#include <thread>
 
 namespace echo {
+
+namespace {
+constexpr std::chrono::microseconds kOutOfTheWay{100};
+} // namespace
 
 bool ServiceThread::has_work() {
   const std::size_t keep = memory_.pool.keep();
@@ -22,6 +27,10 @@ void ServiceThread::wake_if_needed() {
 
 template <class Step> void ServiceThread::repeat(Step step) {
   for (bool more = true; more && !thread_.is_ending();) {
+    if (stop_asked_() || aside_.load() != 0) { // [service.stop.1]
+      std::this_thread::sleep_for(kOutOfTheWay);
+      continue;
+    }
     const MutexLock gate(gate_); // [fork.prepare.1]
     more = step();
   }

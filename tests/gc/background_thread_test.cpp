@@ -2,6 +2,7 @@
 //
 // Purpose     Threads of the heap's own: when they work, and which of them give way to the program.
 #include "gc/background_thread.h"
+#include "gc/service_thread.h"
 #include "heap/os_memory.h"
 #include "tests/gc/test_heap.h"
 
@@ -63,6 +64,60 @@ TEST(BackgroundThread, ThoseThatMarkGiveWay) { // [service.share.1]
     std::this_thread::yield();
   }
   EXPECT_EQ(threads_at(behind), 3);
+}
+
+// A heap's pages, brought in by a service thread.
+class Service : public ::testing::Test {
+protected:
+  static constexpr std::size_t kAhead = std::size_t{128} << 20;
+  void SetUp() override {
+    ASSERT_TRUE(memory.open());
+    ASSERT_TRUE(service.start());
+  }
+  void TearDown() override { service.stop(); }
+  static Config config() {
+    Config config;
+    config.max_heap = 4 * kAhead;
+    config.populate = kAhead;
+    config.keep_free = 2 * kAhead;
+    config.initial_trigger = 2 * kAhead;
+    return config;
+  }
+  std::uint64_t brought_in() const { return memory.pool.populated_bytes(); }
+  void wait_for(std::uint64_t bytes) const {
+    while (brought_in() < bytes) {
+      std::this_thread::yield();
+    }
+  }
+  static void wait_a_little() { std::this_thread::sleep_for(std::chrono::milliseconds(20)); }
+
+  std::atomic<bool> is_stop_asked{false};
+  Memory memory{config()};
+  ServiceThread service{memory, false, std::chrono::milliseconds(0), [] {},
+                        [this] { return is_stop_asked.load(); }};
+};
+
+TEST_F(Service, BeginsNoStepWhileAStopIsAskedFor) { // [service.stop.1]
+  is_stop_asked = true;
+  service.wake();
+  wait_a_little();
+  EXPECT_EQ(brought_in(), 0u);
+  is_stop_asked = false;
+  wait_for(kAhead);
+}
+
+// And whoever wants it to stand aside waits for one step, not for all of its work.
+TEST_F(Service, StandsAside) { // [service.stop.1]
+  service.wake();
+  wait_for(1);
+  {
+    const ServiceThread::Aside aside(service);
+    const std::uint64_t before = brought_in();
+    EXPECT_LT(before, kAhead);
+    wait_a_little();
+    EXPECT_EQ(brought_in(), before);
+  }
+  wait_for(kAhead);
 }
 
 } // namespace
