@@ -17,6 +17,9 @@ namespace {
 // Takes of cells from a slab, none of them after a free by another thread, until it is biased again. A slab that is filled
 // by one thread and emptied by another is taken from once or twice in between, and must stay shared.
 constexpr unsigned kQuietTakes = 3;
+// Free cells of a word that are worth a refill of their own; and batches from which on words are reserved.
+constexpr int kWorthReserving = 16;
+constexpr std::uint32_t kLeastBatchForWords = 64;
 } // namespace
 
 void SlabLock::lock_slow() {
@@ -42,6 +45,7 @@ void ClassCache::open(ThreadCache* thread, Pool* pool, NativeSpace* space, Cell 
   slab_count_ = space->slab_count();
   live_bits_ = space->live_bits();
   magic_ = shape.magic;
+  cell_bytes_ = shape.bytes;
   words_ = shape.words;
   capacity_ = shape.capacity;
   cell_ = cell;
@@ -115,7 +119,7 @@ void* ClassCache::allocate_slow() {
     grant_turns();
     thread_->service(true);
   }
-  if (stacked() == 0) {
+  if (stacked() == 0 && !reserve_next()) {
     bump(refills_);
     if (!refill()) {
       return nullptr;
@@ -144,6 +148,7 @@ bool ClassCache::refill() {
       SlabRecord& record = *partial_;
       const std::uint32_t taken = take_cells(record, want);
       if (taken != 0) {
+        batch_left_ = want - std::min(want, taken);
         bump(refilled_, taken);
         return true;
       }
@@ -164,8 +169,7 @@ bool ClassCache::refill() {
   }
 }
 
-// Fills the empty L1 with up to `want` free cells, so that they are handed out in the order of their
-// addresses.
+// Fills the empty L1 from a slab; how many cells.
 std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
   SlabEntry& entry = entry_of(record);
   if (tag_of(entry.owner.load(std::memory_order_relaxed)) != OwnerTag::Biased) {
@@ -180,16 +184,60 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
       entry.owner.store(word(OwnerTag::Biased), std::memory_order_relaxed);
     }
   }
+  std::uint32_t taken = want < kLeastBatchForWords ? 0 : reserve_word(record);
+  if (taken == 0 && (taken = fill_stack(record, want)) == 0) {
+    return 0;
+  }
+  record.quiet_takes = static_cast<std::uint8_t>(std::min(record.quiet_takes + 1u, kQuietTakes));
+  if (record.counted) {
+    record.counted = false;
+    --empty_;
+  }
+  return taken;
+}
+
+// The next word of a batch that has begun.
+bool ClassCache::reserve_next() {
+  if (batch_left_ == 0 || partial_ == nullptr) {
+    return false;
+  }
+  const std::uint32_t taken = reserve_word(*partial_);
+  batch_left_ = taken == 0 ? 0 : batch_left_ - std::min(batch_left_, taken);
+  bump(refilled_, taken);
+  return taken != 0;
+}
+
+// The free cells of the slab's first word that has any, if they are many. [native.word.1]
+std::uint32_t ClassCache::reserve_word(SlabRecord& record) {
+  BitWord* const live = space_->live_of(record.slab);
+  for (std::uint32_t w = record.first_word; w < words_; ++w) {
+    const std::uint64_t free = cells_of_word(w) & ~live[w].load(std::memory_order_relaxed);
+    if (free == 0) {
+      continue;
+    }
+    record.first_word = static_cast<std::uint16_t>(w);
+    if (std::popcount(free) < kWorthReserving) {
+      break;
+    }
+    reserved_.open(shown_, &live[w], space_->slab_start(record.slab) + std::size_t{64} * w * cell_bytes_,
+                   free);
+    record.first_word = static_cast<std::uint16_t>(w + 1);
+    return static_cast<std::uint32_t>(std::popcount(free));
+  }
+  return 0;
+}
+
+// Up to `want` free cells, so that they are handed out in the order of their addresses.
+std::uint32_t ClassCache::fill_stack(SlabRecord& record, std::uint32_t want) {
   const Address start = space_->slab_start(record.slab);
   const BitWord* const live = space_->live_of(record.slab);
-  const std::size_t cell_bytes = shape_of(cell_).bytes;
   std::uint32_t left = want; // entries [1, left] are not filled yet
   std::uint32_t w = record.first_word;
   for (; w < words_ && left != 0; ++w) {
     std::uint64_t free = cells_of_word(w) & ~live[w].load(std::memory_order_relaxed);
     for (; free != 0 && left != 0; free &= free - 1) {
       const std::size_t cell = 64 * w + static_cast<std::uint32_t>(std::countr_zero(free));
-      cells_[left--] = reinterpret_cast<void*>(start + cell * cell_bytes);
+      cells_[left--] = reinterpret_cast<void*>(start + cell * cell_bytes_);
     }
     if (free != 0) {
       break;
@@ -197,19 +245,20 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
   }
   record.first_word = static_cast<std::uint16_t>(w);
   const std::uint32_t taken = want - left;
-  if (taken == 0) {
-    return 0;
-  }
   if (left != 0) {
     std::copy_n(cells_ + 1 + left, taken, cells_ + 1);
   }
   set_stacked(taken);
-  record.quiet_takes = static_cast<std::uint8_t>(std::min(record.quiet_takes + 1u, kQuietTakes));
-  if (record.counted) {
-    record.counted = false;
-    --empty_;
-  }
   return taken;
+}
+
+// What is left of the reserved word goes back to its slab.
+void ClassCache::unreserve() {
+  const Address offset = reserved_.first() - base_;
+  SlabRecord& record = *table_[offset / kSlabBytes].record.load(std::memory_order_relaxed);
+  bump(dropped_, reserved_.left());
+  reserved_.close(shown_);
+  note_free_cell(record, cell_at(offset % kSlabBytes, magic_).index / 64);
 }
 
 bool ClassCache::take_slab() {
@@ -258,16 +307,11 @@ void ClassCache::note_free_cell(SlabRecord& record, std::uint32_t word) {
   }
 }
 
-// L1 is full: the cell, whose live bit is cleared, stays in its slab, which is told.
-bool ClassCache::put_aside(Address last, Address next) {
-  last_.store(next, std::memory_order_release);
-  SlabRecord& record = *table_[(last - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
+bool ClassCache::note_aside(SlabRecord& record, std::uint32_t word, bool is_last_of_word) {
   bump(aside_);
-  std::uint32_t index = 0;
-  const bool no_neighbours = live_word(last, &index).load(std::memory_order_relaxed) == 0;
-  note_free_cell(record, index / 64);
-  if (no_neighbours && !record.counted) {
-    note_if_empty(record, index / 64);
+  note_free_cell(record, word);
+  if (is_last_of_word && !record.counted) {
+    note_if_empty(record, word);
     space_->settle();
   }
   return true;
@@ -295,7 +339,7 @@ void ClassCache::note_if_empty(SlabRecord& record, std::uint32_t first_word) {
 }
 
 void ClassCache::free_own(SlabRecord& record, void* p) {
-  settle();
+  settle_last();
   const auto at = reinterpret_cast<Address>(p);
   std::uint32_t index = 0;
   BitWord& live = live_word(at, &index);
@@ -577,12 +621,14 @@ ClassCounters ClassCache::counters() const {
   const auto get = [](const auto& counter) { return counter.load(std::memory_order_relaxed); };
   std::uint32_t state = 0;
   std::uint32_t last = 0;
+  std::uint32_t reserved = 0;
   std::uint32_t before = 0;
   do {
     before = granting_.load(std::memory_order_acquire);
     out.allocations = get(granted_);
     state = get(state_);
     last = is_free(last_.load(std::memory_order_relaxed)) ? 1 : 0;
+    reserved = reserved_.left();
     std::atomic_thread_fence(std::memory_order_acquire);
   } while (before % 2 != 0 || before != granting_.load(std::memory_order_relaxed));
   out.allocations -= state / kOneTurn;
@@ -590,7 +636,8 @@ ClassCounters ClassCache::counters() const {
   out.late_double_frees = get(late_double_frees_);
   out.slabs = get(slabs_);
   out.rate = get(rate_);
-  const std::uint64_t pushes = out.allocations + state % kOneTurn + last + get(dropped_) - get(refilled_);
+  const std::uint64_t pushes =
+      out.allocations + state % kOneTurn + last + reserved + get(dropped_) - get(refilled_);
   out.frees = pushes + get(aside_) + get(remote_frees_);
   return out;
 }

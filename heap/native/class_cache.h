@@ -3,13 +3,14 @@
 // Purpose     One thread's cells of one size: the hot path of native allocation.
 //
 //             L1  the cell freed last, then a LIFO
-//                 stack of free cells               no lock, no atomic read-modify-write
+//                 stack of free cells, then the
+//                 cells of a reserved word          no lock, no atomic read-modify-write
 //             L2  a list of own slabs with free cells, refilling L1 in batches      the same
 //             L3  new slabs from the space; cells freed by other threads; slabs of threads that are gone
 //
 // Invariants  [native.cache.1] L1's stack holds cells of slabs this cache owns whose live bit is 0, each once. Of
 //             such a slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is
-//             empty when cells are taken, so live bits alone decide. Nothing is ever written into a free
+//             empty when cells are taken, so live bits alone decide: those of reserved cells are set [native.word.1]. Nothing is ever written into a free
 //             cell.
 //             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one
 //             bitmap test and one store. Any other pointer leaves the fast path. [native.free.3] Of two frees
@@ -20,9 +21,9 @@
 //             drops the remote bits of cells that are not live. No check can do better without a fence in the owner's path
 //             (Attiya and others, Laws of Order, POPL 2011). Races between all others are decided by the
 //             slab's lock.
-//             [native.last.1] The cell freed last by the fast path waits in last_, free although its live bit
-//             is set, and is the first to be handed out again: a pair of allocation and free touches neither bit nor
-//             stack. It becomes an ordinary free cell before the owner does anything else. Whoever else reads a live
+//             [native.last.1] The cell freed last by the fast path waits in last_, but if another does and L1 is full,
+//             free although its live bit is set, and is the first to be handed out again: a pair of allocation and free touches neither bit nor
+//             stack. It becomes an ordinary free cell before the owner does anything else but the two fast paths. Whoever else reads a live
 //             bit with the slab's lock held reads last_ first (acquire): if that is another cell, the bit is up
 //             to date. It is never a cell of a Shared slab: the owner's frees there take the lock, and what was freed
 //             last before was settled when the owner made the slab Shared.
@@ -30,12 +31,13 @@
 //             free needs no other check. Nobody else frees it without taking it out of last_ first, with the slab's lock
 //             held, unless the slab is Shared; and of a Shared slab it is none.
 // Equations   allocations = granted - turns left
-//             pushes = allocations + |L1| + dropped - refilled;  frees = pushes + aside + remote
+//             pushes = allocations + |L1, reserved cells included| + dropped - refilled;  frees = pushes + aside + remote
 #pragma once
 
 #include "heap/native/cache_policy.h"
 #include "heap/native/free_result.h"
 #include "heap/native/native_space.h"
+#include "heap/native/reserved_word.h"
 #include "heap/native/slab_record.h"
 
 #include <atomic>
@@ -77,13 +79,14 @@ public:
       p = reinterpret_cast<void*>(last);
     } else {
       p = cells_[state % kOneTurn]; // null if there is none
-      if (__builtin_expect(p == nullptr, 0)) {
+      if (p != nullptr) {
+        std::uint32_t index = 0;
+        BitWord& live = live_word(reinterpret_cast<Address>(p), &index);
+        live.store(live.load(std::memory_order_relaxed) | bit(index), std::memory_order_relaxed);
+        state -= kOneCell;
+      } else if ((p = reserved_.take(cell_bytes_)) == nullptr) {
         return nullptr;
       }
-      std::uint32_t index = 0;
-      BitWord& live = live_word(reinterpret_cast<Address>(p), &index);
-      live.store(live.load(std::memory_order_relaxed) | bit(index), std::memory_order_relaxed);
-      state -= kOneCell;
     }
     state_.store(state - kOneTurn, std::memory_order_relaxed);
     return p;
@@ -107,8 +110,8 @@ public:
     if (__builtin_expect(offset / kSlabBytes >= slab_count_, 0)) {
       return otherwise();
     }
-    if (__builtin_expect(
-            table_[offset / kSlabBytes].owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
+    const SlabEntry& entry = table_[offset / kSlabBytes];
+    if (__builtin_expect(entry.owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased), 0)) {
       return otherwise();
     }
     // cell_at() in its parts: with the condition as a value the compiler keeps it in a saved register.
@@ -117,8 +120,9 @@ public:
       return otherwise();
     }
     const std::uint64_t index = product >> 32;
-    const BitWord& live = live_bits_[offset / kSlabBytes * kSlabWords + index / 64];
-    if (__builtin_expect((live.load(std::memory_order_relaxed) >> (index % 64) & 1) == 0, 0)) {
+    BitWord& live = live_bits_[offset / kSlabBytes * kSlabWords + index / 64];
+    const std::uint64_t before = live.load(std::memory_order_relaxed);
+    if (__builtin_expect((before >> (index % 64) & 1) == 0 || reserved_.has(&live, index), 0)) {
       return otherwise();
     }
     const Address last = last_.load(std::memory_order_relaxed);
@@ -126,9 +130,9 @@ public:
       if (__builtin_expect(last == at, 0)) {
         return otherwise();
       }
-      if (__builtin_expect(!spill(last), 0)) {
-        return put_aside(last, at);
-      }
+      return stacked() < limit_ ? replace_last(last, at)
+                                : put_aside(entry, live, before & ~(std::uint64_t{1} << (index % 64)),
+                                            static_cast<std::uint32_t>(index / 64));
     }
     last_.store(at, std::memory_order_release);
     return true;
@@ -144,6 +148,11 @@ public:
   void forget_taken(const void* p) {
     Address taken = reinterpret_cast<Address>(p) + kTaken;
     (void)last_.compare_exchange_strong(taken, no_cell(), std::memory_order_seq_cst);
+  }
+  // The cell of this live bit, which was read before, is free all the same. Any thread that holds the slab's lock, and then
+  // reads the bit again. [native.word.2]
+  bool is_reserved(const BitWord* live, std::uint64_t bit) const {
+    return reserved_.reserves(shown_, live, bit);
   }
   // A free of somebody else's cell by this cache's thread has succeeded.
   void count_remote_free() { bump(remote_frees_); }
@@ -175,7 +184,7 @@ public:
   // For tests of the policy and the levels. Owner only.
   const CachePolicy& policy() const { return policy_; }
   std::uint32_t cached() const {
-    return stacked() + (is_free(last_.load(std::memory_order_relaxed)) ? 1 : 0);
+    return stacked() + reserved_.left() + (is_free(last_.load(std::memory_order_relaxed)) ? 1 : 0);
   }
   std::uint32_t limit() const { return limit_; }
 
@@ -215,6 +224,9 @@ private:
 
   bool refill();
   std::uint32_t take_cells(SlabRecord& record, std::uint32_t want);
+  std::uint32_t reserve_word(SlabRecord& record);
+  bool reserve_next();
+  std::uint32_t fill_stack(SlabRecord& record, std::uint32_t want);
   // Collects remote frees; true if a cell became free. The slab's lock is held.
   bool collect_remote(SlabRecord& record);
   void collect_pending();
@@ -237,38 +249,54 @@ private:
            : before >= capacity_    ? 0
                                     : bit(capacity_ - before) - 1;
   }
-  // The cell freed last becomes an ordinary free cell, in L1 or aside. False: more is to be done, by put_aside().
-  bool spill(Address at) {
+  // The cell freed last becomes an ordinary free cell of L1's stack, which has room; `at` takes its place. True.
+  // (Not inlined: what it needs of registers would have to be saved by every free.)
+  [[gnu::noinline]] bool replace_last(Address last, Address at) {
     std::uint32_t index = 0;
-    BitWord& live = live_word(at, &index);
-    const std::uint64_t after = live.load(std::memory_order_relaxed) & ~bit(index);
+    BitWord& live = live_word(last, &index);
+    live.store(live.load(std::memory_order_relaxed) & ~bit(index), std::memory_order_relaxed);
+    const std::uint32_t state = state_.load(std::memory_order_relaxed) + kOneCell;
+    cells_[state % kOneTurn] = reinterpret_cast<void*>(last);
+    state_.store(state, std::memory_order_relaxed);
+    last_.store(at, std::memory_order_release);
+    return true;
+  }
+  // A cell becomes an ordinary free cell of its slab: its bit goes. The slab may know already that it has free cells from
+  // this word on. True.
+  bool put_aside(const SlabEntry& entry, BitWord& live, std::uint64_t after, std::uint32_t word) {
     live.store(after, std::memory_order_relaxed);
-    const std::uint32_t state = state_.load(std::memory_order_relaxed);
-    const std::size_t count = state % kOneTurn;
-    if (count < limit_) {
-      cells_[count + 1] = reinterpret_cast<void*>(at);
-      state_.store(state + kOneCell, std::memory_order_relaxed);
-      return true;
-    }
-    // L1 is full. The slab may know already that it has free cells from here on.
-    const SlabRecord& record = *table_[(at - base_) / kSlabBytes].record.load(std::memory_order_relaxed);
-    if (__builtin_expect(record.first_word <= index / 64 && after != 0, 1)) {
+    SlabRecord& record = *entry.record.load(std::memory_order_relaxed);
+    if (__builtin_expect(record.first_word <= word && after != 0, 1)) {
       bump(aside_);
       return true;
     }
-    return false;
+    return note_aside(record, word, after == 0);
   }
-  // Every function of the owner but the two fast paths begins with it. [native.last.1]
-  void settle() {
+  // Every function of the owner but the two fast paths begins with one of these. [native.last.1]
+  void settle_last() {
     const Address last = last_.load(std::memory_order_relaxed);
-    if (!is_free(last) || spill(last)) {
+    if (!is_free(last)) {
       last_.store(no_cell(), std::memory_order_release);
+    } else if (stacked() < limit_) {
+      (void)replace_last(last, no_cell());
     } else {
-      put_aside(last, no_cell());
+      std::uint32_t index = 0;
+      BitWord& live = live_word(last, &index);
+      last_.store(no_cell(), std::memory_order_release);
+      (void)put_aside(table_[(last - base_) / kSlabBytes], live,
+                      live.load(std::memory_order_relaxed) & ~bit(index), index / 64);
     }
   }
-  // The cell freed last is put aside; `next` takes its place. True.
-  [[gnu::noinline]] bool put_aside(Address last, Address next);
+  // And all but those that look at one cell only give the reserved cells back.
+  void settle() {
+    settle_last();
+    if (reserved_.left() != 0) {
+      unreserve();
+    }
+  }
+  void unreserve();
+  // The slab is told. True.
+  [[gnu::noinline]] bool note_aside(SlabRecord& record, std::uint32_t word, bool is_last_of_word);
   void note_free_cell(SlabRecord& record, std::uint32_t word);
   void note_if_empty(SlabRecord& record, std::uint32_t first_word);
   bool is_empty(SlabRecord& record, std::uint32_t first_word) const;
@@ -297,6 +325,12 @@ private:
   std::uint32_t limit_ = 0;
   std::uint32_t magic_ = 0;
 
+  // The second hot line, of programs that do not free what they have just allocated.
+  alignas(kCacheLine) ReservedWord reserved_; // [native.word.1]
+  std::uint32_t cell_bytes_ = 0;
+  std::uint32_t batch_left_ = 0; // cells that words may still be reserved of without a refill
+  std::atomic<std::uint64_t> aside_{0};
+
   // The warm lines: slow paths of the owner.
   alignas(kCacheLine) SlabRecord* partial_ = nullptr;
   Cell cell_{};
@@ -314,11 +348,12 @@ private:
   std::atomic<std::uint64_t> refills_{0};
   std::atomic<std::uint64_t> refilled_{0};
   std::atomic<std::uint64_t> dropped_{0};
-  std::atomic<std::uint64_t> aside_{0};
   std::atomic<std::uint64_t> remote_frees_{0};
   std::atomic<std::uint64_t> late_double_frees_{0};
   std::atomic<std::uint64_t> slabs_{0};
   std::atomic<std::uint64_t> rate_{0};
+
+  ReservedWord::Shown shown_;
 
   // Written by other threads.
   alignas(kCacheLine) std::atomic<SlabRecord*> pending_{nullptr};

@@ -147,6 +147,181 @@ TEST_F(CellHandedOutLast, IsNotWhatLiesBesideIt) {
   EXPECT_STREQ(pool->check(), "");
 }
 
+// Cells that are set aside to be handed out next are free, whatever their live bits say. [native.word.1]
+class ReservedCells : public PoolTest {
+protected:
+  void SetUp() override {
+    PoolTest::SetUp();
+    while (cache()->policy().batch() < kMaxCached ||
+           cache()->cached() < 8) { // words are reserved by large batches only
+      mine.push_back(pool->allocate(64));
+    }
+    void* const before = pool->allocate(64);
+    mine.push_back(before);
+    next = static_cast<std::byte*>(before) + 64;
+    ASSERT_GE(cache()->cached(), 4u);
+  }
+  ClassCache* cache() { return pool->this_threads_cache(cell_for(64)); }
+  // Of what is handed out from now on: each cell once, `next` first, and all can be freed.
+  void expect_the_rest() {
+    std::set<void*> cells(mine.begin(), mine.end());
+    EXPECT_EQ(cells.size(), mine.size());
+    for (int i = 0; i < 2000; ++i) {
+      void* const p = pool->allocate(64);
+      EXPECT_TRUE(i != 0 || p == next);
+      EXPECT_TRUE(cells.insert(p).second) << "handed out twice";
+    }
+    for (void* const p : cells) {
+      EXPECT_EQ(pool->free(p, 64), FreeResult::Done);
+    }
+    const PoolCounters counters = pool->counters();
+    EXPECT_EQ(counters.frees, counters.allocations);
+    pool->trim();
+    EXPECT_EQ(pool->counters().committed_bytes, 0u);
+  }
+  std::vector<void*> mine;
+  void* next = nullptr;
+};
+
+TEST_F(ReservedCells, AreFreeToTheirOwner) {
+  EXPECT_EQ(pool->usable_bytes(next), 0u);
+  EXPECT_EQ(pool->free(next, 64), FreeResult::AlreadyFree);
+  expect_the_rest();
+}
+
+TEST_F(ReservedCells, AreFreeToOthers) {
+  Worker worker;
+  worker.run([&] {
+    EXPECT_EQ(pool->usable_bytes(next), 0u);
+    EXPECT_EQ(pool->free(next, 64), FreeResult::AlreadyFree);
+    EXPECT_EQ(pool->usable_bytes(mine.back()), 64u);
+    EXPECT_EQ(pool->free(mine.back(), 64), FreeResult::Done) << "a neighbour in the same word";
+    EXPECT_EQ(pool->free(next, 64), FreeResult::AlreadyFree) << "while that is not noticed";
+  });
+  mine.pop_back();
+  void* const p = pool->allocate(64); // notices: what was reserved goes back, and comes again
+  mine.push_back(p);
+  EXPECT_STREQ(pool->check(), "");
+  std::set<void*> cells(mine.begin(), mine.end());
+  for (int i = 0; i < 2000; ++i) {
+    EXPECT_TRUE(cells.insert(pool->allocate(64)).second) << "handed out twice";
+  }
+  for (void* const cell : cells) {
+    EXPECT_EQ(pool->free(cell, 64), FreeResult::Done);
+  }
+  EXPECT_EQ(pool->counters().frees, pool->counters().allocations);
+}
+
+TEST_F(ReservedCells, ThatWereFreedBeforeAreNotFreedAgain) {
+  // A whole word of the program's cells is freed: more than L1 holds, so it lies in its slab, and is reserved again.
+  std::vector<void*> many;
+  for (int i = 0; i < 4096; ++i) {
+    many.push_back(pool->allocate(64));
+  }
+  for (void* const p : many) {
+    EXPECT_EQ(pool->free(p, 64), FreeResult::Done);
+  }
+  std::set<void*> out;
+  for (std::uint32_t i = 0; i < cache()->limit() + 40; ++i) {
+    out.insert(pool->allocate(64));
+  }
+  Worker worker;
+  int refused = 0;
+  worker.run([&] {
+    for (void* const p : many) {
+      if (!out.contains(p)) {
+        EXPECT_EQ(pool->free(p, 64), FreeResult::AlreadyFree);
+        ++refused;
+      }
+    }
+  });
+  EXPECT_GT(refused, 1000);
+  for (void* const p : many) {
+    if (!out.contains(p)) {
+      EXPECT_EQ(pool->free(p, 64), FreeResult::AlreadyFree);
+    }
+  }
+  EXPECT_STREQ(pool->check(), "");
+}
+
+TEST_F(ReservedCells, GoBackWhenTheCacheIsTrimmed) {
+  const std::uint64_t frees = pool->counters().frees;
+  pool->trim();
+  EXPECT_EQ(cache()->cached(), 0u);
+  EXPECT_EQ(pool->counters().frees, frees) << "which is no free";
+  EXPECT_EQ(pool->free(next, 64), FreeResult::AlreadyFree);
+  expect_the_rest();
+}
+
+TEST_F(ReservedCells, OfAThreadThatIsGoneServeOthers) {
+  void* theirs = nullptr;
+  {
+    Worker gone;
+    gone.run([&] {
+      for (int i = 0; i < 3000; ++i) {
+        theirs = pool->allocate(64);
+      }
+    });
+  }
+  Worker heir;
+  heir.run([&] {
+    EXPECT_EQ(pool->free(static_cast<std::byte*>(theirs) + 64, 64), FreeResult::AlreadyFree);
+    EXPECT_EQ(pool->allocate(64), static_cast<std::byte*>(theirs) + 64);
+  });
+  EXPECT_STREQ(pool->check(), "");
+}
+
+// Words are reserved and given back, and no cell of them is ever handed out: another thread finds none that can be freed.
+TEST(ReservedWord, SeenByAnotherThread) { // [native.word.2]
+  BitWord words[2] = {};
+  ReservedWord reserved;
+  ReservedWord::Shown shown;
+  std::atomic<bool> done{false};
+  std::uint64_t found_free = 0;
+  std::atomic<std::uint64_t> found_reserved{0};
+  std::thread other([&] {
+    const auto is_live = [](const BitWord& word, std::uint64_t bit) { return (word.load() & bit) != 0; };
+    for (std::uint64_t i = 0; !done; ++i) {
+      const BitWord& word = words[i % 2];
+      const std::uint64_t bit = ClassCache::bit(static_cast<std::uint32_t>(i / 2));
+      if (is_live(word, bit)) {
+        const bool refused = reserved.reserves(shown, &word, bit);
+        found_reserved += refused ? 1 : 0;
+        found_free += !refused && is_live(word, bit) ? 1 : 0;
+      }
+    }
+  });
+  for (int i = 0; i < 1'000'000 || found_reserved < 1000; ++i) {
+    reserved.open(shown, &words[i % 2], 0, ~std::uint64_t{0});
+    reserved.close(shown);
+  }
+  done = true;
+  other.join();
+  EXPECT_EQ(found_free, 0u);
+}
+
+TEST(ReservedWord, HandsOutEachCellOnceInTheirOrder) { // [native.word.1]
+  BitWord word = 0b0110'0001;
+  ReservedWord reserved;
+  ReservedWord::Shown shown;
+  EXPECT_EQ(reserved.take(16), nullptr);
+  reserved.open(shown, &word, 0x1000, 0b1001'0110);
+  EXPECT_EQ(word.load(), 0b1111'0111u);
+  EXPECT_EQ(reserved.left(), 4u);
+  EXPECT_TRUE(reserved.has(&word, 1));
+  EXPECT_FALSE(reserved.has(&word, 0)) << "not free before";
+  EXPECT_FALSE(reserved.has(&word + 1, 1)) << "of another word";
+  EXPECT_EQ(reserved.take(16), reinterpret_cast<void*>(0x1010));
+  EXPECT_FALSE(reserved.has(&word, 1));
+  EXPECT_FALSE(reserved.reserves(shown, &word, 2));
+  EXPECT_TRUE(reserved.reserves(shown, &word, 4));
+  EXPECT_EQ(reserved.take(16), reinterpret_cast<void*>(0x1020));
+  reserved.close(shown);
+  EXPECT_EQ(word.load(), 0b0110'0111u) << "what was not handed out is free again";
+  EXPECT_FALSE(reserved.reserves(shown, &word, 0x80));
+  EXPECT_EQ(reserved.take(16), nullptr);
+}
+
 // The bias of a slab: withdrawn by the first foreign free, noticed by the owner, given back when nobody else frees.
 TEST_F(PoolTest, TagsOfASlab) { // [native.owner.2] [native.free.3]
   ClassCache* const cache = pool->this_threads_cache(cell_for(1024));
