@@ -196,9 +196,10 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
   return taken;
 }
 
-// The next word of a batch that has begun.
+// The next word of a batch that has begun, if nobody else frees cells of its slab: else these are collected first.
 bool ClassCache::reserve_next() {
-  if (batch_left_ == 0 || partial_ == nullptr) {
+  if (batch_left_ == 0 || partial_ == nullptr ||
+      entry_of(*partial_).owner.load(std::memory_order_relaxed) != word(OwnerTag::Biased)) {
     return false;
   }
   const std::uint32_t taken = reserve_word(*partial_);

@@ -10,8 +10,8 @@
 //
 // Invariants  [native.cache.1] L1's stack holds cells of slabs this cache owns whose live bit is 0, each once. Of
 //             such a slab, exactly the cells with live bit 0 that are not in L1 are free to be taken; L1 is
-//             empty when cells are taken, so live bits alone decide: those of reserved cells are set [native.word.1]. Nothing is ever written into a free
-//             cell.
+//             empty when cells are taken, so live bits alone decide: those of reserved cells are set [native.word.1].
+//             Nothing is ever written into a free cell.
 //             [native.free.2] The free of a cell that is live, by the thread that owns its slab, is one
 //             bitmap test and one store. Any other pointer leaves the fast path. [native.free.3] Of two frees
 //             of one cell, ordered by happens-before, exactly the first succeeds, whichever threads they come
@@ -22,10 +22,10 @@
 //             (Attiya and others, Laws of Order, POPL 2011). Races between all others are decided by the
 //             slab's lock.
 //             [native.last.1] The cell freed last by the fast path waits in last_, but if another does and L1 is full,
-//             free although its live bit is set, and is the first to be handed out again: a pair of allocation and free touches neither bit nor
-//             stack. It becomes an ordinary free cell before the owner does anything else but the two fast paths. Whoever else reads a live
-//             bit with the slab's lock held reads last_ first (acquire): if that is another cell, the bit is up
-//             to date. It is never a cell of a Shared slab: the owner's frees there take the lock, and what was freed
+//             free although its live bit is set, and is the first to be handed out again: a pair of allocation and
+//             free touches neither bit nor stack. It becomes an ordinary free cell before the owner does anything else
+//             but the two fast paths. Whoever else reads a live bit with the slab's lock held reads last_ first
+//             (acquire): if that is another cell, the bit is up to date. It is never a cell of a Shared slab: the owner's frees there take the lock, and what was freed
 //             last before was settled when the owner made the slab Shared.
 //             [native.last.2] Handed out again, it stays in last_, with the mark kTaken: it is known to be live, and its
 //             free needs no other check. Nobody else frees it without taking it out of last_ first, with the slab's lock

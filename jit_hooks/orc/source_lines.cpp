@@ -36,6 +36,11 @@ void read_source_lines(llvm::jitlink::LinkGraph& graph, CodeUnit& unit) {
     return;
   }
   llvm::DWARFContext& context = *made->first;
+  struct Row {
+    SourceLine line;
+    size_t place;
+  };
+  std::vector<Row> rows;
   const auto ignore = [](llvm::Error error) { llvm::consumeError(std::move(error)); };
   for (const auto& compiled : context.compile_units()) {
     auto table = context.getLineTableForUnit(compiled.get(), ignore);
@@ -49,12 +54,18 @@ void read_source_lines(llvm::jitlink::LinkGraph& graph, CodeUnit& unit) {
       if (!(*table)->getFileNameByIndex(row.File, compiled->getCompilationDir(),
                                         llvm::DILineInfoSpecifier::FileLineInfoKind::RawValue, path))
         path = "?";
-      unit.lines.push_back({static_cast<uintptr_t>(row.Address.Address), row.EndSequence ? 0 : row.Line,
-                            number_of(unit, path)});
+      rows.push_back({{static_cast<uintptr_t>(row.Address.Address), row.EndSequence ? 0 : row.Line,
+                       number_of(unit, path)},
+                      rows.size()});
     }
   }
-  std::stable_sort(unit.lines.begin(), unit.lines.end(),
-                   [](const SourceLine& a, const SourceLine& b) { return a.pc < b.pc; });
+  // Rows of one address stay in their order: the last one counts.
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return a.line.pc != b.line.pc ? a.line.pc < b.line.pc : a.place < b.place;
+  });
+  unit.lines.reserve(rows.size());
+  for (const Row& row : rows)
+    unit.lines.push_back(row.line);
 }
 
 } // namespace echo::jit
