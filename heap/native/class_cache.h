@@ -149,10 +149,10 @@ public:
     Address taken = reinterpret_cast<Address>(p) + kTaken;
     (void)last_.compare_exchange_strong(taken, no_cell(), std::memory_order_seq_cst);
   }
-  // The cell of this live bit, which was read before, is free all the same. Any thread that holds the slab's lock, and then
-  // reads the bit again. [native.word.2]
-  bool is_reserved(const BitWord* live, std::uint64_t bit) const {
-    return reserved_.reserves(shown_, live, bit);
+  // Whether a cell of an own slab is live, as far as its live bit tells. Any thread that holds the slab's lock.
+  // [native.word.2]
+  bool is_handed_out(const BitWord* live, std::uint64_t bit) const {
+    return reserved_.is_handed_out(shown_, live, bit);
   }
   // A free of somebody else's cell by this cache's thread has succeeded.
   void count_remote_free() { bump(remote_frees_); }

@@ -275,9 +275,7 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   }
   BitWord& remote = space_.remote_of(record->slab)[w];
   const std::uint64_t freed = remote.load(std::memory_order_relaxed);
-  const BitWord& live = space_.live_of(record->slab)[w];
-  const auto lives = [&] { return (live.load(std::memory_order_seq_cst) & bit) != 0; };
-  if ((freed & bit) != 0 || !lives() || owner->is_reserved(&live, bit) || !lives()) { // [native.word.2]
+  if ((freed & bit) != 0 || !owner->is_handed_out(&space_.live_of(record->slab)[w], bit)) {
     return FreeResult::AlreadyFree;
   }
   if (record->cell != cell) {
@@ -371,15 +369,11 @@ std::size_t Pool::usable_bytes(void* p) {
     const std::uintptr_t word = entry.owner.load(std::memory_order_relaxed);
     const bool last_freed =
         ClassCache::tag_of(word) != OwnerTag::Shared && ClassCache::owner_of(word)->is_last_freed(p);
-    const BitWord& live = space_.live_of(record->slab)[w];
     const std::uint64_t bit = ClassCache::bit(at.index);
-    const auto lives = [&] { return (live.load(std::memory_order_acquire) & bit) != 0; };
-    const bool is_cell = at.is_start && at.index < shape.capacity && !last_freed &&
-                         (space_.remote_of(record->slab)[w].load(std::memory_order_relaxed) & bit) == 0;
-    return is_cell && lives() && !ClassCache::owner_of(word)->is_reserved(&live, bit) &&
-                   lives() // [native.word.2]
-               ? shape.bytes
-               : 0;
+    const bool lives = at.is_start && at.index < shape.capacity && !last_freed &&
+                       (space_.remote_of(record->slab)[w].load(std::memory_order_relaxed) & bit) == 0 &&
+                       ClassCache::owner_of(word)->is_handed_out(&space_.live_of(record->slab)[w], bit);
+    return lives ? shape.bytes : 0;
   }
   void* const note = space_.chunk_owner(address);
   PageRuns* const runs = note == nullptr ? nullptr : runs_of(note);

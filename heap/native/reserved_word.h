@@ -7,10 +7,10 @@
 //
 // Invariants  [native.word.1] A cell whose bit is in the mask is free: no free of it succeeds. Within a turn bits of the mask
 //             are only cleared, each before its cell is handed out. [native.word.2] Whoever frees a cell of another thread's
-//             slab reads the live bit, the mask, and the live bit again. A word is shown as reserved before its bits are set,
-//             and its bits are cleared before it is shown as another's: so who sees a bit set that was set to
-//             reserve the cell sees the mask, and who sees no mask any more sees the bit clear.
-// Threads     The owner; reserves(): any. The number of the turn is odd while word and mask are out of step: 3 stores.
+//             slab reads its live bit and the mask in one turn. A word is shown as reserved before its bits are set, and its
+//             bits are cleared before it is shown as another's: so in the turns in which it is not shown no bit of it is
+//             set that was set to reserve a cell.
+// Threads     The owner; is_handed_out(): any. The number of the turn is odd while word and mask are out of step: 3 stores.
 #pragma once
 
 #include "heap/native/slab_record.h"
@@ -37,7 +37,7 @@ public:
     mask_.store(mask & (mask - 1), std::memory_order_relaxed);
     return reinterpret_cast<void*>(first_ + static_cast<std::size_t>(std::countr_zero(mask)) * cell_bytes);
   }
-  // The owner's reserves().
+  // On the owner's thread: whether the cell is in the mask.
   bool has(const BitWord* word, std::uint64_t index) const {
     return word == word_ && (mask_.load(std::memory_order_relaxed) >> (index % 64) & 1) != 0;
   }
@@ -62,15 +62,17 @@ public:
     }
   }
 
-  // Whether the cell of this bit is in the mask. Any thread, after it has read the live bit. [native.word.2]
-  bool reserves(const Shown& shown, const BitWord* word, std::uint64_t bit) const {
+  // Whether the cell of this live bit was handed out and no free of it by the owner has succeeded. Any thread.
+  // [native.word.2]
+  bool is_handed_out(const Shown& shown, const BitWord* word, std::uint64_t bit) const {
     for (unsigned tries = 1;; ++tries) {
       const std::uint32_t turn = shown.turn.load(std::memory_order_acquire);
+      const bool is_live = (word->load(std::memory_order_seq_cst) & bit) != 0;
       const bool is_it = shown.word.load(std::memory_order_relaxed) == word;
       const std::uint64_t mask = is_it ? mask_.load(std::memory_order_relaxed) : 0;
       std::atomic_thread_fence(std::memory_order_acquire);
       if (turn % 2 == 0 && shown.turn.load(std::memory_order_relaxed) == turn) {
-        return (mask & bit) != 0;
+        return is_live && (mask & bit) == 0;
       }
       if (tries % 64 == 0) {
         ::sched_yield(); // the owner has lost its processor

@@ -5,6 +5,7 @@
 //             tests/model/markers.pml.
 #include "gc/edge_pool.h"
 #include "tests/gc/stepped_cycle.h"
+#include "tests/heap/sanitizers.h"
 #include "tests/heap/seed.h"
 
 #include <gtest/gtest.h>
@@ -548,6 +549,9 @@ TEST_P(ParallelMark, WhatASecondFindsCorruptIsReported) {
 
 // In the child the seconds are gone, and made anew; in the parent they go on. [fork.child.1]
 TEST_P(ParallelMark, ForksBesideSeconds) {
+  if (test::kThreadSanitizer) {
+    GTEST_SKIP() << "the thread sanitizer does not follow a process that forks";
+  }
   for (const bool first : {true, false}) {
     Config config = seconds_first(GetParam());
     config.seconds_first = first;

@@ -3,6 +3,7 @@
 // Purpose     Run permits: never more threads than permits run, everybody comes to his turn, threads at rest hold nobody up,
 //             by the recipe's store as well; without permits more of them run.
 #include "tests/gc/test_heap.h"
+#include "tests/heap/sanitizers.h"
 
 #include <gtest/gtest.h>
 
@@ -287,18 +288,6 @@ TEST(RunPermits, CollectionsGoOn) {
   }
 }
 
-#if defined(__SANITIZE_THREAD__)
-constexpr bool kForks = false; // the thread sanitizer does not follow a process that forks
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr bool kForks = false;
-#else
-constexpr bool kForks = true;
-#endif
-#else
-constexpr bool kForks = true;
-#endif
-
 // In the child of a fork: threads that are gone hold and await permits no more.
 int use_in_child(TestHeap& heap) {
   std::string why;
@@ -331,7 +320,7 @@ int use_in_child(TestHeap& heap) {
 }
 
 TEST(RunPermits, AHeapForks) { // [fork.prepare.1]
-  if (!kForks) {
+  if (test::kThreadSanitizer) {
     GTEST_SKIP() << "the thread sanitizer does not follow a process that forks";
   }
   Config config = with_permits(2);

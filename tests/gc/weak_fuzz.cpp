@@ -85,6 +85,7 @@ struct Shared {
   echo_layout_id plain = 0, finalizable = 0;
   bool skips_weak_loads = false; // the planted fault
   std::atomic<std::uint64_t> numbers{1};
+  std::atomic<std::uint64_t> published{0}; // of objects that other threads may come to
   std::atomic<std::uint64_t> made{0}, taken{0}, shown{0}, cleared{0};
   static constexpr std::size_t kMost = 1 << 20;
   std::unique_ptr<std::atomic<bool>[]> was_taken{new std::atomic<bool>[kMost]()};
@@ -219,6 +220,8 @@ private:
     }
   }
   void store(Place from, Word word, Place to) {
+    shared_.published.fetch_add(
+        1, std::memory_order_release); // what `to` is comes first, as a language would see to
     expect(echo_store(thread_, from.ref, 8 * word, to.ref), "echo_store");
     items_[from.item].refs[word] = to.item;
   }
@@ -392,6 +395,7 @@ private:
       shared_.expect_whole(at, "what an object that is due reaches");
       for (const std::size_t word : {kLeft, kRight, kWeak, kKey, kValue}) {
         const echo_ref next = word >= kWeak ? echo_weak_load(thread_, at, 8 * word) : strong(at, word);
+        (void)shared_.published.load(std::memory_order_acquire);
         if (next != nullptr) {
           grey.push_back(next);
         }

@@ -63,7 +63,7 @@ void grow(echo_runtime& runtime, const char* function, Channel& channel) {
     put_word(&ring[i], as_word(channel.ring[(channel.head + i) & (before - 1)])); // born in this call
   }
   runtime.memory.store(&channel.ring, ring);
-  channel.head = 0;
+  put_word(&channel.head, 0);
 }
 
 void append(echo_runtime& runtime, const char* function, Channel& channel, void* value) {
@@ -71,7 +71,7 @@ void append(echo_runtime& runtime, const char* function, Channel& channel, void*
     grow(runtime, function, channel);
   }
   runtime.memory.store(&channel.ring[(channel.head + channel.count) & (channel.ring_words() - 1)], value);
-  ++channel.count;
+  put_word(&channel.count, channel.count + 1);
 }
 
 void* oldest(const Channel& channel) {
@@ -80,8 +80,8 @@ void* oldest(const Channel& channel) {
 
 void drop_oldest(echo_runtime& runtime, Channel& channel) {
   runtime.memory.store(&channel.ring[channel.head], nullptr);
-  channel.head = (channel.head + 1) & (channel.ring_words() - 1);
-  --channel.count;
+  put_word(&channel.head, (channel.head + 1) & (channel.ring_words() - 1));
+  put_word(&channel.count, channel.count - 1);
 }
 
 void check_item(const echo_runtime& runtime, const char* function, const void* item, std::int32_t bytes) {
@@ -127,7 +127,7 @@ void* channel_receive(void* channel) {
 
 void channel_close(void* channel) {
   echo_runtime& runtime = here("channel_close");
-  channel_of(runtime, "channel_close", channel).closed = 1;
+  put_word(&channel_of(runtime, "channel_close", channel).closed, 1);
 }
 
 std::int32_t runtime_create_channel_buffered(std::int32_t capacity) {

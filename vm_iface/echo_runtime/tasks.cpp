@@ -52,7 +52,7 @@ Future& future_of(const echo_runtime& runtime, const char* function, void* futur
 void resolve(echo_runtime& runtime, Future& future, void* value) {
   if (future.state == FutureState::Open) {
     runtime.memory.store(&future.value, value);
-    future.state = FutureState::Resolved;
+    put_word(&future.state, static_cast<std::uint64_t>(FutureState::Resolved));
   }
 }
 
