@@ -29,7 +29,7 @@ static volatile int64_t ticks;
 static void spin(echo_any unused) {
   (void)unused;
   for (;;)
-    ++ticks;
+    __atomic_fetch_add(&ticks, 1, __ATOMIC_RELAXED);
 }
 
 static void fall(echo_any unused) {
@@ -40,7 +40,7 @@ static void fall(echo_any unused) {
 static void late(echo_any unused) {
   (void)unused;
   for (int64_t index = 0; index < 20000000; ++index)
-    ++ticks;
+    __atomic_fetch_add(&ticks, 1, __ATOMIC_RELAXED);
   printf("late\n");
 }
 
@@ -58,7 +58,7 @@ int main(int argc, char** argv) {
     exit(5);
   } else if (strcmp(how, "exit-beside-spinner") == 0) {
     echo_spawn(spin, 0);
-    while (ticks == 0)
+    while (__atomic_load_n(&ticks, __ATOMIC_RELAXED) == 0)
       echo_yield();
     exit(6);
   } else if (strcmp(how, "return-beside-thread") == 0)
