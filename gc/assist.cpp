@@ -5,9 +5,8 @@
 // Invariants  [assist.slice.1] A slice works off at most kEdgesPerAssist edges and one full log; it is a pause of cause
 //             `assist`, counted in units. [assist.wait.1] Who finds another thread marking goes on, until it owes kPostponed
 //             slices; then it waits for that at most kWaitNs, and not at all when a stop is asked for: a debt that was not
-//             paid is owed on. [service.way.1] While threads of the program run on all processors the heap's own thread
-//             marks a slice now and then only. [assist.window.1] While
-//             something is owed a thread is lent its span in windows, each for one slice. [assist.end.1] Before a
+//             paid is owed on. [assist.window.1] While something is owed a thread is lent its span in windows, each for one
+//             slice. [assist.end.1] Before a
 //             mark that is wanted begins, and when all is marked, allocation waits kWaitNs per kWaitBytes bytes once only the
 //             reserve is left, and four times as long when a quarter of that is left. [mark.log.2] With
 //             DeletionSink::kCrowded logs waiting the thread that fills one more works one off, with kFull it does so before
@@ -17,9 +16,7 @@
 #include "heap/os_memory.h"
 
 #include <algorithm>
-#include <chrono>
 #include <sched.h>
-#include <thread>
 
 namespace echo {
 
@@ -29,14 +26,10 @@ constexpr std::size_t kEdgesPerAssist = 256;
 constexpr std::size_t kAmbiguousEdgesPerAssist = 128; // each may be 256 words to resolve
 constexpr std::size_t kEdgesUnderStress = 2;
 constexpr std::uint64_t kWaitNs = 40'000;
-constexpr std::uint64_t kMostGiveWayNs = 1'000'000;
 constexpr std::uint64_t kLeastWindow = std::uint64_t{1} << 10;
 constexpr std::uint64_t kWaitBytes = std::uint64_t{4} << 10;
 constexpr unsigned kSlicesForLarge = 16; // with polls between
 constexpr std::uint64_t kPostponed = 4;  // slices
-// A program that marks less in this time gets help.
-constexpr std::chrono::microseconds kOutOfTheWay{1000};
-constexpr std::uint64_t kEdgesOutOfTheWay = 4096;
 
 } // namespace
 
@@ -243,40 +236,6 @@ void Collector::pay_for_allocation(Mutator& mutator, std::size_t bytes) {
   }
   mutator.owed += debt->owed_for(inlined + bytes);
   pay(mutator, bytes > kLargeBytes ? kSlicesForLarge : 1);
-}
-
-// The heap's own thread, before it takes the lock again: between two slices it would have it each time before whoever sleeps
-// for it is awake. [mark.log.2]
-void Collector::let_others_mark() const {
-  const std::uint64_t start = os::monotonic_ns();
-  while (wait_to_mark_.load(std::memory_order_relaxed) != 0 && os::monotonic_ns() - start < kMostGiveWayNs) {
-    ::sched_yield();
-  }
-}
-
-// Threads of the program run on all processors: they mark for what they allocate, while a thread of the heap's own takes a
-// processor from one of them, and keeps them waiting when it is put aside with the lock. [service.way.1]
-bool Collector::has_processor() {
-  const std::size_t processors = marker_.processors();
-  return !assists() || safepoints.managed(processors) < processors;
-}
-
-void Collector::give_way() {
-  for (;;) {
-    const std::uint64_t assisted = edges_assisted_.load(std::memory_order_relaxed);
-    const bool goes_on = assisted - cycle_.seen_assisted >= kEdgesOutOfTheWay;
-    cycle_.seen_assisted = assisted;
-    if (!goes_on || debt_.is_idle() || has_processor()) {
-      return;
-    }
-    if (!cycle_.by_program) {
-      cycle_.by_program = true;
-      marks_by_program_.fetch_add(1, std::memory_order_relaxed);
-      const MutexLock marking(marking_mutex_);
-      room_.halve(used_beside_holes());
-    }
-    std::this_thread::sleep_for(kOutOfTheWay);
-  }
 }
 
 // On a thread that has filled a log: a leaf, it does not poll.

@@ -3,7 +3,17 @@
 // Purpose     Registration of root words.
 #include "gc/global_roots.h"
 
+#include <sched.h>
+
 namespace echo {
+
+void GlobalRoots::wait_unfrozen() {
+  while (frozen_) {
+    mutex_.unlock();
+    ::sched_yield();
+    mutex_.lock();
+  }
+}
 
 echo_status GlobalRoots::add(echo_ref* first, std::uint64_t count, std::string* why) {
   const auto start = reinterpret_cast<Address>(first);
@@ -12,6 +22,7 @@ echo_status GlobalRoots::add(echo_ref* first, std::uint64_t count, std::string* 
     return ECHO_INVALID_ARGUMENT;
   }
   const MutexLock lock(mutex_);
+  wait_unfrozen();
   if (count > kMaxWords - words_) {
     *why = std::to_string(words_) + " root words are registered, " + std::to_string(count) +
            " more exceed the bound of " + std::to_string(kMaxWords) +
@@ -36,6 +47,7 @@ echo_status GlobalRoots::add(echo_ref* first, std::uint64_t count, std::string* 
 
 echo_status GlobalRoots::remove(echo_ref* first, std::string* why) {
   const MutexLock lock(mutex_);
+  wait_unfrozen();
   const auto it = ranges_.find(reinterpret_cast<Address>(first));
   if (it == ranges_.end()) {
     *why = "no root range begins at this address";

@@ -8,7 +8,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <chrono>
 #include <map>
+#include <thread>
 #include <vector>
 
 namespace echo {
@@ -92,6 +95,29 @@ TEST(GlobalRoots, OverlapsAgainstAModel) { // [roots.global.1]
       }
     }
   }
+}
+
+// While marks are compared with roots nobody changes them from outside the stop. [verify.mark.1]
+TEST(GlobalRoots, FrozenRootsChangeLater) {
+  GlobalRoots roots;
+  std::vector<echo_ref> words(4);
+  std::string why;
+  ASSERT_EQ(roots.add(words.data(), 2, &why), ECHO_OK);
+  roots.freeze(true);
+  std::atomic<int> changed{0};
+  std::thread outside([&] {
+    std::string reason;
+    EXPECT_EQ(roots.remove(words.data(), &reason), ECHO_OK);
+    ++changed;
+    EXPECT_EQ(roots.add(words.data(), 4, &reason), ECHO_OK);
+    ++changed;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(changed, 0);
+  EXPECT_EQ(roots.words(), 2u);
+  roots.freeze(false);
+  outside.join();
+  EXPECT_EQ(roots.words(), 4u);
 }
 
 } // namespace
