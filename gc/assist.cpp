@@ -13,6 +13,7 @@
 //             it goes on: so no more than kFull and one per thread ever wait. It waits for the slice that is on, since the
 //             heap's own thread begins no other while somebody waits.
 #include "gc/collector.h"
+#include "heap/cpu_relax.h"
 #include "heap/os_memory.h"
 
 #include <algorithm>
@@ -95,7 +96,11 @@ bool Collector::mark_or_wait(Mutator& mutator, std::uint64_t start, bool given) 
     if (os::monotonic_ns() - start > kWaitNs || safepoints.stop_asked()) {
       break;
     }
-    ::sched_yield();
+    if (by_program_.load(std::memory_order_relaxed)) {
+      cpu_relax(); // another thread of the program has it, on a processor: whoever yields waits a scheduler's turn
+    } else {
+      ::sched_yield();
+    }
   }
   mutator.owed = idle ? 0 : mutator.owed - std::min(mutator.owed, paid << MarkDebt::kFraction);
   return helped;

@@ -360,7 +360,7 @@ private:
     bool is_marked = false;
     std::uint64_t cpu_ns = 0;
     std::size_t seconds = 0; // markers besides the one that leads, allowed when it began
-    bool by_program = false; // its threads mark, the heap's own gives way [service.way.1]
+    bool by_program = false; // for some time at least [service.way.1]
     std::uint64_t seen_assisted = 0;
     std::uint64_t adapted_ns = 0;
     std::size_t used_before = 0;
@@ -422,6 +422,7 @@ private:
   std::atomic<std::uint64_t> gc_cpu_ns_{0}, mark_ns_{0}, sweep_ns_{0};
   std::atomic<std::uint64_t> objects_marked_{0}, bytes_marked_{0}, edges_assisted_{0}, edges_of_seconds_{0};
   std::atomic<std::uint64_t> marks_by_program_{0};
+  std::atomic<bool> by_program_{false}; // just now its threads mark, and the heap's own gives way
   // Of threads that are gone, and of large objects of all threads.
   std::atomic<std::uint64_t> past_barrier_cold_{0}, past_poll_cold_{0}, past_allocate_cold_{0};
   std::atomic<std::uint64_t> large_objects_allocated_{0}, large_bytes_allocated_{0};

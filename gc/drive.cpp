@@ -84,8 +84,10 @@ void Collector::give_way() {
     const bool goes_on = assisted - cycle_.seen_assisted >= kEdgesOutOfTheWay;
     cycle_.seen_assisted = assisted;
     if (!goes_on || debt_.is_idle() || has_processor()) {
+      by_program_.store(false, std::memory_order_relaxed);
       return;
     }
+    by_program_.store(true, std::memory_order_relaxed);
     if (!cycle_.by_program) {
       cycle_.by_program = true;
       marks_by_program_.fetch_add(1, std::memory_order_relaxed);

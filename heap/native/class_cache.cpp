@@ -3,6 +3,7 @@
 // Purpose     The slow paths of a class cache: refills, slabs coming and going, frees by other threads.
 #include "heap/native/class_cache.h"
 
+#include "heap/cpu_relax.h"
 #include "heap/native/pool.h"
 
 #include <algorithm>
@@ -28,9 +29,7 @@ void SlabLock::lock_slow() {
       if (word_.load(std::memory_order_relaxed) == 0 && word_.exchange(1, std::memory_order_acquire) == 0) {
         return;
       }
-#if defined(__x86_64__)
-      __builtin_ia32_pause();
-#endif
+      cpu_relax();
     }
     ::sched_yield(); // the holder has lost its processor
   }
