@@ -183,7 +183,9 @@ std::uint32_t ClassCache::take_cells(SlabRecord& record, std::uint32_t want) {
       entry.owner.store(word(OwnerTag::Biased), std::memory_order_relaxed);
     }
   }
-  std::uint32_t taken = want < kLeastBatchForWords ? 0 : reserve_word(record);
+  // Of a slab that others free into, a whole batch at a time: each look at it costs them its line.
+  const bool biased = entry.owner.load(std::memory_order_relaxed) == word(OwnerTag::Biased);
+  std::uint32_t taken = biased && want >= kLeastBatchForWords ? reserve_word(record) : 0;
   if (taken == 0 && (taken = fill_stack(record, want)) == 0) {
     return 0;
   }
@@ -653,6 +655,10 @@ const char* ClassCache::check() {
       return "the cell freed or handed out last is not one of an own slab with its bit set [native.last.1] "
              "[native.last.2]";
     }
+  }
+  if (reserved_.left() != 0 && tag_of(table_[(reserved_.first() - base_) / kSlabBytes].owner.load(
+                                   std::memory_order_relaxed)) == OwnerTag::Shared) {
+    return "cells of a slab that others free into are reserved [native.word.1]";
   }
   settle();
   std::uint32_t listed = 0;

@@ -275,7 +275,12 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
   }
   BitWord& remote = space_.remote_of(record->slab)[w];
   const std::uint64_t freed = remote.load(std::memory_order_relaxed);
-  if ((freed & bit) != 0 || !owner->is_handed_out(&space_.live_of(record->slab)[w], bit)) {
+  const BitWord& live = space_.live_of(record->slab)[w];
+  const bool lives =
+      ClassCache::tag_of(word) == OwnerTag::Shared // which has no reserved cells [native.word.1]
+          ? (live.load(std::memory_order_seq_cst) & bit) != 0
+          : owner->is_handed_out(&live, bit);
+  if ((freed & bit) != 0 || !lives) {
     return FreeResult::AlreadyFree;
   }
   if (record->cell != cell) {

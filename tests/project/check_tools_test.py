@@ -6,6 +6,7 @@ Tags and folder names under test are put together from pieces, since the checks 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +19,7 @@ sys.dont_write_bytecode = True
 import abi_snapshot  # noqa: E402
 import check_coverage  # noqa: E402
 import check_dependencies  # noqa: E402
+import check_format  # noqa: E402
 import check_headers  # noqa: E402
 import check_caps  # noqa: E402
 import check_readme  # noqa: E402
@@ -462,6 +464,20 @@ class Readme(Tree):
 
     def test_an_unknown_state(self):
         self.says(self.violations(self.TEXT + "| x | soon |\n"), "state 'soon'")
+
+
+@unittest.skipUnless(shutil.which("clang-format-19"), "the formatter is not installed")
+class Format(Tree):
+    def test_a_badly_formatted_file_is_named(self):
+        self.put("heap/a.cpp", LICENCE + "int  x;\n")
+        self.put("heap/b.cpp", LICENCE + "int x;\n")
+        violations, _ = check_format.check(self.root, "clang-format-19")
+        self.says(violations, "heap/a.cpp:2")
+
+    def test_a_formatter_that_fails_is_a_violation(self):
+        self.put("heap/b.cpp", LICENCE + "int x;\n")
+        violations, _ = check_format.check(self.root, "false")
+        self.says(violations, "false failed")
 
 
 if __name__ == "__main__":

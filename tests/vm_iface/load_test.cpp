@@ -2,8 +2,8 @@
 //
 // Purpose     The plugin as a file: loaded, used by threads, destroyed, unloaded, and again; unloaded too early; several
 //             plugins at once. This program does not link it, so the last dlclose really unmaps it. [abi.unload.*]
-#include "echo/heap.h"
 #include "../heap/sanitizers.h"
+#include "echo/heap.h"
 
 #include <gtest/gtest.h>
 
