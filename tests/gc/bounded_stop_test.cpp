@@ -12,7 +12,6 @@
 namespace echo {
 namespace {
 
-using test::as_object;
 using test::TestHeap;
 
 constexpr std::uint64_t kThread = 16, kFrame = 4;

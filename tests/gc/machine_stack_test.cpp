@@ -42,7 +42,7 @@ struct Scene {
     TestHeap::poke(made, 16, 4711);
     object = Hidden(made.address + 33);
   }
-  bool lives() { return TestHeap::peek({object.reveal() - 33}, 16) == 4711; }
+  bool lives() const { return TestHeap::peek({object.reveal() - 33}, 16) == 4711; }
   // From another thread, until it is done: this one must come to rest, or be native.
   [[gnu::noinline]] void collect_elsewhere(const std::function<void()>& meanwhile) {
     std::atomic<bool> done{false};

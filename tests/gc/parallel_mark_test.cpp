@@ -25,7 +25,6 @@ namespace {
 using test::fixed_layout;
 using test::quiet_config;
 using test::Random;
-using test::SteppedCycle;
 using test::TestHeap;
 
 constexpr Address kBase = Address{1} << 40;

@@ -458,7 +458,8 @@ void run(const Configuration& config, std::uint64_t seed, int steps, std::string
       config.name, static_cast<unsigned long long>(s.collections_full),
       static_cast<unsigned long long>(shared.taken), static_cast<unsigned long long>(shared.shown),
       static_cast<unsigned long long>(shared.cleared),
-      static_cast<unsigned long long>(s.weak_slots_cleared + s.ephemerons_cleared));
+      static_cast<unsigned long long>(s.weak_slots_cleared) +
+          static_cast<unsigned long long>(s.ephemerons_cleared));
 }
 
 const char* value_of(const char* argument, const char* name) {

@@ -146,7 +146,7 @@ std::int32_t runtime_create_channel_buffered(std::int32_t capacity) {
   if (runtime.handle_count == room) {
     auto* const more =
         static_cast<void**>(runtime.memory.words(kFunction, (room == 0 ? 8 : 2 * room) * kWord));
-    for (std::uint64_t i = 0; i < runtime.handle_count; ++i) {
+    for (std::uint64_t i = 0; i < room; ++i) {
       put_word(&more[i], as_word(handles[i])); // born in this call
     }
     runtime.roots.handles = handles = more;

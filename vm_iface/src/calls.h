@@ -91,7 +91,14 @@ inline bool is_managed(echo_thread* thread, Mutator** out) {
 
 // The mutator behind a thread, if the call comes from that thread in managed state.
 inline echo_status managed(echo_thread* thread, Mutator** out, echo_error* why) {
-  return __builtin_expect(is_managed(thread, out), 1) ? ECHO_OK : report_unmanaged(thread, why);
+  if (__builtin_expect(is_managed(thread, out), 1)) {
+    return ECHO_OK;
+  }
+  const echo_status status = report_unmanaged(thread, why);
+  if (status == ECHO_OK) {
+    __builtin_unreachable(); // it says why not
+  }
+  return status;
 }
 
 // The same for functions that return null: the reason becomes the thread's latest error, unless another thread calls.

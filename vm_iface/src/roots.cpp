@@ -6,7 +6,6 @@
 using echo::guarded;
 using echo::managed;
 using echo::Mutator;
-using echo::null_argument;
 using echo::report;
 
 extern "C" {
