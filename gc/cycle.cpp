@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <new>
-#include <optional>
 
 namespace echo {
 
@@ -448,8 +447,7 @@ void Collector::end_of_mark(const std::vector<Mutator*>& mutators) {
 
 void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause cause) {
   // The verifier compares what is marked with what the roots reach now. [verify.mark.1]
-  roots.persistent.freeze(config.verify);
-  roots.globals.freeze(config.verify);
+  roots.freeze(config.verify);
   prepare_cycle(cause);
   cycle_.seconds = marker_.most_markers() - 1; // nobody else runs
   begin_mark(mutators, false);
@@ -463,8 +461,7 @@ void Collector::run_cycle(const std::vector<Mutator*>& mutators, echo_cause caus
     end_of_mark(mutators);
   }
   finish_cycle();
-  roots.globals.freeze(false);
-  roots.persistent.freeze(false);
+  roots.freeze(false);
 }
 
 } // namespace echo

@@ -27,7 +27,7 @@ constexpr std::uint64_t kBetweenLooksNs = 1'000'000;
 constexpr std::uint64_t kMostWaitUs = 1000; // for other markers
 // Between looks at threads that have not visited all of their frames yet.
 constexpr std::chrono::microseconds kWaitForFrames{200};
-constexpr std::uint64_t kMostGiveWayNs = 1'000'000;
+constexpr std::uint64_t kMostForOthersNs = 1'000'000; // that mark
 // A program that marks less in this time gets help.
 constexpr std::chrono::microseconds kOutOfTheWay{1000};
 constexpr std::uint64_t kEdgesOutOfTheWay = kEdgesPerSlice;
@@ -66,7 +66,8 @@ private:
 // for it is awake. [mark.log.2]
 void Collector::let_others_mark() const {
   const std::uint64_t start = os::monotonic_ns();
-  while (wait_to_mark_.load(std::memory_order_relaxed) != 0 && os::monotonic_ns() - start < kMostGiveWayNs) {
+  while (wait_to_mark_.load(std::memory_order_relaxed) != 0 &&
+         os::monotonic_ns() - start < kMostForOthersNs) {
     ::sched_yield();
   }
 }
@@ -249,8 +250,7 @@ void Collector::request_cycle(Mutator& mutator) {
 void Collector::wake_collector() {
   const std::uint64_t seen = cycles();
   if (wanted_after_.load(std::memory_order_relaxed) != seen) {
-    wanted_after_.store(
-        seen); // first: whoever ends a cycle lets go of wanted_ and then looks here [cycle.want.1]
+    wanted_after_.store(seen); // before wanted_ is read [cycle.want.1]
   }
   if (!wanted_.load() && !wanted_.exchange(true)) {
     room_.want(room_left());
@@ -282,8 +282,8 @@ void Collector::drive_in_background() {
     events.wake();
   }
   wanted_.store(false);
-  if (cycles() != before &&
-      wanted_after_.load() == cycles()) { // asked for when the cycle had ended [cycle.want.1]
+  // Asked for when the cycle had ended, by somebody who found wanted_ set. [cycle.want.1]
+  if (cycles() != before && wanted_after_.load() == cycles()) {
     if (!wanted_.exchange(true)) {
       collector_thread_.wake();
     }

@@ -3,17 +3,7 @@
 // Purpose     Registration of root words.
 #include "gc/global_roots.h"
 
-#include <sched.h>
-
 namespace echo {
-
-void GlobalRoots::wait_unfrozen() {
-  while (frozen_) {
-    mutex_.unlock();
-    ::sched_yield();
-    mutex_.lock();
-  }
-}
 
 echo_status GlobalRoots::add(echo_ref* first, std::uint64_t count, std::string* why) {
   const auto start = reinterpret_cast<Address>(first);
@@ -22,7 +12,7 @@ echo_status GlobalRoots::add(echo_ref* first, std::uint64_t count, std::string* 
     return ECHO_INVALID_ARGUMENT;
   }
   const MutexLock lock(mutex_);
-  wait_unfrozen();
+  freeze_.wait(mutex_);
   if (count > kMaxWords - words_) {
     *why = std::to_string(words_) + " root words are registered, " + std::to_string(count) +
            " more exceed the bound of " + std::to_string(kMaxWords) +
@@ -47,7 +37,7 @@ echo_status GlobalRoots::add(echo_ref* first, std::uint64_t count, std::string* 
 
 echo_status GlobalRoots::remove(echo_ref* first, std::string* why) {
   const MutexLock lock(mutex_);
-  wait_unfrozen();
+  freeze_.wait(mutex_);
   const auto it = ranges_.find(reinterpret_cast<Address>(first));
   if (it == ranges_.end()) {
     *why = "no root range begins at this address";

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "echo/heap.h"
+#include "gc/freeze.h"
 #include "heap/mutex.h"
 #include "heap/words.h"
 
@@ -24,11 +25,10 @@ public:
     const MutexLock lock(mutex_);
     return words_;
   }
-  // In a stop in which marks are compared with roots: threads that are not attached, or native, wait meanwhile before they
-  // add or remove words. [verify.mark.1]
+  // Who adds or removes words waits meanwhile. [verify.mark.1]
   void freeze(bool on) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    frozen_ = on;
+    freeze_.set(on);
   }
   template <class Visit> void for_each(Visit visit) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
@@ -40,10 +40,8 @@ public:
   }
 
 private:
-  void wait_unfrozen() ECHO_REQUIRES(mutex_);
-
   Mutex mutex_;
-  bool frozen_ ECHO_GUARDED_BY(mutex_) = false;
+  Freeze freeze_ ECHO_GUARDED_BY(mutex_);
   std::map<Address, std::uint64_t> ranges_ ECHO_GUARDED_BY(mutex_);
   std::uint64_t words_ ECHO_GUARDED_BY(mutex_) = 0;
 };

@@ -4,10 +4,10 @@
 #include "gc/mark_worker.h"
 
 #include "heap/assert.h"
+#include "heap/delay_line.h"
 #include "heap/fault.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdio>
 #include <exception>
@@ -21,23 +21,6 @@ inline Address load_word(Address at) {
 }
 
 constexpr const char* kNoObject = "points into memory that holds no object (freed, or never allocated)";
-
-// A queue of fixed length: what goes in comes out kLength steps later, 0 standing for nothing.
-template <std::size_t kLength> class DelayLine {
-  static_assert((kLength & (kLength - 1)) == 0);
-
-public:
-  Address exchange(Address in) {
-    const Address out = line_[next_];
-    line_[next_] = in;
-    next_ = (next_ + 1) & (kLength - 1);
-    return out;
-  }
-
-private:
-  std::array<Address, kLength> line_{};
-  std::size_t next_ = 0;
-};
 
 } // namespace
 

@@ -48,11 +48,7 @@ PersistentHandles::~PersistentHandles() {
 
 void PersistentHandles::lock_unless_frozen() {
   mutex_.lock();
-  while (frozen_) {
-    mutex_.unlock();
-    ::sched_yield();
-    mutex_.lock();
-  }
+  freeze_.wait(mutex_);
 }
 
 std::uint32_t PersistentHandles::first_serial(std::uint32_t index) const {

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "echo/persistent.h"
+#include "gc/freeze.h"
 #include "heap/mutex.h"
 #include "heap/words.h"
 
@@ -91,7 +92,7 @@ public:
   // In a stop in which marks are compared with roots: native threads that create and destroy wait meanwhile.
   void freeze(bool on) ECHO_EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
-    frozen_ = on;
+    freeze_.set(on);
   }
 
 private:
@@ -127,7 +128,7 @@ private:
   std::uint32_t mark_ ECHO_GUARDED_BY(mutex_) = 0;
   std::uint32_t next_ ECHO_GUARDED_BY(mutex_) = 0, end_ ECHO_GUARDED_BY(mutex_) = 0; // of the snapshot
   std::deque<Address> leaving_ ECHO_GUARDED_BY(mutex_);
-  bool frozen_ ECHO_GUARDED_BY(mutex_) = false;
+  Freeze freeze_ ECHO_GUARDED_BY(mutex_);
   std::atomic<std::uint64_t> count_{0};
 };
 

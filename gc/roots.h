@@ -51,6 +51,12 @@ struct RootSet {
   PersistentHandles persistent;
   ObjectPins pinned{persistent};
   RootCallbacks callbacks;
+
+  // In a stop in which marks are compared with roots. [verify.mark.1]
+  void freeze(bool on) {
+    globals.freeze(on);
+    persistent.freeze(on);
+  }
 };
 
 struct RootVisitor {

@@ -5,12 +5,12 @@
 #include "heap/run_list.h"
 
 #include "heap/assert.h"
+#include "heap/delay_line.h"
 #include "heap/fault.h"
 #include "heap/run_list_x86.h"
 
 #include <algorithm>
 #include <bit>
-#include <utility>
 
 namespace echo {
 
@@ -42,10 +42,12 @@ void SlabMarks::copy(const MarkBits& bits, Address slab) {
 // turn.
 void build_live_map(Address slab, const SlabMarks& marks, const LayoutTable& layouts, LiveMap* out) {
   constexpr std::size_t kAhead = 16;
-  std::array<Address, kAhead> queue{}; // 0: nothing yet
-  std::size_t turn = 0;
+  DelayLine<kAhead> asked_for;
   out->fill(0);
   const auto add = [&](Address object) {
+    if (object == 0) {
+      return;
+    }
     const std::size_t first = (object - slab) / kGranule;
     const std::size_t granules = layouts.object_bytes({object}) / kGranule;
     ECHO_CHECK(granules != 0 && first + granules <= kGranulesPerSlab,
@@ -57,16 +59,10 @@ void build_live_map(Address slab, const SlabMarks& marks, const LayoutTable& lay
       return;
     }
     __builtin_prefetch(reinterpret_cast<const void*>(object));
-    const Address due = std::exchange(queue[turn], object);
-    turn = (turn + 1) % kAhead;
-    if (due != 0) {
-      add(due);
-    }
+    add(asked_for.exchange(object));
   });
   for (std::size_t i = 0; i < kAhead; ++i) {
-    if (const Address due = queue[(turn + i) % kAhead]; due != 0) {
-      add(due);
-    }
+    add(asked_for.exchange(0));
   }
 }
 

@@ -25,8 +25,9 @@
 //             free although its live bit is set, and is the first to be handed out again: a pair of allocation and
 //             free touches neither bit nor stack. It becomes an ordinary free cell before the owner does anything else
 //             but the two fast paths. Whoever else reads a live bit with the slab's lock held reads last_ first
-//             (acquire): if that is another cell, the bit is up to date. It is never a cell of a Shared slab: the owner's frees there take the lock, and what was freed
-//             last before was settled when the owner made the slab Shared.
+//             (acquire): if that is another cell, the bit is up to date. It is never a cell of a Shared slab: the
+//             owner's frees there take the lock, and what was freed last before was settled when the owner made the
+//             slab Shared.
 //             [native.last.2] Handed out again, it stays in last_, with the mark kTaken: it is known to be live, and its
 //             free needs no other check. Nobody else frees it without taking it out of last_ first, with the slab's lock
 //             held, unless the slab is Shared; and of a Shared slab it is none.
@@ -140,19 +141,21 @@ public:
 
   // The free of a live cell of an own slab in any state.
   void free_own(SlabRecord& record, void* p);
-  // The cell is free although its live bit may be set. Any thread that holds the slab's lock, before it reads the bit.
-  bool is_last_freed(const void* p) const {
-    return last_.load(std::memory_order_acquire) == reinterpret_cast<Address>(p);
-  }
   // Another thread is about to free the cell; the slab's lock is held. [native.last.2]
   void forget_taken(const void* p) {
     Address taken = reinterpret_cast<Address>(p) + kTaken;
     (void)last_.compare_exchange_strong(taken, no_cell(), std::memory_order_seq_cst);
   }
-  // Whether a cell of an own slab is live, as far as its live bit tells. Any thread that holds the slab's lock.
-  // [native.word.2]
-  bool is_handed_out(const BitWord* live, std::uint64_t bit) const {
-    return reserved_.is_handed_out(shown_, live, bit);
+  // Whether a cell lives of which nobody but its slab's owner, by this word, may have freed it. Any thread that holds the slab's
+  // lock. A Shared slab has neither a cell in last_ nor reserved ones; of the others last_ is asked before the bit, on a line
+  // that the owner writes all the time. [native.last.1] [native.word.2]
+  static bool is_live(std::uintptr_t owner, const void* p, const BitWord& live, std::uint64_t bit) {
+    if (tag_of(owner) == OwnerTag::Shared) {
+      return (live.load(std::memory_order_seq_cst) & bit) != 0;
+    }
+    const ClassCache& cache = *owner_of(owner);
+    return cache.last_.load(std::memory_order_acquire) != reinterpret_cast<Address>(p) &&
+           cache.reserved_.is_handed_out(cache.shown_, &live, bit);
   }
   // A free of somebody else's cell by this cache's thread has succeeded.
   void count_remote_free() { bump(remote_frees_); }

@@ -269,18 +269,9 @@ FreeResult Pool::free_in_slab(void* p, SlabEntry& entry, Cell cell) {
     // From here on the owner looks before it hands out a cell of this slab, or frees one. [native.free.3]
     owner->request(*record);
   }
-  // Before the bit is read, and only where it can be: its line is one that the owner writes all the time. [native.last.1]
-  if (ClassCache::tag_of(word) != OwnerTag::Shared && owner->is_last_freed(p)) {
-    return FreeResult::AlreadyFree;
-  }
   BitWord& remote = space_.remote_of(record->slab)[w];
   const std::uint64_t freed = remote.load(std::memory_order_relaxed);
-  const BitWord& live = space_.live_of(record->slab)[w];
-  const bool lives =
-      ClassCache::tag_of(word) == OwnerTag::Shared // which has no reserved cells [native.word.1]
-          ? (live.load(std::memory_order_seq_cst) & bit) != 0
-          : owner->is_handed_out(&live, bit);
-  if ((freed & bit) != 0 || !lives) {
+  if ((freed & bit) != 0 || !ClassCache::is_live(word, p, space_.live_of(record->slab)[w], bit)) {
     return FreeResult::AlreadyFree;
   }
   if (record->cell != cell) {
@@ -372,12 +363,10 @@ std::size_t Pool::usable_bytes(void* p) {
     const CellIndex at = cell_at(offset % kSlabBytes, shape.magic);
     const std::uint32_t w = at.index / 64;
     const std::uintptr_t word = entry.owner.load(std::memory_order_relaxed);
-    const bool last_freed =
-        ClassCache::tag_of(word) != OwnerTag::Shared && ClassCache::owner_of(word)->is_last_freed(p);
     const std::uint64_t bit = ClassCache::bit(at.index);
-    const bool lives = at.is_start && at.index < shape.capacity && !last_freed &&
+    const bool lives = at.is_start && at.index < shape.capacity &&
                        (space_.remote_of(record->slab)[w].load(std::memory_order_relaxed) & bit) == 0 &&
-                       ClassCache::owner_of(word)->is_handed_out(&space_.live_of(record->slab)[w], bit);
+                       ClassCache::is_live(word, p, space_.live_of(record->slab)[w], bit);
     return lives ? shape.bytes : 0;
   }
   void* const note = space_.chunk_owner(address);

@@ -7,8 +7,8 @@
 //
 // Invariants  [native.word.1] A cell whose bit is in the mask is free: no free of it succeeds. Within a turn bits of the mask
 //             are only cleared, each before its cell is handed out. A Shared slab has none: words of biased slabs are
-//             reserved only, and what is reserved goes back before the owner makes a slab Shared. [native.word.2] Whoever frees a cell of another thread's
-//             slab reads its live bit and the mask in one turn. A word is shown as reserved before its bits are set, and its
+//             reserved only, and what is reserved goes back before the owner makes a slab Shared.
+//             [native.word.2] Whoever frees a cell of another thread's slab reads its live bit and the mask in one turn. A word is shown as reserved before its bits are set, and its
 //             bits are cleared before it is shown as another's: so in the turns in which it is not shown no bit of it is
 //             set that was set to reserve a cell.
 // Threads     The owner; is_handed_out(): any. The number of the turn is odd while word and mask are out of step: 3 stores.

@@ -115,11 +115,7 @@ Outcome outrun(bool with_assists) {
   config.assists = with_assists;
   TestHeap heap(config);
   const std::size_t count = kLive / (kPairBytes + 8);
-  const ObjectRef array = heap.make(heap.refs, count);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < count; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(count);
   heap.collect(); // the rates are known
   heap.collect();
   const echo_statistics before = heap.statistics();
@@ -163,11 +159,7 @@ std::uint64_t marks_left_to_the_program(std::size_t processors, std::uint64_t mo
   config.processors = processors;
   TestHeap heap(config);
   const std::size_t count = kLive / (kPairBytes + 8);
-  const ObjectRef array = heap.make(heap.refs, count);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < count; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(count);
   const std::uint64_t first = heap.collector.cycles();
   while (heap.collector.marks_by_program() == 0 && heap.collector.cycles() < first + most_cycles) {
     EXPECT_TRUE(heap.try_make(heap.pair));
@@ -208,11 +200,7 @@ TEST(Assist, LargeObjectsPayInSlices) {
   config.slow_marker_us = 2000;
   TestHeap heap(config);
   const std::size_t count = 4 * kMiB / (kPairBytes + 8);
-  const ObjectRef array = heap.make(heap.refs, count);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < count; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(count);
   for (int i = 0; i < 400; ++i) {
     ASSERT_TRUE(heap.try_make(heap.bytes, 300'000)) << heap.mutator->last_error.message;
   }
@@ -227,11 +215,7 @@ TEST(Assist, WindowsOnlyWhileMarking) {
   Config config = test::quiet_config(8 * kMiB);
   TestHeap heap(config);
   const std::size_t count = 100'000;
-  const ObjectRef array = heap.make(heap.refs, count);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < count; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(count);
   heap.collect();
   (void)heap.make(heap.pair);
   EXPECT_EQ(heap.mutator->limit, heap.mutator->allocator.current().limit);

@@ -175,11 +175,7 @@ TEST_P(BoundedHolds, OfDeepStacksOldAndNew) { // [roots.frames.2] [roots.frames.
 TEST_P(BoundedHolds, OfAnArrayThatIsFilledWhileItIsMarked) { // [mark.log.1] [mark.log.2]
   constexpr std::size_t kCount = 200000;
   TestHeap heap(config(256 * kMiB));
-  const ObjectRef array = heap.make(heap.refs, kCount);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < kCount; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  const ObjectRef array = heap.root_pairs(kCount);
   for (int round = 0; round < 2; ++round) {
     std::size_t at = 0;
     run_beside(
@@ -264,11 +260,7 @@ TEST_P(BoundedHolds, OfThreadsThatComeAndGo) { // [thread.1] [handles.trace.1]
   constexpr std::size_t kHandles = 3000, kCount = 2000;
   TestHeap heap(config());
   const SteppedCycle other(heap);
-  const ObjectRef array = heap.make(heap.refs, kCount);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < kCount; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(kCount);
   int threads = 0;
   for (int round = 0; round < 2; ++round) {
     run_beside(

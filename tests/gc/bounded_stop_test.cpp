@@ -126,11 +126,7 @@ TEST(BoundedStop, DeepStacksAreVisitedInSlices) { // [roots.frames.2] [roots.fra
 TEST(BoundedStop, FullLogsAndALargeHeapAddLittle) { // [mark.log.1]
   TestHeap heap(test::quiet_config());
   constexpr std::size_t kCount = 100000;
-  const ObjectRef array = heap.make(heap.refs, kCount);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < kCount; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  const ObjectRef array = heap.root_pairs(kCount);
   for (int round = 0; round < 3; ++round) {
     heap.collector.prepare_cycle(ECHO_CAUSE_requested);
     heap.stopped([&](const std::vector<Mutator*>& m) { heap.collector.begin_mark(m, true); });
@@ -154,11 +150,7 @@ TEST(BoundedStop, FullLogsAndALargeHeapAddLittle) { // [mark.log.1]
 TEST(BoundedStop, RecordsOfMarkedObjectsDoNotWaitForTheEnd) { // [bar.sift.1]
   TestHeap heap(test::quiet_config());
   constexpr std::size_t kCount = DeletionLog::kUnsifted - 1;
-  const ObjectRef array = heap.make(heap.refs, kCount);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < kCount; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  const ObjectRef array = heap.root_pairs(kCount);
   heap.collector.prepare_cycle(ECHO_CAUSE_requested);
   heap.stopped([&](const std::vector<Mutator*>& m) { heap.collector.begin_mark(m, true); });
   while (heap.collector.mark_slice(4096) == Collector::MarkState::More) {

@@ -195,11 +195,7 @@ Config config_of(HeapPolicy policy) {
 
 void fill(TestHeap& heap, std::size_t bytes) {
   const std::size_t count = bytes / 32;
-  const ObjectRef array = heap.make(heap.refs, count);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < count; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(count);
 }
 
 TEST(HeapPolicies, TheSoftLimitTakesPart) { // [limit.soft.1]
@@ -246,11 +242,7 @@ TEST(HeapPolicies, DenselyFilledSlabsAreAllocatedInWhenMemoryIsTight) { // [swee
     config.initial_trigger = config.max_heap;
     TestHeap heap(config);
     const std::size_t count = 160'000; // 3.7 MiB
-    const ObjectRef array = heap.make(heap.refs, count);
-    heap.root(0, array);
-    for (std::size_t i = 0; i < count; ++i) {
-      heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-    }
+    const ObjectRef array = heap.root_pairs(count);
     const ObjectRef filler = heap.make(heap.bytes, 4'000'000); // two chunks
     heap.root(1, filler);
     for (std::size_t i = 0; i < count; i += 4) {

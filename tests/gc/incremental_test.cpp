@@ -31,11 +31,7 @@ Config incremental(std::size_t max_heap) {
 
 void fill(TestHeap& heap, std::size_t bytes) {
   const std::size_t count = bytes / (kPairBytes + 8);
-  const ObjectRef array = heap.make(heap.refs, count);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < count; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(count);
 }
 
 std::uint64_t pauses(const echo_statistics& s, echo_cause cause) {

@@ -382,11 +382,7 @@ INSTANTIATE_TEST_SUITE_P(Modes, ParallelMark, ::testing::Values(MarkMode::Concur
 
 TEST_P(ParallelMark, SecondsMarkAWideArrayAndADeepTree) {
   constexpr std::size_t kLeaves = 20000, kFirstParent = 1 << 13, kTree = 2 * kFirstParent - 1;
-  const ObjectRef array = heap.make(heap.refs, kLeaves);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < kLeaves; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(kLeaves);
   std::vector<ObjectRef> tree;
   for (std::size_t i = 0; i < kTree; ++i) { // children before their parents, in slabs all over
     const ObjectRef node = heap.make(heap.pair);
@@ -533,11 +529,7 @@ TEST_P(ParallelMark, WhatASecondFindsCorruptIsReported) {
   TestHeap broken(config);
   const ObjectRef garbage = broken.make(broken.bytes, 100);
   TestHeap::poke(garbage, 16, 0x1122334455667788);
-  const ObjectRef array = broken.make(broken.refs, 5000);
-  broken.root(0, array);
-  for (std::size_t i = 0; i < 5000; ++i) {
-    broken.store(array, 16 + 8 * i, broken.make(broken.pair));
-  }
+  const ObjectRef array = broken.root_pairs(5000);
   const ObjectRef victim{TestHeap::peek(array, 16 + 8 * std::size_t{4000})};
   TestHeap::poke(victim, 8, broken.make(broken.pair).address + 4);
   std::string why;
@@ -555,11 +547,7 @@ TEST_P(ParallelMark, ForksBesideSeconds) {
     Config config = seconds_first(GetParam());
     config.seconds_first = first;
     TestHeap forking(config);
-    const ObjectRef array = forking.make(forking.refs, 20000);
-    forking.root(0, array);
-    for (std::size_t i = 0; i < 20000; ++i) {
-      forking.store(array, 16 + 8 * i, forking.make(forking.pair));
-    }
+    (void)forking.root_pairs(20000);
     forking.collect();
     std::string why;
     (void)forking.collector.begin_collection(*forking.mutator); // a mark may be on in the fork
@@ -581,11 +569,7 @@ TEST_P(ParallelMark, ForksBesideSeconds) {
 }
 
 TEST_P(ParallelMark, AHeapGoesInTheMiddleOfAMark) { // [service.end.1]
-  const ObjectRef array = heap.make(heap.refs, 20000);
-  heap.root(0, array);
-  for (std::size_t i = 0; i < 20000; ++i) {
-    heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-  }
+  (void)heap.root_pairs(20000);
   (void)heap.collector.begin_collection(*heap.mutator);
 }
 
@@ -613,11 +597,7 @@ TEST(ParallelMarkAlone, StepsOfTheProgramAreNotShared) { // [mark.parallel.6]
     Config config = seconds_first(stepping ? MarkMode::Concurrent : MarkMode::Incremental);
     config.stepping = stepping;
     TestHeap heap(config);
-    const ObjectRef array = heap.make(heap.refs, 5000);
-    heap.root(0, array);
-    for (std::size_t i = 0; i < 5000; ++i) {
-      heap.store(array, 16 + 8 * i, heap.make(heap.pair));
-    }
+    (void)heap.root_pairs(5000);
     heap.collect();
     EXPECT_EQ(heap.statistics().objects_marked, 5001u);
     EXPECT_EQ(heap.statistics().markers_peak, 1u);

@@ -94,6 +94,15 @@ public:
     return load_slot(object.address + offset);
   }
   void root(std::size_t i, ObjectRef object) { roots.at(i) = as_root(object); }
+  // An array of `count` references in the first root word, each to a pair of its own.
+  ObjectRef root_pairs(std::size_t count) {
+    const ObjectRef array = make(refs, count);
+    root(0, array);
+    for (std::size_t i = 0; i < count; ++i) {
+      store(array, 16 + 8 * i, make(pair));
+    }
+    return array;
+  }
 
   echo_status collect(std::string* why) {
     const echo_status status = collector.collect(*mutator, ECHO_CAUSE_requested, why);
