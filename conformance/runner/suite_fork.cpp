@@ -2,6 +2,7 @@
 //
 // suite_fork.cpp - processes that fork: the child's heap, the parent's, and a child that nobody told of.
 #include "patterns.h"
+#include "sanitizers.h"
 #include "workers.h"
 
 #include <atomic>
@@ -50,13 +51,9 @@ void fork_with(InChild in_child, InParent in_parent, const std::string& what) {
 struct ForkFixture {
   ForkFixture(Context& context, const std::string& options) : f(context, options), api(f.plugin.api()) {
     f.plugin.skip_without(ECHO_FEATURE_FORK);
-#if defined(__SANITIZE_THREAD__)
-    throw Skipped{"the thread sanitizer does not follow a process that forks"};
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    throw Skipped{"the thread sanitizer does not follow a process that forks"};
-#endif
-#endif
+    if (kThreadSanitizer) {
+      throw Skipped{"the thread sanitizer does not follow a process that forks"};
+    }
   }
   void prepare() const {
     echo_error why = untouched_error();

@@ -2,6 +2,7 @@
 //
 // suite_heaps.cpp - several heaps, their end, and unloading.
 #include "patterns.h"
+#include "sanitizers.h"
 #include "workers.h"
 
 #include <atomic>
@@ -140,13 +141,7 @@ Usage usage_now() {
 
 // A heap makes several mappings and touches megabytes: 25 that are left stand out. A sanitizer's own allocator makes
 // mappings, too, and keeps freed memory for a while.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#elif defined(__has_feature)
-constexpr bool kSanitized = __has_feature(address_sanitizer) || __has_feature(thread_sanitizer);
-#else
-constexpr bool kSanitized = false;
-#endif
+constexpr bool kSanitized = kAddressSanitizer || kThreadSanitizer;
 constexpr std::uint64_t kStrayMappings = kSanitized ? 100 : 10;
 constexpr std::uint64_t kStrayKib = kSanitized ? 600000 : 20000;
 

@@ -4,8 +4,8 @@
 //             way of coming to rest; stacks that cannot be read end in an error, never in a lost object. [stack.rest.1]
 //             [roots.ambiguous.3]
 #include "conformance/runner/one_place.h"
+#include "conformance/runner/sanitizers.h"
 #include "tests/gc/test_heap.h"
-#include "tests/heap/sanitizers.h"
 
 #include <algorithm>
 #include <atomic>
@@ -167,7 +167,7 @@ INSTANTIATE_TEST_SUITE_P(All, ComingToRest, ::testing::ValuesIn(kWays),
 // A function on the way to the wait may have pushed a register, so that the stack tells of it too. Hence the two halves each
 // by itself: every register is stored,
 TEST(SavedRegistersTest, HoldWhatACalledFunctionPreserves) { // [stack.rest.1]
-  if (test::kThreadSanitizer) {
+  if (conformance::kThreadSanitizer) {
     GTEST_SKIP() << "instrumented code between uses these registers, and restores them";
   }
   const Hidden word(0x1234567890abcd);

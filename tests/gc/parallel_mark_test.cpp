@@ -3,9 +3,9 @@
 // Purpose     Several markers: regions and edges that change hands, what only the lead looks into, and who comes, goes and
 //             sleeps. That they mark the same as one: marker_test.cpp. The protocol in every interleaving:
 //             tests/model/markers.pml.
+#include "conformance/runner/sanitizers.h"
 #include "gc/edge_pool.h"
 #include "tests/gc/stepped_cycle.h"
-#include "tests/heap/sanitizers.h"
 #include "tests/heap/seed.h"
 
 #include <gtest/gtest.h>
@@ -540,7 +540,7 @@ TEST_P(ParallelMark, WhatASecondFindsCorruptIsReported) {
 
 // In the child the seconds are gone, and made anew; in the parent they go on. [fork.child.1]
 TEST_P(ParallelMark, ForksBesideSeconds) {
-  if (test::kThreadSanitizer) {
+  if (conformance::kThreadSanitizer) {
     GTEST_SKIP() << "the thread sanitizer does not follow a process that forks";
   }
   for (const bool first : {true, false}) {

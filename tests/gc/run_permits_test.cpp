@@ -2,8 +2,8 @@
 //
 // Purpose     Run permits: never more threads than permits run, everybody comes to his turn, threads at rest hold nobody up,
 //             by the recipe's store as well; without permits more of them run.
+#include "conformance/runner/sanitizers.h"
 #include "tests/gc/test_heap.h"
-#include "tests/heap/sanitizers.h"
 
 #include <gtest/gtest.h>
 
@@ -320,7 +320,7 @@ int use_in_child(TestHeap& heap) {
 }
 
 TEST(RunPermits, AHeapForks) { // [fork.prepare.1]
-  if (test::kThreadSanitizer) {
+  if (conformance::kThreadSanitizer) {
     GTEST_SKIP() << "the thread sanitizer does not follow a process that forks";
   }
   Config config = with_permits(2);

@@ -2,7 +2,7 @@
 //
 // Purpose     The plugin as a file: loaded, used by threads, destroyed, unloaded, and again; unloaded too early; several
 //             plugins at once. This program does not link it, so the last dlclose really unmaps it. [abi.unload.*]
-#include "../heap/sanitizers.h"
+#include "../../conformance/runner/sanitizers.h"
 #include "echo/heap.h"
 
 #include <gtest/gtest.h>
@@ -183,7 +183,7 @@ TEST(Load, AHundredTimes) {
   EXPECT_EQ(late.threads, early->threads);
   EXPECT_EQ(late.files, early->files);
   EXPECT_EQ(late.keys, early->keys);
-  EXPECT_LE(late.maps, early->maps + (echo::test::kThreadSanitizer ? 40 : 8)) << "95 rounds leave mappings";
+  EXPECT_LE(late.maps, early->maps + (conformance::kThreadSanitizer ? 40 : 8)) << "95 rounds leave mappings";
 }
 
 // A thread that used the plugin unloads it itself, and ends after it.
